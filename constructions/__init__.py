@@ -1,0 +1,1 @@
+"""Exact constructions of neural networks that run numerical algorithms."""

@@ -1,0 +1,100 @@
+"""Run a theorem's check and record the outcome as a certificate (plain data, saved as JSON)."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from precls_theory.registry import Refuted, Size, Theorem
+
+Status = Literal["proved", "refuted", "failed"]
+_LIBRARIES = ("torch", "sympy", "python-flint", "numpy", "mpmath")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that a result rests on, by distribution name."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # pragma: no cover - every one is a dependency
+            found[name] = "missing"
+    return found
+
+
+def precls_version() -> str:
+    """Version of the installed ``precls`` distribution."""
+    try:
+        return version("precls")
+    except PackageNotFoundError:
+        return "0+uninstalled"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was proved, for which sizes, over which ring, by which engine, in what time (seconds)."""
+
+    id: str
+    title: str
+    source: str
+    status: Status
+    scope: str
+    ring: str
+    engine: str
+    seconds: float
+    statement: str = ""
+    hypotheses: tuple[str, ...] = ()
+    n_points: int = 0
+    n_dims: int = 0
+    failure_probability_log2: float | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+    message: str = ""
+    precls: str = field(default_factory=precls_version)
+    versions: dict[str, str] = field(default_factory=versions)
+
+    def to_json(self) -> dict[str, Any]:
+        """The certificate as a JSON-serialisable dictionary."""
+        return asdict(self)
+
+    def save(self, folder: Path) -> Path:
+        """Write ``<folder>/<id>.json`` and return its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.id}.json"
+        path.write_text(json.dumps(self.to_json(), indent=2, default=str) + "\n")
+        return path
+
+
+def certify(theorem: Theorem, size: Size | None = None) -> Certificate:
+    """Run the check of ``theorem`` at ``size`` (the paper's N=20, D=5 by default) and record what happened."""
+    size = size or Size()
+    common: dict[str, Any] = {
+        "id": theorem.id,
+        "title": theorem.title,
+        "source": theorem.source,
+        "statement": theorem.statement,
+        "hypotheses": theorem.hypotheses,
+        "n_points": size.n_points,
+        "n_dims": size.n_dims,
+    }
+    start = time.perf_counter()
+    try:
+        evidence = theorem.check(size)
+    except Refuted as refutation:
+        return Certificate(
+            **common, status="refuted", scope="", ring="", engine="", seconds=time.perf_counter() - start,
+            detail={"counterexample": refutation.counterexample}, message=str(refutation),
+        )  # fmt: skip
+    except Exception as error:  # the check itself broke: say so, never call it proved
+        return Certificate(
+            **common, status="failed", scope="", ring="", engine="", seconds=time.perf_counter() - start,
+            message=f"{type(error).__name__}: {error}",
+        )  # fmt: skip
+    return Certificate(
+        **common, status="proved", scope=evidence.scope, ring=evidence.ring, engine=evidence.engine,
+        seconds=time.perf_counter() - start, detail=evidence.detail,
+        failure_probability_log2=evidence.failure_probability_log2,
+    )  # fmt: skip

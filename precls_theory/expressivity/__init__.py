@@ -1,0 +1,1 @@
+"""What each architecture can and cannot express, proved."""

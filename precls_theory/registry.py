@@ -1,0 +1,100 @@
+"""The registry of theorems: a statement, its hypotheses, its source, and a check that can fail.
+
+A theorem is registered by decorating its check::
+
+    @theorem(
+        id="gd-gram", title="Gradient descent, Gram form",
+        statement=r"x_{k+1} = x_k - \\tfrac{\\eta}{N}(G x_k - c)",
+        hypotheses=("N >= 1", "D >= 1"), source="new",
+        covers="every k, by induction on the layer block",
+    )
+    def gradient_descent_gram(size: Size) -> Evidence: ...
+
+The check returns :class:`Evidence` when it has *proved* the statement, raises :class:`Refuted` (with a
+counterexample) when the statement is false, and any other exception when the check itself broke.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Size:
+    """Problem size at which the checks run: ``n_points`` data rows (N), ``n_dims`` unknowns (D)."""
+
+    n_points: int = 20
+    n_dims: int = 5
+
+    def __post_init__(self) -> None:
+        if self.n_points < 1 or self.n_dims < 1:
+            raise ValueError(f"n_points and n_dims must be at least 1, got {self.n_points} and {self.n_dims}")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check proved: for which sizes (``scope``), over which ``ring``, by which ``engine``.
+
+    ``failure_probability_log2`` is ``None`` for a proof over a ring of characteristic zero, and the base-2
+    logarithm of the chance that a false statement passed for a proof by residues.
+    """
+
+    scope: str
+    ring: str
+    engine: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    failure_probability_log2: float | None = None
+
+
+class Refuted(Exception):
+    """The statement is false; ``counterexample`` is JSON-serialisable data that shows it."""
+
+    def __init__(self, message: str, counterexample: Any = None) -> None:
+        super().__init__(message)
+        self.counterexample = counterexample
+
+
+Check = Callable[[Size], Evidence]
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """One registered statement; ``statement`` is LaTeX, ``covers`` says in words what the check covers."""
+
+    id: str
+    title: str
+    statement: str
+    hypotheses: tuple[str, ...]
+    source: str
+    covers: str
+    check: Check
+
+
+_REGISTRY: dict[str, Theorem] = {}
+
+
+def theorem(
+    *, id: str, title: str, statement: str, hypotheses: Iterable[str] = (), source: str, covers: str
+) -> Callable[[Check], Check]:
+    """Register the decorated check under ``id``; raises ``ValueError`` on a duplicate identifier."""
+
+    def register(check: Check) -> Check:
+        if id in _REGISTRY and _REGISTRY[id].check.__module__ != check.__module__:
+            raise ValueError(f"theorem {id!r} is registered twice: {_REGISTRY[id].check.__module__}, {check.__module__}")
+        _REGISTRY[id] = Theorem(id, title, statement, tuple(hypotheses), source, covers, check)
+        return check
+
+    return register
+
+
+def all_theorems() -> dict[str, Theorem]:
+    """Every registered theorem by identifier, in the order of the modules of ``precls_theory.theorems``."""
+    from precls_theory import theorems
+
+    for module in sorted(pkgutil.iter_modules(theorems.__path__), key=lambda m: m.name):
+        importlib.import_module(f"{theorems.__name__}.{module.name}")
+    return dict(_REGISTRY)

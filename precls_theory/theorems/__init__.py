@@ -1,0 +1,1 @@
+"""One theorem (or one family), one file; importing a file registers its theorems."""
