@@ -1,1 +1,13 @@
 """Exact constructions of neural networks that run numerical algorithms."""
+
+from constructions.construction import CONSTRUCTIONS as CONSTRUCTIONS
+from constructions.construction import rebuild as rebuild
+from constructions.descent.gradient_descent import gradient_descent as gradient_descent
+from constructions.descent.momentum import chebyshev as chebyshev
+from constructions.descent.momentum import heavy_ball as heavy_ball
+from constructions.network import Layer as Layer
+from constructions.network import Network as Network
+from constructions.newton import newton as newton
+from constructions.primitives import linear as linear
+from constructions.primitives import multiply as multiply
+from constructions.primitives import read as read

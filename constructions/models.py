@@ -59,7 +59,7 @@ def make_norm(norm: Norm, width: int, eps: float = 1e-5) -> nn.Module:
 
 
 def rotate(x: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021): rotate channel pairs (c, c + d/2) of ``(..., rows, d)`` by angles of the row."""
+    """Rotary positions (Su et al. 2021): rotate the channel pairs (c, c + d/2) of ``(..., rows, d)`` by row angles."""
     n_rows, dims = x.shape[-2], x.shape[-1]
     frequency = 10000.0 ** (-torch.arange(0, dims, 2, dtype=torch.float64, device=x.device) / dims)
     angle = torch.arange(n_rows, dtype=torch.float64, device=x.device)[:, None] * frequency
@@ -231,10 +231,8 @@ class TransformerBlock(nn.Module):
         for norm, part in ((self.norm1, self.attention), (self.norm2, self.mlp)):
             if part is None:
                 continue
-            if self.norm_placement == "post":
-                x = norm(x + self.dropout(part(x)))
-            else:
-                x = x + self.dropout(part(norm(x)))
+            post = self.norm_placement == "post"
+            x = norm(x + self.dropout(part(x))) if post else x + self.dropout(part(norm(x)))
         return x
 
 

@@ -1,0 +1,68 @@
+"""NumPy arrays and PyTorch tensors behind the few operations that encoding and decoding need."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def as_arrays(**values: Any) -> dict[str, Any]:
+    """The named values as tensors if one of them is a tensor, else as NumPy arrays (integers as exact objects).
+
+    Raises ``ValueError`` naming the value that is empty or holds NaN or infinity.
+    """
+    tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    arrays = {}
+    for name, value in values.items():
+        if tensors:
+            array = torch.as_tensor(value, dtype=tensors[0].dtype, device=tensors[0].device)
+            if not array.is_floating_point():
+                raise ValueError(f"{name} must be a floating-point tensor, got {array.dtype}")
+            finite = bool(torch.isfinite(array).all())
+        else:
+            array = np.asarray(value)
+            if array.dtype.kind in "iu":
+                array = array.astype(object)
+            elif array.dtype.kind not in "fO":
+                raise ValueError(f"{name} must hold numbers or ring elements, got dtype {array.dtype}")
+            finite = array.dtype.kind != "f" or bool(np.isfinite(array).all())
+        if not finite:
+            raise ValueError(f"{name} holds NaN or infinite values: every entry must be finite")
+        arrays[name] = array
+    return arrays
+
+
+def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:
+    """Zeros of the given shape in the kind of array that can hold all of ``like``."""
+    if isinstance(like[0], torch.Tensor):
+        return torch.zeros(shape, dtype=like[0].dtype, device=like[0].device)
+    dtype = np.result_type(*(array.dtype for array in like))
+    return np.full(shape, 0, dtype=dtype)
+
+
+def batch_shape(*shapes: Any) -> tuple[int, ...]:
+    """The broadcast of leading batch shapes; raises ``ValueError`` when they do not agree."""
+    return tuple(np.broadcast_shapes(*(tuple(shape) for shape in shapes)))
+
+
+def as_fraction(name: str, value: Any) -> Fraction:
+    """``value`` as an exact rational: a Fraction, an int, or a string such as ``"1/10"`` or ``"0.1"``.
+
+    Raises ``TypeError`` for a float, which is rarely the number that was meant.
+    """
+    if isinstance(value, float):
+        raise TypeError(f"{name} must be exact: write Fraction(1, 10) or '0.1' rather than the float {value!r}")
+    try:
+        return Fraction(value)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{name} must be a rational number such as 1/10 or 0.1, got {value!r}") from error
+
+
+def as_count(name: str, value: Any, minimum: int = 1) -> int:
+    """``value`` as an int of at least ``minimum``; ``ValueError`` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    return int(value)

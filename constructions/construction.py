@@ -1,0 +1,52 @@
+"""The list of constructions: each a function from parameters to a network that can be rebuilt from its metadata."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from constructions.network import Network
+
+CONSTRUCTIONS: dict[str, Callable[..., Network]] = {}
+ALIASES = {"gd": "gradient_descent"}
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON holds it: rationals as ``"p/q"``, sequences as lists."""
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    return value
+
+
+def construction(function: Callable[..., Network]) -> Callable[..., Network]:
+    """Register a construction under its name; the network that it returns records its name and parameters."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def build(*args: Any, **kwargs: Any) -> Network:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        network = function(*bound.args, **bound.kwargs)
+        return replace(network, algorithm=function.__name__, parameters=plain(dict(bound.arguments)))
+
+    CONSTRUCTIONS[function.__name__] = build
+    return build
+
+
+def rebuild(algorithm: str, parameters: dict[str, Any]) -> Network:
+    """Run the construction ``algorithm`` with these parameters; ``ValueError`` when there is none or they do not fit."""
+    name = ALIASES.get(algorithm, algorithm)
+    if name not in CONSTRUCTIONS:
+        raise ValueError(f"unknown algorithm {algorithm!r}: expected one of {', '.join(sorted(CONSTRUCTIONS))}")
+    try:
+        return CONSTRUCTIONS[name](**parameters)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from error

@@ -1,0 +1,1 @@
+"""Gradient descent and its kin as networks: one form, one file."""

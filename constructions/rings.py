@@ -1,0 +1,189 @@
+"""The rings over which a network is evaluated: how a rational weight enters each, and how sums are reduced."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import flint
+import numpy as np
+import sympy
+
+
+class Ring:
+    """A commutative ring of NumPy arrays. The base class is Q, with ``int`` and ``Fraction`` entries."""
+
+    name = "Q (int, Fraction)"
+    dtype: Any = object
+
+    def element(self, value: Fraction | int) -> Any:
+        """The rational number ``value`` in this ring."""
+        value = Fraction(value)
+        return value.numerator if value.denominator == 1 else value
+
+    def coerce(self, array: np.ndarray) -> np.ndarray:
+        """``array`` with every Python number turned into an element of this ring."""
+        return array
+
+    def elements(self, values: Any) -> np.ndarray:
+        """An array of rational numbers as an array of ring elements (each distinct value converted once)."""
+        values = np.asarray(values, dtype=object)
+        known = {value: self.element(value) for value in set(values.flat)}
+        array = np.empty(values.shape, dtype=self.dtype)
+        array.flat = [known[value] for value in values.flat]
+        return array
+
+    def reduce(self, array: np.ndarray) -> np.ndarray:
+        """Bring entries to canonical form (modulo the prime, expanded, …)."""
+        return array
+
+    def zeros(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.full(shape, self.element(0), dtype=self.dtype)
+
+    def matmul(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """``left @ right`` for arrays of ring elements."""
+        return self.reduce(np.matmul(left, right))
+
+
+class ElementRing(Ring):
+    """A ring given by the Python type of its elements, into which integers and rationals embed."""
+
+    def __init__(self, name: str, element: Any, types: tuple[type, ...], reduce: Any = None) -> None:
+        self.name = name
+        self._element = element
+        self._types = types
+        self._reduce = reduce
+
+    def element(self, value: Fraction | int) -> Any:
+        return self._element(Fraction(value))
+
+    def coerce(self, array: np.ndarray) -> np.ndarray:
+        out = np.empty(array.shape, dtype=object)
+        out.flat = [
+            entry if isinstance(entry, self._types)
+            else self.element(entry) if isinstance(entry, (int, Fraction))
+            else self.element(Fraction(int(entry.p), int(entry.q))) if isinstance(entry, flint.fmpq)
+            else self.element(int(entry))
+            for entry in array.flat
+        ]  # fmt: skip
+        return out
+
+    def reduce(self, array: np.ndarray) -> np.ndarray:
+        return array if self._reduce is None else np.frompyfunc(self._reduce, 1, 1)(array)
+
+
+class Floats(Ring):
+    """NumPy floating point; not exact, and said to be so by its name."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+        self.name = f"floating point ({self.dtype})"
+
+    def element(self, value: Fraction | int) -> Any:
+        return self.dtype.type(float(value))
+
+    def coerce(self, array: np.ndarray) -> np.ndarray:
+        return array.astype(self.dtype)
+
+
+class Residues(Ring):
+    """Integers modulo a prime below 2^31, vectorised in int64 arrays (products stay below 2^62)."""
+
+    dtype = np.int64
+
+    def __init__(self, prime: int) -> None:
+        if not 2 < prime < 2**31 or not flint.fmpz(prime).is_prime():
+            raise ValueError(f"residues need an odd prime below 2^31, got {prime}")
+        self.prime = prime
+        self.name = f"F_{prime}"
+
+    def element(self, value: Fraction | int) -> int:
+        value = Fraction(value)
+        if value.denominator % self.prime == 0:
+            raise ZeroDivisionError(f"the denominator of {value} is divisible by {self.prime}: choose another prime")
+        return value.numerator * pow(value.denominator, -1, self.prime) % self.prime
+
+    def coerce(self, array: np.ndarray) -> np.ndarray:
+        return self.elements(array) if array.dtype == object else array.astype(np.int64) % self.prime
+
+    def reduce(self, array: np.ndarray) -> np.ndarray:
+        return array % self.prime
+
+    def matmul(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        # Splitting the left factor into 15 + 16 bits keeps sums of fewer than 2^16 products below 2^63.
+        high, low = left >> 16, left & 0xFFFF
+        return ((np.matmul(high, right) % self.prime << 16) + np.matmul(low, right)) % self.prime
+
+
+RATIONALS = Ring()
+
+
+def _sympy_rational(value: Fraction) -> sympy.Rational:
+    return sympy.Rational(value.numerator, value.denominator)
+
+
+def _fmpq(value: Fraction) -> flint.fmpq:
+    return flint.fmpq(value.numerator, value.denominator)
+
+
+SYMPY = ElementRing("SymPy expressions", _sympy_rational, (sympy.Basic,), sympy.expand)
+FMPQ = ElementRing("Q (fmpq)", _fmpq, (flint.fmpq,))
+
+
+def polynomials(context: Any) -> Ring:
+    """The ring of ``fmpq_mpoly`` polynomials of a context."""
+    return ElementRing(
+        f"Q[{', '.join(context.names()) if context.nvars() <= 8 else f'{context.nvars()} variables'}] (fmpq_mpoly)",
+        lambda value: context.constant(_fmpq(value)),
+        (flint.fmpq_mpoly,),
+    )
+
+
+def univariate() -> Ring:
+    """The ring Q[t] of ``fmpq_poly``."""
+    return ElementRing("Q[t] (fmpq_poly)", lambda value: flint.fmpq_poly([_fmpq(value)]), (flint.fmpq_poly,))
+
+
+def prime_field(modulus: int) -> Ring:
+    """F_p with ``nmod`` entries (element by element; :class:`Residues` is the vectorised one)."""
+    return ElementRing(
+        f"F_{modulus} (nmod)",
+        lambda value: flint.nmod(value.numerator, modulus) / flint.nmod(value.denominator, modulus),
+        (flint.nmod,),
+    )
+
+
+BALLS = ElementRing("Arb balls", lambda value: flint.arb(_fmpq(value)), (flint.arb,))
+COMPLEX_BALLS = ElementRing("Arb complex balls", lambda value: flint.acb(flint.arb(_fmpq(value))), (flint.acb,))
+
+
+def ring_of(array: np.ndarray) -> Ring:
+    """The ring of an array's entries; raises ``TypeError`` when it is not one of those listed above."""
+    if array.dtype.kind == "f":
+        return Floats(array.dtype)
+    if array.dtype.kind in "iu":
+        return RATIONALS
+    if array.dtype != object:
+        raise TypeError(f"cannot evaluate over entries of dtype {array.dtype}")
+    by_type = {type(entry): entry for entry in array.flat}
+    for kind, entry in by_type.items():
+        if issubclass(kind, flint.fmpq_mpoly):
+            return polynomials(entry.context())
+        if issubclass(kind, flint.nmod):
+            return prime_field(int(entry.modulus()))
+        for types, ring in ((flint.acb, COMPLEX_BALLS), (flint.arb, BALLS), (sympy.Basic, SYMPY)):
+            if issubclass(kind, types):
+                return ring
+        if issubclass(kind, flint.fmpq_poly):
+            return univariate()
+        if issubclass(kind, (float, np.floating)):
+            return Floats(np.float64)
+    if any(issubclass(kind, (flint.fmpq, flint.fmpz)) for kind in by_type):
+        return FMPQ
+    unknown = [kind.__name__ for kind in by_type if not issubclass(kind, (int, Fraction, np.integer))]
+    if unknown:
+        raise TypeError(
+            f"cannot evaluate over entries of type {', '.join(unknown)}: expected int, Fraction, SymPy expressions, "
+            "python-flint fmpq, fmpq_mpoly, fmpq_poly, nmod, arb or acb, or floats"
+        )
+    return RATIONALS
