@@ -22,12 +22,13 @@ from constructions.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, sh
 class Form:
     """An affine form ``Σ weight · channel + constant`` over Q; hashable, and equal when the map is equal."""
 
-    __slots__ = ("_key", "constant", "weights")
+    __slots__ = ("_hash", "_key", "constant", "weights")
 
     def __init__(self, weights: Mapping[str, Fraction], constant: Fraction = Fraction(0)) -> None:
         self.weights = {name: weight for name, weight in weights.items() if weight}
         self.constant = constant
         self._key: tuple | None = None
+        self._hash: int | None = None
 
     @property
     def key(self) -> tuple:
@@ -36,7 +37,9 @@ class Form:
         return self._key
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        if self._hash is None:
+            self._hash = hash(self.key)
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Form) and self.key == other.key
@@ -56,8 +59,8 @@ class Form:
 
     def monic(self) -> tuple[Fraction, Form]:
         """``(scale, form)`` with ``self = scale · form`` and the leading weight of ``form`` equal to one."""
-        lead = min(self.weights.items())[1] if self.weights else self.constant
-        return (lead, self.scaled(1 / lead)) if lead not in (0, 1) else (Fraction(1), self)
+        lead = self.weights[min(self.weights)] if self.weights else self.constant
+        return (lead, self.scaled(1 / lead)) if lead != 1 and lead != 0 else (lead or Fraction(1), self)
 
     def __repr__(self) -> str:
         parts = [name if weight == 1 else f"{weight}*{name}" for name, weight in self.key[0]]
@@ -89,6 +92,8 @@ class Form:
             return NotImplemented
         if isinstance(other, Rational):
             return self.scaled(Fraction(other))
+        if isinstance(other, Form) and not self.constant and not other.constant:
+            return Terms.product(DELTA, self, other)
         return as_terms(self) * other
 
     __rmul__ = __mul__
