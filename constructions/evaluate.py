@@ -29,9 +29,9 @@ def evaluate(network: Network, u: Any, ring: Ring | None = None) -> np.ndarray:
     ring = ring or ring_of(u)
     state = np.moveaxis(ring.coerce(u), (-1, -2), (0, 1)).copy()
     if network.positions:
-        weights = ring.elements(list(network.positions.values()))
-        for (row, channel), weight in zip(network.positions, weights, strict=True):
-            state[channel, row] = ring.reduce(np.asarray(state[channel, row] + weight))
+        for (row, channel), weight in network.positions.items():
+            at = state[channel : channel + 1, row]
+            state[channel : channel + 1, row] = ring.reduce(at + ring.elements([weight]))
     for layer in network.layers:
         state = evaluate_layer(layer, state, ring, network.mode)
     return np.moveaxis(state, (0, 1), (-1, -2))
@@ -39,14 +39,14 @@ def evaluate(network: Network, u: Any, ring: Ring | None = None) -> np.ndarray:
 
 def evaluate_layer(layer: Layer, state: np.ndarray, ring: Ring, mode: str) -> np.ndarray:
     """One layer on ``state`` of shape (channels, rows, ...)."""
-    state = np.concatenate([state, np.full((1, *state.shape[1:]), ring.element(1), dtype=ring.dtype)])
+    state = np.concatenate([state, ring.full((1, *state.shape[1:]), 1)])
     conv = apply_map(layer.conv, state, ring)
     for index, filter in enumerate(layer.filters):
         if not filter.is_identity:
             chosen = layer.filter_index == index
             conv[chosen] = convolve(filter, conv[chosen], ring, mode)
     hidden = ring.reduce(conv * apply_map(layer.gate, state, ring))
-    ones = np.full((1, *hidden.shape[1:]), ring.element(1), dtype=ring.dtype)
+    ones = ring.full((1, *hidden.shape[1:]), 1)
     return apply_map(layer.out, np.concatenate([hidden, ones]), ring)
 
 

@@ -178,7 +178,8 @@ class ExactTransformer:
         return self.task
 
     def evaluate(self, u: Any, ring: Ring | None = None) -> np.ndarray:
-        """Output channels of all rows, (..., n_rows, n_outputs), for ``u`` of shape (..., n_rows, n_inputs), over its ring.
+        """Output channels of all rows, (..., n_rows, n_outputs), for ``u`` of shape (..., n_rows, n_inputs), over its
+        ring.
 
         Raises ``ValueError`` for a wrong shape, ``TypeError`` for entries of no known ring, and
         :class:`EvenPartRemains` when an MLP is not a polynomial whatever the even part of its activation.
@@ -192,7 +193,8 @@ class ExactTransformer:
         given = np.moveaxis(ring.coerce(u), (-1, -2), (0, 1))
         state = np.concatenate([given, ring.zeros((self.width - self.n_inputs, *given.shape[1:]))])
         for (row, index), weight in self.positions.items():
-            state[index, row] = ring.reduce(np.asarray(state[index, row] + ring.element(weight)))
+            at = state[index : index + 1, row]
+            state[index : index + 1, row] = ring.reduce(at + ring.elements([weight]))
         for block in self.blocks:
             state = self._mlp(block, self._attend(block, state, ring), ring)
         return np.moveaxis(state[list(self.outputs)], (0, 1), (-1, -2))
@@ -222,13 +224,13 @@ class ExactTransformer:
             require_even_parts_cancel(mlp)
         products = ring.reduce(apply_map(mlp.gate, u, ring) * apply_map(mlp.up, u, ring))
         if self.gate != "bilinear":
-            products = ring.reduce(ring.element(Fraction(1, 2)) * products)
+            products = ring.reduce(ring.elements([Fraction(1, 2)]) * products)
         out = state.copy()
         out[mlp.targets] = ring.reduce(out[mlp.targets] + apply_map(mlp.down, with_one(products, ring), ring))
         return out
 
     def to_torch(self, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Transformer:
-        """The network as the reference model :class:`constructions.models.Transformer`: (batch, n_rows, n_inputs) in."""
+        """The network as the reference model, from (batch, n_rows, n_inputs) to (batch, n_rows, n_outputs)."""
         return lower(self, dtype).to(device)
 
     def with_weight(self, block: int, part: int, name: str, weight: Fraction, index: int = 0) -> ExactTransformer:
@@ -247,14 +249,14 @@ class ExactTransformer:
     def __repr__(self) -> str:
         mlp = f", {self.gate} MLPs of {self.hidden} hidden units" if self.gate else ""
         return (
-            f"<ExactTransformer: {self.mask} {self.attention} attention, {self.n_heads} heads{mlp}, {self.n_rows} rows, "
-            f"depth {self.depth}, width {self.width}, {self.n_nonzero} nonzero weights>"
+            f"<ExactTransformer: {self.mask} {self.attention} attention, {self.n_heads} heads{mlp}, "
+            f"{self.n_rows} rows, depth {self.depth}, width {self.width}, {self.n_nonzero} nonzero weights>"
         )
 
 
 def with_one(state: np.ndarray, ring: Ring) -> np.ndarray:
     """The channels with a last channel that is constantly 1, for the constants of affine maps."""
-    return np.concatenate([state, np.full((1, *state.shape[1:]), ring.element(1), dtype=ring.dtype)])
+    return np.concatenate([state, ring.full((1, *state.shape[1:]), 1)])
 
 
 def visible_sum(values: np.ndarray, mask: Mask, ring: Ring, axis: int = 1) -> np.ndarray:
@@ -266,7 +268,7 @@ def visible_sum(values: np.ndarray, mask: Mask, ring: Ring, axis: int = 1) -> np
     if mask == "causal":
         return sums
     shifted = np.roll(sums, 1, axis=axis)
-    np.moveaxis(shifted, axis, 0)[0] = ring.element(0)
+    np.moveaxis(shifted, axis, 0)[:1] = ring.zeros((1, *np.delete(shifted.shape, axis)))
     return shifted
 
 
@@ -298,7 +300,8 @@ def require_even_parts_cancel(mlp: Gated) -> None:
     for (gate, target), form in coefficients.items():
         if form != ZERO:
             raise EvenPartRemains(
-                f"the even part of act({gate}) reaches output {target} with the coefficient {form} (channels by number); "
+                f"the even part of act({gate}) reaches output {target} with the coefficient {form} (channels by "
+                "number); "
                 "an exact construction pairs each gated unit act(z)·y with −act(−z)·y"
             )
 
@@ -347,6 +350,7 @@ def _load(
 
 
 Score = tuple[tuple[Form, Form], ...]
+Forms = Sequence[Form] | np.ndarray
 
 
 class TransformerBuilder:
@@ -365,7 +369,7 @@ class TransformerBuilder:
         self._attention.append({})
         self._products.append({})
 
-    def attend(self, query: Sequence[Form], key: Sequence[Form], values: Mapping[str, Form]) -> None:
+    def attend(self, query: Forms, key: Forms, values: Mapping[str, Form]) -> None:
         """Linear attention: ``target += (query·key) value`` for each target; equal scores share a head."""
         score = tuple((q, k) for q, k in zip(query, key, strict=True) if ZERO not in (q, k))
         if score:
@@ -418,7 +422,9 @@ class TransformerBuilder:
             return None
         targets = list(dict.fromkeys(target for weights in products.values() for target in weights))
         signs = (1,) if self.gate == "bilinear" else (1, -1)
-        gates, ups, down = [], [], {}
+        gates: list[Form] = []
+        ups: list[Form] = []
+        down: dict[tuple[int, int], Fraction] = {}
         for (left, right), weights in products.items():
             for sign in signs:
                 down.update({(targets.index(t), len(gates)): sign * Fraction(w) for t, w in weights.items()})

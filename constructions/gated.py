@@ -69,10 +69,10 @@ def gradient_descent(
 ) -> ExactTransformer:
     """``n_steps`` steps ``x ← x − (η/N)(Gx − c)`` in ``n_steps + 1`` blocks; layout E, exact at the last row.
 
-    Block 1: the MLP forms the products a_i a_j and b a_j at every row. Block 2: attention takes their mean, which at the
-    last row is 1/(N+1) of the sum over all rows; the last row's own products (x_i x_j, from the channels of a) are in its
-    channels and are taken away, an affine map, so ``g = (N+1)·mean − own`` is G and c exactly. Its MLP and that of every
-    further block multiply G by x.
+    Block 1: the MLP forms the products a_i a_j and b a_j at every row. Block 2: attention takes their mean, which at
+    the last row is 1/(N+1) of the sum over all rows; the last row's own products (x_i x_j, from the channels of a)
+    are in its channels and are taken away, an affine map, so ``g = (N+1)·mean − own`` is G and c exactly. Its MLP and
+    that of every further block multiply G by x.
     """
     n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
     n_steps = as_count("n_steps", n_steps)

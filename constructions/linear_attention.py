@@ -50,8 +50,8 @@ def gradient_descent(
     mask = mask or default
     if layout == "E" and (form, mask, n_steps) != ("step", "strict", 1):
         raise ValueError(
-            "with x in the channels of a (layout E) the query row attends to itself, which adds x|x|², and a step overwrites "
-            "the data rows: use form='step', mask='strict' and n_steps=1, or layout='separate'"
+            "with x in the channels of a (layout E) the query row attends to itself, which adds x|x|², and a step "
+            "overwrites the data rows: use form='step', mask='strict' and n_steps=1, or layout='separate'"
         )
     if form == "step":
         return unchecked_steps(n_points, n_dims, n_steps, step, mask, layout)
@@ -110,9 +110,9 @@ def ternary_schedule(n_steps: int) -> list[int]:
 def _ternary(n_points: int, n_dims: int, n_steps: int, step: Fraction) -> ExactTransformer:
     """⌈log3(2k+1)⌉ layers. Notation: s = η/N, K = AAᵀ, P = I − sK, S_m = I + P + … + P^{m−1}, d = (3^l − 1)/2.
 
-    After l layers the data rows hold [A, b], W = P^d [A, b] and S = S_{d+1} [A, b]. A head whose query, key and value are
-    p(K)A, q(K)A and r(K)[A, b] adds (K p q r)(K) [A, b], for polynomials in K commute. With R = S_{2d+1} = S_d + P^d S_{d+1}
-    (scores in two parts), S_d = S_{d+1} − P^d and 1 − P = sK, the next W and S are
+    After l layers the data rows hold [A, b], W = P^d [A, b] and S = S_{d+1} [A, b]. A head whose query, key and value
+    are p(K)A, q(K)A and r(K)[A, b] adds (K p q r)(K) [A, b], for polynomials in K commute. With R = S_{2d+1} = S_d +
+    P^d S_{d+1} (scores in two parts), S_d = S_{d+1} − P^d and 1 − P = sK, the next W and S are
 
         P^{3d+1}  = P^d − sK R P^d
         S_{3d+2}  = 3 S_{d+1} − P^d − sK (R + S_d) S_{d+1}.
@@ -122,8 +122,8 @@ def _ternary(n_points: int, n_dims: int, n_steps: int, step: Fraction) -> ExactT
     x_m − x = −s S_m(G) (Gx − c): for m = d take (q, r) = (1, S_d); for 2d, (1 + P^d, S_d); for 2d+1, (1, S_d) and
     (P^d, S_{d+1}).
 
-    The channels keep ``power = W − [A, b]`` and ``sum = 3^{-l} (S − W/2) − [A, b]/2``: they start at zero, and the linear
-    part of the recurrence (W, 3S − W) becomes the identity, which is the residual connection.
+    The channels keep ``power = W − [A, b]`` and ``sum = 3^{-l} (S − W/2) − [A, b]/2``: they start at zero, and the
+    linear part of the recurrence (W, 3S − W) becomes the identity, which is the residual connection.
     """
     data = [*names("a", n_dims), "b"]
     scratch = [*names("power", n_dims + 1), *names("sum", n_dims + 1)]
@@ -163,9 +163,10 @@ def causal_depth(n_steps: int) -> int:
 def _causal(n_points: int, n_dims: int, n_steps: int, step: Fraction) -> ExactTransformer:
     """⌈log3 k⌉ + 1 layers under a causal mask. A positional channel ``query`` is 1 at the last row and 0 elsewhere.
 
-    Layer 1 gathers at the last row alone P − I = −sG, t = sc and one step of x. After it the state P^j and
-    t_j = s S_j(G) c lives at the last row only: every key of a data row is zero, so a head multiplies three numbers of that
-    row. P ← P³, t ← P²t + Pt + t, and x becomes x, Px + t or P²x + Pt + t by the ternary digits of k − 1, lowest first.
+    Layer 1 gathers at the last row alone P − I = −sG, t = sc and one step of x. After it the state P^j and t_j = s
+    S_j(G) c lives at the last row only: every key of a data row is zero, so a head multiplies three numbers of that
+    row. P ← P³, t ← P²t + Pt + t, and x becomes x, Px + t or P²x + Pt + t by the ternary digits of k − 1, lowest
+    first.
     """
     inputs = [*names("a", n_dims), "b", *names("x", n_dims)]
     builder = TransformerBuilder([*inputs, "query", *names("P", n_dims, n_dims), *names("t", n_dims)], len(inputs))
@@ -207,9 +208,9 @@ def multiply(
 ) -> ExactTransformer:
     """Channels ``target:target+length`` become ``u[:, left:left+length] ⊙ u[:, right:right+length]``, in two layers.
 
-    At every row, all else unchanged. Positional one-hot channels e_n make the identity matrix a matrix of scores: layer 1
-    writes p_n e_n, layer 2 has scores (p_n e_n)·e_j = p_n [n = j] and the right factor as its value.
-    Raises ``ValueError`` when a block leaves the channels, and for the strict mask, where no row sees itself.
+    At every row, all else unchanged. Positional one-hot channels e_n make the identity matrix a matrix of scores:
+    layer 1 writes p_n e_n, layer 2 has scores (p_n e_n)·e_j = p_n [n = j] and the right factor as its value. Raises
+    ``ValueError`` when a block leaves the channels, and for the strict mask, where no row sees itself.
     """
     n_rows, n_channels, length = (
         as_count("n_rows", n_rows),

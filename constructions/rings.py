@@ -29,16 +29,21 @@ class Ring:
         """An array of rational numbers as an array of ring elements (each distinct value converted once)."""
         values = np.asarray(values, dtype=object)
         known = {value: self.element(value) for value in set(values.flat)}
-        array = np.empty(values.shape, dtype=self.dtype)
-        array.flat = [known[value] for value in values.flat]
-        return array
+        # NumPy would take polynomials apart, which are sequences of their terms: only fromiter and fill do not.
+        return np.fromiter((known[value] for value in values.flat), self.dtype, values.size).reshape(values.shape)
 
     def reduce(self, array: np.ndarray) -> np.ndarray:
         """Bring entries to canonical form (modulo the prime, expanded, …)."""
         return array
 
+    def full(self, shape: tuple[int, ...], value: Fraction | int) -> np.ndarray:
+        """An array that holds the rational number ``value`` everywhere."""
+        array = np.empty(shape, dtype=self.dtype)
+        array.fill(self.element(value))
+        return array
+
     def zeros(self, shape: tuple[int, ...]) -> np.ndarray:
-        return np.full(shape, self.element(0), dtype=self.dtype)
+        return self.full(shape, 0)
 
     def matmul(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """``left @ right`` for arrays of ring elements."""
@@ -58,15 +63,14 @@ class ElementRing(Ring):
         return self._element(Fraction(value))
 
     def coerce(self, array: np.ndarray) -> np.ndarray:
-        out = np.empty(array.shape, dtype=object)
-        out.flat = [
+        entries = (
             entry if isinstance(entry, self._types)
             else self.element(entry) if isinstance(entry, (int, Fraction))
             else self.element(Fraction(int(entry.p), int(entry.q))) if isinstance(entry, flint.fmpq)
             else self.element(int(entry))
             for entry in array.flat
-        ]  # fmt: skip
-        return out
+        )  # fmt: skip
+        return np.fromiter(entries, object, array.size).reshape(array.shape)
 
     def reduce(self, array: np.ndarray) -> np.ndarray:
         return array if self._reduce is None else np.frompyfunc(self._reduce, 1, 1)(array)
