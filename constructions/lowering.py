@@ -28,6 +28,8 @@ from constructions.network import Layer, Network
 Entries = dict[tuple[int, int], Fraction]
 LADDER_STEPS = 3
 """Maps with at most this many entries an output are gathered."""
+TINY_ELEMENTS = 2**12
+"""Maps with at most this many elements are dense, unless one gather does: a single small product is fastest."""
 DENSE_ELEMENTS = 2**15
 """Maps with at most this many elements are dense whatever their density."""
 DENSE_DENSITY = 0.1
@@ -71,9 +73,13 @@ def tensor(values: Iterable[Fraction], dtype: torch.dtype) -> Tensor:
 
 
 class LoweredMap(nn.Module):
-    """A sparse linear map on (channels, rows · batch): a ladder of gathers, CSR, or dense."""
+    """A sparse linear map on (channels, rows · batch): a ladder of gathers, CSR, or dense.
 
-    def __init__(self, n_out: int, n_in: int, entries: Entries, dtype: torch.dtype) -> None:
+    ``selects`` asks for the ladder where it is possible at all: it never multiplies an entry by zero, nor in reduced
+    precision (TF32), so that a product with an indicator (Read) stays exact.
+    """
+
+    def __init__(self, n_out: int, n_in: int, entries: Entries, dtype: torch.dtype, selects: bool = False) -> None:
         super().__init__()
         self.n_out = n_out
         by_output: dict[int, list[tuple[int, Fraction]]] = defaultdict(list)
@@ -83,7 +89,9 @@ class LoweredMap(nn.Module):
         small = n_out * n_in <= DENSE_ELEMENTS or len(entries) >= DENSE_DENSITY * n_out * n_in
         self.covers = len(by_output) == n_out
         self.kind: Literal["ladder", "dense", "csr"]
-        if steps <= LADDER_STEPS or (not small and dtype not in (torch.float32, torch.float64)):
+        one_gather = steps == 1 and self.covers
+        tiny = n_out * n_in <= TINY_ELEMENTS and not one_gather and not selects
+        if (steps <= LADDER_STEPS and not tiny) or (not small and dtype not in (torch.float32, torch.float64)):
             self.kind, self.n_steps = "ladder", steps
             for step in range(steps):
                 chosen = [(row, *items[step]) for row, items in by_output.items() if len(items) > step]
@@ -277,24 +285,24 @@ class Block(nn.Module):
                 self.register_buffer("conv_bias", bias(conv_constants, len(units)))
                 self.register_buffer("gate_bias", bias(gate_constants, len(units)))
                 mixed = {(place[row], unit): weight for (row, unit), weight in products.items()}
-                self.products = LoweredMap(len(computed), len(units), mixed, dtype)
+                self.products = LoweredMap(len(computed), len(units), mixed, dtype, selects=True)
 
     def forward(self, varying: Tensor | None, constant: Tensor | None) -> Tensor:
-        z = self.sources(varying, constant)
+        z = self.sources.forward(varying, constant)
         shape = z.shape[1:]
         flat = z.flatten(1)
         parts = []
         if self.n_computed:
             y: Tensor | None = None
             if self.n_units:
-                conv, gate = self.conv(flat), self.gate(flat)
+                conv, gate = self.conv.forward(flat), self.gate.forward(flat)
                 if self.conv_bias is not None:
                     conv = (conv.unflatten(1, shape) + self.conv_bias).flatten(1)
                 if self.gate_bias is not None:
                     gate = (gate.unflatten(1, shape) + self.gate_bias).flatten(1)
-                y = self.products(conv * gate)
+                y = self.products.forward(conv * gate)
             if self.linear is not None:
-                y = self.linear(flat) if y is None else self.linear.add_to(y, flat)
+                y = self.linear.forward(flat) if y is None else self.linear.add_to(y, flat)
             if y is None:
                 y = flat.new_zeros(self.n_computed, flat.shape[1])
             y = y.unflatten(1, shape)
@@ -346,9 +354,19 @@ class Sources(nn.Module):
         self.register_buffer("order", None if order == sorted(order) else torch.tensor(order).argsort())
         self.rows = context.select
         self.n_wanted = len(context.wanted)
+        plain = self.segments[0] if len(self.segments) == 1 else None
+        # The common case, and no work at all: one tensor, as it is.
+        self.as_is = (
+            plain is not None and not plain[0] and self.pick0 is None and self.order is None
+            and (self.row_constant if plain[1] else self.rows is None)
+        )  # fmt: skip
         return len(order)
 
     def forward(self, varying: Tensor | None, constant: Tensor | None) -> Tensor:
+        if self.as_is:
+            z = constant if self.segments[0][1] else varying
+            assert z is not None
+            return z
         pieces = []
         for number, (module, is_constant) in enumerate(self.segments):
             x = constant if is_constant else varying
@@ -445,8 +463,8 @@ class LoweredLayer(nn.Module):
 
     def forward(self, varying: Tensor | None, constant: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         return (
-            self.varying(varying, constant) if self.varying is not None else None,
-            self.constant(varying, constant) if self.constant is not None else None,
+            self.varying.forward(varying, constant) if self.varying is not None else None,
+            self.constant.forward(varying, constant) if self.constant is not None else None,
         )
 
 
@@ -525,7 +543,7 @@ class LoweredNetwork(nn.Module):
         if self.positions is not None and varying is not None:
             varying = varying + self.positions
         for layer in self.layers:
-            varying, constant = layer(varying, constant)
+            varying, constant = layer.forward(varying, constant)
         parts = []
         if varying is not None and self.final_varying is not None:
             parts.append(varying.index_select(0, self.final_varying))
