@@ -1,1 +1,23 @@
-"""What each architecture can and cannot express, proved."""
+"""What an architecture can and cannot express: growth certificates, counterexamples, quantitative lower bounds."""
+
+from precls_theory.expressivity.growth import (
+    Growth,
+    GrowthCertificate,
+    Rule,
+    growth_certificate,
+    register_rule,
+    registered_rules,
+)
+from precls_theory.expressivity.tracing import Inconclusive, register_formula, trace
+
+__all__ = [
+    "Growth",
+    "GrowthCertificate",
+    "Inconclusive",
+    "Rule",
+    "growth_certificate",
+    "register_formula",
+    "register_rule",
+    "registered_rules",
+    "trace",
+]
