@@ -1,7 +1,7 @@
 """Check that an exact network computes what it claims: Multiply, or steps of gradient descent.
 
-Three exact ways, never a tolerance: as an identity of polynomials in every input entry, at random residues modulo a prime
-(a false claim passes with probability at most (degree/p)^samples, Schwartz-Zippel), and at a rational point.
+Three exact ways, never a tolerance: as an identity of polynomials in every input entry, at random residues modulo a
+prime (a false claim passes with probability at most (degree/p)^samples, Schwartz-Zippel), and at a rational point.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ PRIME = 2**31 - 1
 class ExactNetwork(Protocol):
     """What BaseConv networks and exact Transformers share."""
 
-    n_rows: int
+    @property
+    def n_rows(self) -> int: ...
 
     def encode(self, *values: Any) -> Any: ...
 
@@ -98,7 +99,7 @@ def verify_descent_residues(
     """
     ring, (A, b, x) = residues(seed, samples, (n_points, n_dims), (n_points,), (n_dims,))
     got = np.asarray(network.decode(network.evaluate(network.encode(A, b, x), ring)))
-    wanted = descent(*(ring.coerce(v) for v in (A, b, x)), n_steps, step_size, ring)
+    wanted = descent(ring.coerce(A), ring.coerce(b), ring.coerce(x), n_steps, step_size, ring)
     _refuse(name, f"{n_steps} steps of gradient descent", got, wanted, {})
     return samples * (math.log2(max(degree, 2 * n_steps + 1)) - math.log2(PRIME))
 
@@ -110,7 +111,7 @@ def verify_descent_rational(
     """The same at one random rational point, exactly (``==``): refutes with that point as the counterexample."""
     A, b, x = rationals(seed, (n_points, n_dims), (n_points,), (n_dims,))
     got = np.asarray(network.decode(network.evaluate(network.encode(A, b, x), FMPQ)))
-    wanted = descent(*(FMPQ.coerce(v) for v in (A, b, x)), n_steps, step_size, FMPQ)
+    wanted = descent(FMPQ.coerce(A), FMPQ.coerce(b), FMPQ.coerce(x), n_steps, step_size, FMPQ)
     _refuse(name, f"{n_steps} steps of gradient descent", got, wanted, {"A": A, "b": b, "x_init": x})
 
 
