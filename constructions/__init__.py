@@ -11,3 +11,5 @@ from constructions.newton import newton as newton
 from constructions.primitives import linear as linear
 from constructions.primitives import multiply as multiply
 from constructions.primitives import read as read
+from constructions.serialization import CorruptFileError as CorruptFileError
+from constructions.serialization import load as load
