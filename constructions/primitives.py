@@ -11,9 +11,10 @@ import numpy as np
 from constructions.arrays import as_count, as_fraction
 from constructions.builder import Builder
 from constructions.construction import construction
+from constructions.filters import DELTA
 from constructions.network import Mode, Network
 from constructions.tasks import Sequence
-from constructions.terms import channels, shifted
+from constructions.terms import Terms, channels, shifted
 
 
 def _open(n_rows: int, n_channels: int, mode: Mode = "causal") -> tuple[Builder, np.ndarray]:
@@ -53,7 +54,9 @@ def read(
     block = _block("the channels read", start, stop, n_channels)
     at_target = builder.position("at_target", {target: 1})
     new = u.copy()
-    new[block] = u[block] * (1 - at_target) + shifted(u[block], (target - source) % n_rows) * at_target
+    # Not u * (1 - at_target), which the algebra expands to u - u * at_target: floating point would have to cancel them.
+    kept = [Terms.product(DELTA, channel, 1 - at_target) for channel in u[block]]
+    new[block] = np.array(kept, dtype=object) + shifted(u[block], (target - source) % n_rows) * at_target
     return _close(builder, builder.layer(y=new), n_channels)
 
 
