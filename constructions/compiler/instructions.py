@@ -1,0 +1,145 @@
+"""Circuits as data: the instructions that a file holds, and the construction that compiles them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from functools import partial
+from typing import Any
+
+from constructions.arrays import as_count, as_fraction
+from constructions.compiler.circuit import ONE, Circuit, Wire
+from constructions.compiler.schedule import emit, schedule
+from constructions.compiler.task import Values
+from constructions.construction import construction
+from constructions.filters import Filter
+from constructions.network import Mode, Network
+from constructions.tasks import Sequence
+
+MAX_ROWS = 1_000_000
+
+
+def instructions(outputs: Rows[Wire]) -> dict[str, Any]:
+    """The parameters of :func:`circuit` that compute these wires.
+
+    An affine combination is a list of ``[filter, node, "p/q"]``; nodes count the inputs, then the row constants, then the
+    products; node −1 is the constant 1 and filter 0 the identity.
+    """
+    if not len(outputs):
+        raise ValueError("a circuit needs at least one output")
+    home = outputs[0].circuit
+    for wire in outputs:
+        if wire.circuit is not home:
+            raise ValueError("the outputs belong to two circuits: make all inputs with one Circuit")
+    data = [node for node in home.names if node not in home.positions]
+    nodes = home.reachable(outputs)
+    number = {ONE: ONE} | {node: index for index, node in enumerate([*data, *home.positions, *nodes])}
+    filters: dict[int, int] = {0: 0}
+
+    def affine(wire: Wire) -> list[list[Any]]:
+        return [[filters.setdefault(f, len(filters)), number[node], str(weight)] for (f, node), weight in wire.key]
+
+    products = [[affine(factor) for factor in home.products[node]] for node in nodes]
+    results = [affine(wire) for wire in outputs]
+    return {
+        "inputs": [home.names[node] for node in data],
+        "products": products,
+        "outputs": results,
+        "n_rows": home.n_rows,
+        "mode": home.mode,
+        "filters": [
+            [[str(tap) for tap in home.filters[index].head], str(home.filters[index].tail)]
+            for index in filters
+            if index
+        ],
+        "row_constants": [
+            [home.names[node], [[row, str(value)] for row, value in sorted(values.items())]]
+            for node, values in home.positions.items()
+        ],
+    }
+
+
+def read_instructions(
+    *, inputs: Rows[str], products: Rows[Any], outputs: Rows[Any], n_rows: int, mode: Mode, filters: Rows[Any],
+    row_constants: Rows[Any],
+) -> tuple[Circuit, list[Wire]]:  # fmt: skip
+    """The circuit and its outputs; ``ValueError`` when an instruction reads what does not exist."""
+    if as_count("n_rows", n_rows) > MAX_ROWS:
+        raise ValueError(f"n_rows must be at most {MAX_ROWS}, got {n_rows}")
+    circuit = Circuit(n_rows, mode)
+    if not outputs:
+        raise ValueError("a circuit needs at least one output")
+    nodes = [circuit.input(_name(name)) for name in inputs]
+    try:
+        for name, values in row_constants:
+            nodes.append(circuit.row_constants(_name(name), dict(values)))
+        kernels = [Filter.of()] + [
+            Filter.of([as_fraction("a tap", tap) for tap in head], as_fraction("a tap", tail)) for head, tail in filters
+        ]
+
+        def wire(affine: Any, place: str) -> Wire:
+            total = circuit.constant(0)
+            for kernel, node, weight in affine:
+                if not isinstance(node, int) or not ONE <= node < len(nodes):
+                    raise ValueError(f"{place} reads node {node!r}, which does not exist before it")
+                if not isinstance(kernel, int) or not 0 <= kernel < len(kernels):
+                    raise ValueError(f"{place} uses filter {kernel!r}, of {len(kernels)}")
+                source = circuit.constant(1) if node == ONE else nodes[node]
+                source = source.convolve(kernels[kernel]) if kernel else source
+                total = total + source * as_fraction("a weight", weight)
+            return total
+
+        for index, (left, right) in enumerate(products):
+            nodes.append(wire(left, f"product {index}") * wire(right, f"product {index}"))
+        return circuit, [wire(affine, f"output {index}") for index, affine in enumerate(outputs)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the instructions of the circuit are not well formed: {error}") from error
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"the name of an input must be a non-empty string, got {name!r}")
+    return name
+
+
+@construction
+def circuit(
+    *, inputs: Rows[str], products: Rows[Any], outputs: Rows[Any], n_rows: int = 1, mode: Mode = "causal",
+    filters: Rows[Any] = (), row_constants: Rows[Any] = (),
+) -> Network:  # fmt: skip
+    """The network of a circuit given by instructions (see :func:`instructions`); depth = its multiplicative depth, at least 1.
+
+    Source: Zoology (Arora et al. 2024), Thm. H.21, with exact depth; width at most the largest number of products of one layer
+    plus earlier values still needed. Raises ``ValueError`` for instructions that are not well formed.
+    """
+    network_of, results = read_instructions(
+        inputs=inputs,
+        products=products,
+        outputs=outputs,
+        n_rows=n_rows,
+        mode=mode,
+        filters=filters,
+        row_constants=row_constants,
+    )
+    task: Any = partial(Values, network_of.inputs) if n_rows == 1 else partial(Sequence, n_rows, len(network_of.inputs))
+    return emit(schedule(network_of, results), task)
+
+
+def compile_circuit(outputs: Rows[Wire] | Any) -> Network:
+    """The network that computes these wires (a list or array of wires of one circuit), in that order.
+
+    Over numbers (one row) ``encode`` takes the values of the inputs and ``decode`` gives those of the outputs; over sequences
+    ``encode`` takes an array (..., n_rows, n_inputs) and ``decode`` gives (..., n_rows, n_outputs).
+    """
+    return circuit(**instructions(_flat(outputs)))
+
+
+def _flat(outputs: Any) -> list[Wire]:
+    import numpy as np
+
+    if isinstance(outputs, Wire):
+        return [outputs]
+    flat = [entry for part in outputs for entry in (part.flat if isinstance(part, np.ndarray) else [part])]
+    for entry in flat:
+        if not isinstance(entry, Wire):
+            raise TypeError(f"a circuit's outputs are wires, got {type(entry).__name__}: {entry!r}")
+    return flat
