@@ -1,5 +1,8 @@
 """Exact constructions of neural networks that run numerical algorithms."""
 
+from constructions.approximate import approximate as approximate
+from constructions.chebyshev_network import Approximation as Approximation
+from constructions.chebyshev_network import chebyshev_polynomial as chebyshev_polynomial
 from constructions.construction import CONSTRUCTIONS as CONSTRUCTIONS
 from constructions.construction import rebuild as rebuild
 from constructions.descent.gradient_descent import gradient_descent as gradient_descent
@@ -11,5 +14,6 @@ from constructions.newton import newton as newton
 from constructions.primitives import linear as linear
 from constructions.primitives import multiply as multiply
 from constructions.primitives import read as read
+from constructions.reciprocal import reciprocal as reciprocal
 from constructions.serialization import CorruptFileError as CorruptFileError
 from constructions.serialization import load as load
