@@ -246,6 +246,35 @@ class ExactTransformer:
         )
         return replace(self, blocks=(*self.blocks[:block], new, *self.blocks[block + 1 :]))
 
+    def describe(self) -> list[str]:
+        """The weights as formulas, one line a head or hidden unit, in the order of the blocks."""
+
+        def written(sparse: SparseMap) -> list[str]:
+            named = (*self.channels, "")
+            return [
+                repr(Form({named[int(column)]: weight for column, weight in form.weights.items()}, form.constant))
+                for form in forms_of(sparse)
+            ]
+
+        lines = [f"input: {self.channels[c]} at row {row} += {w}" for (row, c), w in self.positions.items()]
+        for number, block in enumerate(self.blocks, 1):
+            for head in block.heads:
+                if head.query is None or head.key is None:
+                    score = "mean over the visible rows j"
+                else:
+                    pairs = zip(written(head.query), written(head.key), strict=True)
+                    score = "Σ_j (" + " + ".join(f"({q})_i ({k})_j" for q, k in pairs) + ")"
+                for target, value in zip(head.targets, written(head.value), strict=True):
+                    lines.append(f"block {number} attention: {self.channels[target]} += {score} of ({value})_j")
+            if block.mlp:
+                act, mlp = "" if self.gate == "bilinear" else "act", block.mlp
+                units = zip(written(mlp.gate), written(mlp.up), strict=True)
+                hidden = [f"{act}({gate})·({up})" for gate, up in units]
+                for target, form in zip(mlp.targets, forms_of(mlp.down), strict=True):
+                    total = " + ".join(f"{weight}·{hidden[int(unit)]}" for unit, weight in form.weights.items())
+                    lines.append(f"block {number} MLP: {self.channels[target]} += {total}")
+        return lines
+
     def __repr__(self) -> str:
         mlp = f", {self.gate} MLPs of {self.hidden} hidden units" if self.gate else ""
         return (

@@ -115,7 +115,7 @@ def check_construction(architecture: Architecture, target: Target) -> tuple[str,
         left, right, into = CHANNELS[target]
         ring = claims.verify_multiply(network, N_DIMS + 1, left, right, into, name=architecture.name)
     size = {name: getattr(network, name) for name in ("depth", "width", "n_nonzero")}
-    detail = {**size, "ring": ring, "weights": repr(network)} | {
+    detail = {**size, "ring": ring, "network": repr(network), "weights": weights(network)} | {
         f"error {str(dtype).removeprefix('torch.')}": measured_error(network, target, dtype)
         for dtype in (torch.float64, torch.float32)
     }
@@ -123,6 +123,22 @@ def check_construction(architecture: Architecture, target: Target) -> tuple[str,
         detail["growth"] = require_no_certificate(network)
     layers = f"{size['depth']} layer{'s' if size['depth'] > 1 else ''}"
     return f"exact: {layers}, {size['n_nonzero']} weights", detail
+
+
+def weights(network: Any) -> list[str]:
+    """All weights of a construction, readable: formulas of a Transformer, nonzero entries of a BaseConv network."""
+    if isinstance(network, ExactTransformer):
+        return network.describe()
+    return [
+        f"layer {number} {name}[{row}, {column}] = {weight}"
+        for number, layer in enumerate(network.layers, 1)
+        for name, sparse in (("conv", layer.conv), ("gate", layer.gate), ("out", layer.out))
+        for (row, column), weight in sparse.entries().items()
+    ] + [
+        f"layer {number} filter of hidden channel {h} = {layer.filters[index]}"
+        for number, layer in enumerate(network.layers, 1)
+        for h, index in enumerate(layer.filter_index)
+    ]
 
 
 def measured_error(network: Any, target: Target, dtype: torch.dtype) -> float:
@@ -247,7 +263,7 @@ def check_impossible(architecture: Architecture, target: Target) -> tuple[str, d
         growth = {"exponent": certificate.exponent, "analytic": certificate.analytic}
         records.append(record | growth | {"proved miss": float(gap), "measured miss": float(miss)})
     many = f"{len(records)} models" if len(records) > 1 else "1 model"
-    return f"impossible: O(|u|), {many}, miss ≥ 1 at t ≤ {max(scales):.0f}", {"certificates": records}
+    return f"impossible: {many} missed at t ≤ {max(scales):.0f}", {"certificates": records}
 
 
 # ---- the rows --------------------------------------------------------------------------------------------------------
