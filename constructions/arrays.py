@@ -23,16 +23,46 @@ def as_arrays(**values: Any) -> dict[str, Any]:
                 raise ValueError(f"{name} must be a floating-point tensor, got {array.dtype}")
             finite = bool(torch.isfinite(array).all())
         else:
-            array = np.asarray(value)
+            array = as_numpy(value)
             if array.dtype.kind in "iu":
                 array = array.astype(object)
             elif array.dtype.kind not in "fO":
                 raise ValueError(f"{name} must hold numbers or ring elements, got dtype {array.dtype}")
-            finite = array.dtype.kind != "f" or bool(np.isfinite(array).all())
+            floats = (
+                array if array.dtype.kind == "f" else [x for x in array.flat if isinstance(x, (float, np.floating))]
+            )
+            finite = bool(np.isfinite(floats).all())
         if not finite:
             raise ValueError(f"{name} holds NaN or infinite values: every entry must be finite")
         arrays[name] = array
     return arrays
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """Nested lists, tuples, SymPy matrices or arrays as an array.
+
+    Only lists and tuples are taken apart: NumPy would also take polynomials apart, which are sequences of terms.
+    Raises ``ValueError`` for ragged lists.
+    """
+    if hasattr(value, "tolist") and not isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)):
+        return np.asarray(value)
+    shape, level = [], value
+    while isinstance(level, (list, tuple)) and level:
+        shape.append(len(level))
+        level = level[0]
+    entries: list[Any] = [value]
+    for length in shape:
+        if any(not isinstance(entry, (list, tuple)) or len(entry) != length for entry in entries):
+            raise ValueError(f"nested lists must have rows of one length, expected shape {tuple(shape)}")
+        entries = [inner for entry in entries for inner in entry]
+    if any(isinstance(entry, np.ndarray) for entry in entries):
+        return np.asarray(value)
+    numbers = all(isinstance(entry, (int, float, np.number)) for entry in entries)
+    if numbers and any(isinstance(entry, (float, np.floating)) for entry in entries):
+        return np.array(entries, dtype=float).reshape(shape)
+    return np.fromiter(entries, object, len(entries)).reshape(shape)
 
 
 def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from constructions.filters import DELTA, Filter
 from constructions.network import Layer, Mode, Network, SparseMap
 from constructions.tasks import Task
-from constructions.terms import ONE, Form, Key, Terms, as_terms, channel, flatten
+from constructions.terms import ONE, Form, Key, Terms, channel, flatten
 
 
 class Builder:
@@ -59,6 +59,21 @@ class Builder:
         self._check_reads(outputs)
         self.layers.append(outputs)
         return tuple(results) if len(results) > 1 else results[0]
+
+    def iterate(self, times: int, step: Callable[..., dict[str, Any]], **state: Any) -> Any:
+        """Add the layer ``step(**state)`` ``times`` times, each reading the outputs of the one before.
+
+        ``step`` returns families with the names of ``state``. Once the channels of a layer are those that it read, every
+        further layer is the same one, and is not written out again.
+        """
+        for done in range(1, times + 1):
+            new = dict(zip(state, self.layer(**step(**state)), strict=True))
+            settled = all(np.array_equal(new[family], state[family]) for family in state)
+            state = new
+            if settled:
+                self.layers += [self.layers[-1]] * (times - done)
+                break
+        return tuple(state.values())
 
     def _check_reads(self, outputs: dict[str, Terms]) -> None:
         available = set(self.layers[-1]) if self.layers else set(self.inputs)
@@ -179,7 +194,9 @@ def represent_affine(linear: Mapping[str, dict[Key, Fraction]]) -> dict[str, Ter
             by_filter[filter][name] = form.plus(conv.scaled(coefficient))
     result: dict[str, Terms] = {name: Terms() for name in linear}
     for filter, forms in by_filter.items():
-        distinct = {Form(form.weights, form.constant if filter != DELTA else Fraction(0)).monic()[1] for form in forms.values()}
+        distinct = {
+            Form(form.weights, form.constant if filter != DELTA else Fraction(0)).monic()[1] for form in forms.values()
+        }
         single = {name for form in forms.values() for name in form.weights}
         constant = filter != DELTA and any(form.constant for form in forms.values())
         by_channel = len(single) + constant < len({form for form in distinct if form.weights or form.constant})
@@ -188,7 +205,9 @@ def represent_affine(linear: Mapping[str, dict[Key, Fraction]]) -> dict[str, Ter
                 for source, weight in form.weights.items():
                     result[name] += Terms.product(filter, channel(source), ONE, weight)
             else:
-                result[name] += Terms.product(filter, Form(form.weights, form.constant if filter != DELTA else Fraction(0)), ONE)
+                result[name] += Terms.product(
+                    filter, Form(form.weights, form.constant if filter != DELTA else Fraction(0)), ONE
+                )
             if (by_channel or filter == DELTA) and form.constant:
                 result[name] += Terms.product(filter, Form({}, form.constant), ONE)
     return result

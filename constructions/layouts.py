@@ -31,9 +31,7 @@ class Start:
     finish: Callable[[np.ndarray], Network]
 
 
-def begin(
-    layout: LayoutName, n_points: int, n_dims: int, mode: Mode = "causal", takes_start: bool = True
-) -> Start:
+def begin(layout: LayoutName, n_points: int, n_dims: int, mode: Mode = "causal", takes_start: bool = True) -> Start:
     """Open a regression in a layout; adds the masking layer where one is needed.
 
     One layer cannot both mask a row and multiply. Layout S needs the mask always; layout E only in a circular

@@ -14,6 +14,7 @@ State tensors have shape (channels, rows, batch): every map is then a product fr
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from fractions import Fraction
@@ -111,10 +112,15 @@ class LoweredMap(nn.Module):
         else:
             self.kind = "csr"
             ordered = sorted(entries)
-            coo = torch.sparse_coo_tensor(
-                torch.tensor(ordered).T, tensor([entries[key] for key in ordered], dtype), (n_out, n_in)
-            )
-            self.register_buffer("matrix", coo.to_sparse_csr())
+            rows, columns = zip(*ordered, strict=True)
+            starts = torch.bincount(torch.tensor(rows), minlength=n_out).cumsum(0)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+                matrix = torch.sparse_csr_tensor(
+                    torch.cat([torch.zeros(1, dtype=torch.int64), starts]), torch.tensor(columns),
+                    tensor([entries[key] for key in ordered], dtype), (n_out, n_in), check_invariants=True,
+                )  # fmt: skip
+            self.register_buffer("matrix", matrix)
 
     def _step(self, step: int, x: Tensor) -> Tensor:
         gathered = x.index_select(0, getattr(self, f"columns{step}"))
@@ -262,7 +268,10 @@ class Block(nn.Module):
         copies = {
             row: per_row[row][0][0]
             for row in outputs
-            if row not in with_products and not constants.get(row) and len(per_row[row]) == 1 and per_row[row][0][1] == 1
+            if row not in with_products
+            and not constants.get(row)
+            and len(per_row[row]) == 1
+            and per_row[row][0][1] == 1
         }
         computed = sorted((row for row in outputs if row not in copies), key=lambda row: (row not in per_row, row))
         place = {row: index for index, row in enumerate(computed)}
@@ -412,7 +421,7 @@ class Context:
 
         def constant(columns: Iterable[int], filter: Filter) -> bool:
             summed = self.mode == "circular" and not filter.head
-            return all(c == n_in and (filter == DELTA or self.mode == "circular") or c < n_in and (summed or self.location[c][0]) for c in columns)  # fmt: skip
+            return all((c == n_in and (filter == DELTA or self.mode == "circular")) or (c < n_in and (summed or self.location[c][0])) for c in columns)  # fmt: skip
 
         units = [
             constant(self.conv[unit], layer.filters[layer.filter_index[unit]]) and constant(self.gate[unit], DELTA)
@@ -453,7 +462,9 @@ class LoweredLayer(nn.Module):
         super().__init__()
         flags = context.is_row_constant()
         self.n_outputs = len(flags)
-        wanted: dict[bool, list[int]] = {flag: [row for row, f in enumerate(flags) if f is flag] for flag in (True, False)}
+        wanted: dict[bool, list[int]] = {
+            flag: [row for row, f in enumerate(flags) if f is flag] for flag in (True, False)
+        }
         self.constant = Block(context.layer, wanted[True], context, True) if wanted[True] else None
         self.varying = Block(context.layer, wanted[False], context, False) if wanted[False] else None
         self.location = [(False, 0)] * len(flags)
@@ -509,7 +520,9 @@ class LoweredNetwork(nn.Module):
         varying = [position for is_constant, position in location if not is_constant]
         self.register_buffer("final_constant", torch.tensor(constants) if constants else None)
         self.register_buffer("final_varying", torch.tensor(varying) if varying else None)
-        order = [i for i, (flag, _) in enumerate(location) if not flag] + [i for i, (flag, _) in enumerate(location) if flag]
+        order = [i for i, (flag, _) in enumerate(location) if not flag] + [
+            i for i, (flag, _) in enumerate(location) if flag
+        ]
         self.register_buffer("final_order", None if order == sorted(order) else torch.tensor(order).argsort())
         widest = max(layer.width * len(rows) for layer, rows in zip(network.layers, wanted[1:], strict=True))
         self.batch_chunk = max(64, BATCH_ELEMENTS // widest)
@@ -527,7 +540,9 @@ class LoweredNetwork(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """Run on ``u`` (..., n_rows, n_channels); raises ``ValueError`` for another shape, ``TypeError`` for another dtype."""
         if u.ndim < 2 or u.shape[-2:] != (self.n_rows, self.n_inputs):
-            raise ValueError(f"the network reads (..., {self.n_rows} rows, {self.n_inputs} channels), got {tuple(u.shape)}")
+            raise ValueError(
+                f"the network reads (..., {self.n_rows} rows, {self.n_inputs} channels), got {tuple(u.shape)}"
+            )
         if u.dtype != self.dtype:
             raise TypeError(f"the network was lowered to {self.dtype}, and the input has {u.dtype}")
         batch = u.shape[:-2]

@@ -74,8 +74,11 @@ def residual_form(
     G, c = start.accumulate(aa), start.accumulate(ba)
     R, M, y = eye - alpha * G, alpha * eye, alpha * c
     a, b, c, R, M, y = layer(a=a, b=b, c=c, R=R, M=M, y=y)
-    for _ in range(n_iters):
-        a, b, c, R, M, y = layer(a=a, b=b, c=c, R=R @ R, M=M + R @ M, y=y + R @ y)
+    a, b, c, R, M, y = start.builder.iterate(
+        n_iters,
+        lambda a, b, c, R, M, y: {"a": a, "b": b, "c": c, "R": R @ R, "M": M + R @ M, "y": y + R @ y},
+        a=a, b=b, c=c, R=R, M=M, y=y,
+    )  # fmt: skip
     x: Any = y if form == "doubling" else layer(a=a, b=b, M=M, x=M @ c)[-1]
     for _ in range(refinements):
         a, b, M, x, r = layer(a=a, b=b, M=M, x=x, r=b - a @ x)

@@ -112,7 +112,9 @@ class Regression:
         for name, array in arrays.items():
             shape = expected[name]
             if tuple(array.shape[array.ndim - len(shape) :]) != shape or array.ndim < len(shape):
-                raise ValueError(f"{name} must have shape (..., {', '.join(map(str, shape))}), got {tuple(array.shape)}")
+                raise ValueError(
+                    f"{name} must have shape (..., {', '.join(map(str, shape))}), got {tuple(array.shape)}"
+                )
         batch = batch_shape(*(arr.shape[: arr.ndim - len(expected[name])] for name, arr in arrays.items()))
         u = empty_rows(list(arrays.values()), (*batch, self.n_rows, self.n_inputs))
         rows = slice(self.first_row, self.first_row + self.n_points)

@@ -30,6 +30,7 @@ def doubling_form(n_points: int, n_dims: int, n_steps: int, step_size: Fraction,
     aa, ba, x = layer(aa=np.outer(start.a, start.a), ba=start.b * start.a, x=start.spread)
     P, q = identity(n_dims) - step * accumulate(aa), step * accumulate(ba)
     P, q, x = layer(P=P, q=q, x=x - step * (accumulate(aa) @ x) + q)
-    for _ in range(n_steps.bit_length() - 1):
-        P, q, x = layer(P=P @ P, q=P @ q + q, x=P @ x + q)
+    P, q, x = start.builder.iterate(
+        n_steps.bit_length() - 1, lambda P, q, x: {"P": P @ P, "q": P @ q + q, "x": P @ x + q}, P=P, q=q, x=x
+    )
     return start.finish(x)

@@ -16,9 +16,7 @@ from constructions.network import Network
 from constructions.tasks import LayoutName
 
 
-def gram_form(
-    n_points: int, n_dims: int, steps: Iterable[tuple[Fraction, Fraction]], layout: LayoutName
-) -> Network:
+def gram_form(n_points: int, n_dims: int, steps: Iterable[tuple[Fraction, Fraction]], layout: LayoutName) -> Network:
     """``x_{k+1} = x_k + momentum_k (x_k − x_{k−1}) − step_k g(x_k)`` for the given pairs (step_k, momentum_k).
 
     ``x_{−1} = x_0``. Depth k+1 in layouts A and E, k+2 in S; exact at every row for that row's prefix problem.
