@@ -32,6 +32,7 @@ from constructions.builder import Builder
 from constructions.construction import construction
 from constructions.function_task import Domain, FunctionTask
 from constructions.network import Network
+from constructions.rings import Ring
 from constructions.terms import Form, channel
 
 Polynomial = Mapping[int, Fraction]
@@ -280,3 +281,29 @@ def _build(
     degree = max((k for array in arrays for polynomial in array.flat for k in polynomial), default=0)
     task = partial(FunctionTask, variables=variables, domain=domain, degree=degree, error_bound=error_bound)
     return builder.build(outputs, task)
+
+
+def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """What the parameters say, by the three-term recurrence ``T_{k+1} = 2 t T_k − T_{k−1}``: (..., 1, n_outputs)."""
+    parameters = network.parameters
+    u = ring.coerce(u)
+    values = []
+    for axis, factor in zip(parameters["order"], parameters["factors"], strict=True):
+        low, high = map(Fraction, parameters["domain"][axis])
+        slope, shift = ring.elements([2 / (high - low)]), ring.elements([-(high + low) / (high - low)])
+        t = ring.reduce(ring.reduce(slope * u[..., axis]) + shift)
+        array = _read_factor(factor)
+        degree = max((k for polynomial in array.flat for k in polynomial), default=0)
+        basis = [ring.elements([1]) + ring.zeros(t.shape), t]
+        while len(basis) <= degree:
+            basis.append(ring.reduce(ring.elements([2]) * ring.reduce(t * basis[-1]) - basis[-2]))
+        weights = [[polynomial.get(k, Fraction(0)) for k in range(len(basis))] for polynomial in array.flat]
+        product = ring.matmul(np.stack(basis, axis=-1), ring.elements(weights).T)
+        values.append(product.reshape(*t.shape, *array.shape))
+    if len(values) == 1:
+        return values[0]
+    if len(values) == 2:
+        return ring.matmul(values[0][..., None, :], values[1])[..., 0, :]
+    tail = values[2].reshape(*values[2].shape[:-2], -1)
+    w = ring.matmul(values[1][..., None, :], tail)[..., 0, :].reshape(*tail.shape[:-2], *values[2].shape[-2:])
+    return ring.matmul(values[0][..., None, :], w)[..., 0, :]

@@ -12,12 +12,15 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
+import numpy as np
+
 from constructions.arrays import as_count, as_fraction
 from constructions.builder import Builder
 from constructions.chebyshev_network import Approximation
 from constructions.construction import construction
 from constructions.function_task import FunctionTask
 from constructions.network import Network
+from constructions.rings import Ring
 from constructions.terms import channel
 
 
@@ -26,7 +29,8 @@ def reciprocal(*, low: Fraction | int | str, high: Fraction | int | str, n_iters
     """The network of ``n_iters`` Newton iterates for 1/x on [low, high], 0 < low < high, in ``n_iters`` + 1 layers.
 
     ``net.encode([x])``, ``net.decode`` of shape (..., 1); ``net.error_bound`` is q^(2^t)/low, which is attained.
-    The depth is the least possible, ⌈log2 d⌉ for the degree d = 2^(t+1) − 1. Raises ``ValueError`` for another interval.
+    The depth is the least possible, ⌈log2 d⌉ for the degree d = 2^(t+1) − 1. Raises ``ValueError`` for other
+    intervals.
     """
     a, b, n_iters = as_fraction("low", low), as_fraction("high", high), as_count("n_iters", n_iters, minimum=0)
     if not 0 < a < b:
@@ -48,3 +52,14 @@ def reciprocal(*, low: Fraction | int | str, high: Fraction | int | str, n_iters
 def contraction(low: Fraction, high: Fraction) -> Fraction:
     """q = (b−a)²/(a² + 6ab + b²), the largest |1 − x y_0| on [a, b]; 1/17 on [1, 2]."""
     return (high - low) ** 2 / (low * low + 6 * low * high + high * high)
+
+
+def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """The iteration as Newton wrote it, ``y ← y (2 − x y)``: shape (..., 1, 1)."""
+    a, b = Fraction(network.parameters["low"]), Fraction(network.parameters["high"])
+    x = ring.coerce(u)
+    scale = 8 / (a * a + 6 * a * b + b * b)
+    y = ring.reduce(ring.elements([scale * (a + b)]) - ring.reduce(ring.elements([scale]) * x))
+    for _ in range(network.parameters["n_iters"]):
+        y = ring.reduce(y * ring.reduce(ring.elements([2]) - ring.reduce(x * y)))
+    return y

@@ -1,0 +1,199 @@
+"""Proofs of the error of a network that approximates functions, from its weights alone.
+
+The construction computes a bound on the way to the weights. Here the weights are taken as they are: the polynomials
+that the network computes are extracted exactly, and their distance from the functions is enclosed anew.
+
+* :func:`taylor_error` (one variable): Taylor expansions with remainder on a subdivision of the interval, in balls;
+  it shares nothing with the construction but the network.
+* :func:`chebyshev_error` (one to three variables): Chebyshev coefficients of the difference, the function replaced by
+  an interpolant of higher degree whose error is proved on Bernstein ellipses.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import flint
+import numpy as np
+import sympy as sp
+from flint import arb, arb_poly, arb_series
+
+from constructions.ball_functions import exact_numbers, rational, resolve_signs
+from constructions.chebyshev_bounds import interpolate, upper
+from constructions.function_task import Domain, FunctionTask
+from constructions.network import Network
+
+
+def function_task(network: Network) -> tuple[FunctionTask, Domain]:
+    """The task and domain of an approximating network; ``ValueError`` when it is another kind of network."""
+    task = network.task
+    if not isinstance(task, FunctionTask) or task.domain is None:
+        raise ValueError(f"expected a network built by approximate, got {network!r}")
+    return task, task.domain
+
+
+def extract_polynomials(network: Network) -> list[np.ndarray]:
+    """What the network computes, exactly: for each output the coefficients of monomials in the variables on [−1, 1].
+
+    Each array has shape (d_1+1, …, d_n+1), entries ``fmpq``; variable v is ``middle_v + half_v · t_v``.
+    """
+    task, domain = function_task(network)
+    n = len(domain)
+    context = flint.fmpq_mpoly_ctx.get([f"t{index}" for index in range(n)], "lex")
+    point = np.empty((1, n), dtype=object)
+    for index, (t, (low, high)) in enumerate(zip(context.gens(), domain, strict=True)):
+        point[0, index] = rational((high - low) / 2) * t + rational((high + low) / 2)
+    outputs = network.evaluate(point)[0, list(task.columns)]
+    arrays = []
+    for polynomial in outputs:
+        terms = polynomial.to_dict()
+        degrees = [max((exponents[axis] for exponents in terms), default=0) for axis in range(n)]
+        array = np.full([degree + 1 for degree in degrees], flint.fmpq(0), dtype=object)
+        for exponents, coefficient in terms.items():
+            array[tuple(int(exponent) for exponent in exponents)] = coefficient
+        arrays.append(array)
+    return arrays
+
+
+def monomials_to_chebyshev(coefficients: np.ndarray) -> np.ndarray:
+    """The same polynomial in the Chebyshev basis, exactly: ``t^k = 2^{1−k} Σ_j C(k, j) T_{k−2j}``, T_0 halved."""
+    for axis, size in enumerate(coefficients.shape):
+        basis = np.full((size, size), flint.fmpq(0), dtype=object)
+        for k in range(size):
+            for j in range(k // 2 + 1):
+                halved = 1 if 2 * j == k else 0
+                basis[k - 2 * j, k] = flint.fmpq(math.comb(k, j), 2 ** (k - 1 + halved)) if k else flint.fmpq(1)
+        moved = np.tensordot(basis, coefficients, axes=([1], [axis]))
+        coefficients = np.moveaxis(moved, 0, axis)
+    return coefficients
+
+
+def chebyshev_error(network: Network, functions: Sequence[sp.Expr], claimed: Fraction | None = None) -> Fraction:
+    """A proved bound of ``max |network − functions|`` on the network's domain: ``Σ_k |c_k − p_k|`` plus interpolation.
+
+    ``functions`` are in the network's variables and in the order of its outputs. The interpolants are proved to within
+    a thousandth of the claimed bound (that of the network by default).
+    """
+    task, domain = function_task(network)
+    if len(functions) != len(task.columns):
+        raise ValueError(f"the network has {len(task.columns)} outputs, got {len(functions)} functions")
+    bound = task.error_bound if claimed is None else claimed
+    variables = [sp.Symbol(name) for name in task.variables]
+    fine = max(bound, Fraction(1, 10**30)) / 1000
+    worst = Fraction(0)
+    for function, monomials in zip(functions, extract_polynomials(network), strict=True):
+        smooth = resolve_signs(exact_numbers(function), variables, domain)
+        interpolant = interpolate(smooth, variables, domain, fine)
+        polynomial = monomials_to_chebyshev(monomials)
+        shape = tuple(np.maximum(polynomial.shape, interpolant.coefficients.shape))
+        difference: Any = np.full(shape, arb(0), dtype=object)
+        difference[tuple(slice(0, size) for size in interpolant.coefficients.shape)] = interpolant.coefficients
+        bits = max(int(c.q).bit_length() for c in polynomial.flat)
+        with flint.ctx.workprec(128 + bits):
+            corner = tuple(slice(0, size) for size in polynomial.shape)
+            difference[corner] = difference[corner] - polynomial
+            worst = max(worst, interpolant.error + upper(arb(sum(abs(ball) for ball in difference.flat))))
+    return worst
+
+
+_SERIES: Mapping[Any, Callable[[Any], Any]] = {
+    sp.exp: arb_series.exp, sp.sin: arb_series.sin, sp.cos: arb_series.cos, sp.log: arb_series.log,
+    sp.erf: arb_series.erf, sp.erfc: arb_series.erfc, sp.tan: arb_series.tan, sp.atan: arb_series.atan,
+    sp.asin: arb_series.asin, sp.acos: arb_series.acos,
+}  # fmt: skip
+
+
+def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> Any:
+    """The Taylor coefficients of ``expression`` at every point of the ball ``at``, enclosed: an ``arb_series``.
+
+    Raises ``ValueError`` for a function that has no series here; hyperbolic functions are rewritten by exponentials.
+    """
+    known: dict[sp.Expr, Any] = {variable: arb_series([at, 1], length)}
+
+    def build(e: sp.Expr) -> Any:
+        if e not in known:
+            known[e] = compute(e)
+        return known[e]
+
+    def compute(e: sp.Expr) -> Any:
+        if e.is_Rational:
+            return arb_series([arb(rational(e))], length)
+        if e is sp.pi:
+            return arb_series([arb.pi()], length)
+        if e.is_Add:
+            return sum((build(a) for a in e.args[1:]), build(e.args[0]))
+        if e.is_Mul:
+            return math.prod((build(a) for a in e.args[1:]), start=build(e.args[0]))
+        if e.is_Pow and e.exp.is_Integer:
+            power = build(e.base) ** abs(int(e.exp))
+            return power if e.exp > 0 else 1 / power
+        if e.is_Pow and e.base is not sp.E:
+            return build(e.base).sqrt() if e.exp == sp.Rational(1, 2) else (build(e.exp) * build(e.base).log()).exp()
+        if isinstance(e, sp.exp) or (e.is_Pow and e.base is sp.E):
+            return build(e.exp if e.is_Pow else e.args[0]).exp()
+        if e is sp.E:
+            return arb_series([arb(1).exp()], length)
+        if e.func in _SERIES:
+            return _SERIES[e.func](build(e.args[0]))
+        rewritten = e.rewrite(sp.exp)
+        if rewritten == e:
+            raise ValueError(f"{e.func.__name__} has no Taylor series here: use chebyshev_error")
+        return build(rewritten)
+
+    return build(expression)
+
+
+def taylor_error(
+    network: Network, function: sp.Expr, claimed: Fraction | None = None, max_parts: int = 4000
+) -> Fraction:
+    """A proved bound of ``|network − function|`` for one variable: at most ``claimed`` if that could be shown.
+
+    On [c − r, c + r] the error is ``Σ_{k<m} a_k h^k + A_m h^m``, with a_k the Taylor coefficients at c and A_m those
+    over the whole part, so at most ``Σ |a_k| r^k + |A_m| r^m``. The part with the largest bound is halved until all are
+    below ``claimed`` (the network's own bound by default), or ``max_parts`` are reached.
+    """
+    task, domain = function_task(network)
+    if len(domain) != 1 or len(task.columns) != 1:
+        raise ValueError("taylor_error takes a network of one variable and one output: use chebyshev_error")
+    target = max(task.error_bound if claimed is None else claimed, Fraction(1, 10**30))
+    (low, high) = domain[0]
+    middle, half = (low + high) / 2, (high - low) / 2
+    variable = sp.Symbol(task.variables[0])
+    t = sp.Dummy("t")
+    unit = resolve_signs(exact_numbers(function), [variable], domain).xreplace(
+        {variable: sp.Rational(str(middle)) + sp.Rational(str(half)) * t}
+    )
+    coefficients = list(extract_polynomials(network)[0])
+    bits = 96 + 2 * len(coefficients) + max(int(c.q).bit_length() for c in coefficients)
+    order = 24
+
+    def part(a: Fraction, b: Fraction) -> tuple[float, Fraction, Fraction, Fraction]:
+        center, radius = (a + b) / 2, (b - a) / 2
+        shifted = flint.fmpq_poly(coefficients)(flint.fmpq_poly([rational(center), 1]))
+        r = arb(rational(radius))
+        # the series of a polynomial may be shorter than asked for: what is missing is zero
+        try:
+            at_center = series(unit, t, arb(rational(center)), order).coeffs()
+            around = series(unit, t, arb(rational(center)) + arb(0, 1) * r, order + 1).coeffs()
+        except ValueError:  # a denominator that may vanish on so large a part
+            return -math.inf, Fraction(0), a, b
+        polynomial = [arb(c) for c in shifted.coeffs()]
+        difference = arb_poly(at_center) - arb_poly(polynomial)
+        total = sum((abs(c) * r**k for k, c in enumerate(difference.coeffs())), arb(0))
+        if len(around) > order:
+            total += abs(around[order]) * r**order
+        return (-math.inf, Fraction(0), a, b) if not total.is_finite() else (-float(upper(total)), upper(total), a, b)
+
+    with flint.ctx.workprec(bits):
+        parts = [part(Fraction(-1), Fraction(1))]
+        while len(parts) < max_parts and (parts[0][0] == -math.inf or parts[0][1] > target):
+            _, _, a, b = heapq.heappop(parts)
+            for ends in ((a, (a + b) / 2), ((a + b) / 2, b)):
+                heapq.heappush(parts, part(*ends))
+    if parts[0][0] == -math.inf:
+        raise ValueError(f"{function} could not be expanded near {float(middle + half * parts[0][2]):.6g}")
+    return max(bound for _, bound, _, _ in parts)
