@@ -1,0 +1,184 @@
+"""Polynomials into networks: SymPy in, exponents and coefficients as the record, one network out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import sympy as sp
+
+from constructions.arrays import as_fraction
+from constructions.compiler.circuit import Wire
+from constructions.compiler.instructions import compile_circuit, instructions
+from constructions.compiler.schedule import emit, schedule
+from constructions.compiler.splitting import Polynomial, circuits
+from constructions.compiler.task import Values
+from constructions.construction import construction
+from constructions.network import Network
+
+MAX_DEGREE = 1_024
+MAX_TERMS = 20_000
+"""Most terms of all polynomials together."""
+
+
+@construction
+def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Network:
+    """The network of polynomials given as lists of ``[[exponents], "p/q"]``; depth exactly max(1, ⌈log2 degree⌉).
+
+    ``encode`` takes the values of ``variables`` in order, ``decode`` gives (..., n_polynomials). Source: Liu et al. 2025, §5 and Zoology
+    (Arora et al. 2024), Thm. H.21; the depth is least possible, because L layers make a polynomial of degree at most 2^L.
+    Raises ``ValueError`` for exponents that do not fit the variables, and above the limits on degree and number of terms.
+    """
+    names = list(variables)
+    if any(not isinstance(name, str) or not name for name in names) or len(set(names)) != len(names):
+        raise ValueError(f"variables must be distinct non-empty names, got {names!r}")
+    if not polynomials:
+        raise ValueError("there is nothing to compile: give at least one polynomial")
+    read = [_read(terms, names) for terms in polynomials]
+    n_terms = sum(map(len, read))
+    if n_terms > MAX_TERMS:
+        raise ValueError(f"the polynomials have {n_terms} terms together, the limit is {MAX_TERMS}: write them as a circuit")
+    task: Any = partial(Values, tuple(names))
+    networks = [emit(schedule(circuit, outputs), task) for circuit, outputs in circuits(read, names)]
+    return min(networks, key=lambda network: (network.width, network.n_nonzero))
+
+
+def _read(terms: Any, names: list[str]) -> Polynomial:
+    polynomial: Polynomial = {}
+    try:
+        pairs = [(tuple(exponents), weight) for exponents, weight in terms]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a polynomial is a list of [[exponents], 'p/q'], got {terms!r:.200}") from error
+    for exponents, weight in pairs:
+        if len(exponents) != len(names) or any(type(e) is not int or e < 0 for e in exponents):
+            raise ValueError(
+                f"exponents must be {len(names)} whole numbers of at least 0, one a variable ({', '.join(names[:8])}), "
+                f"got {list(exponents)!r:.200}"
+            )
+        if sum(exponents) > MAX_DEGREE:
+            raise ValueError(f"the degree must be at most {MAX_DEGREE}, got a term of degree {sum(exponents)}")
+        value = polynomial.get(exponents, Fraction(0)) + as_fraction("a coefficient", weight)
+        polynomial[exponents] = value
+    return {exponents: weight for exponents, weight in polynomial.items() if weight}
+
+
+def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebalance: bool = False) -> Network:
+    """One network that computes all of ``exprs`` exactly, products shared.
+
+    ``exprs`` are SymPy polynomials with rational coefficients in ``variables`` (symbols or names), and depth is max(1, ⌈log2 degree⌉);
+    or the wires of one :class:`~constructions.compiler.circuit.Circuit`, and depth is its own, at least 1. ``rebalance=True`` expands a
+    circuit over numbers into polynomials first: the least depth, perhaps at the price of width. ``variables`` may be left out
+    for wires, whose order is that of the inputs.
+
+    ``encode([value, …])`` takes values in the order of ``variables`` and ``decode`` gives (..., n_exprs). Raises ``ValueError`` for division by
+    a variable, roots, functions, unknown symbols or too many terms, and ``TypeError`` for floats and other objects.
+    """
+    items = [exprs] if isinstance(exprs, (sp.Basic, Wire)) else list(getattr(exprs, "flat", exprs))
+    if not items:
+        raise ValueError("there is nothing to compile: give at least one expression")
+    if any(isinstance(item, Wire) for item in items):
+        return _compile_wires(items, variables, rebalance)
+    if variables is None:
+        raise ValueError("give the variables, in the order in which encode takes their values")
+    symbols = [sp.Symbol(variable) if isinstance(variable, str) else variable for variable in variables]
+    for symbol in symbols:
+        if not isinstance(symbol, sp.Symbol):
+            raise TypeError(f"variables are SymPy symbols or names, got {type(symbol).__name__}: {symbol!r}")
+    if len({symbol.name for symbol in symbols}) != len(symbols):
+        raise ValueError(f"variables must have distinct names, got {', '.join(symbol.name for symbol in symbols)}")
+    return polynomials(
+        variables=[symbol.name for symbol in symbols], polynomials=[polynomial_terms(item, symbols) for item in items]
+    )
+
+
+def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
+    """``[[exponents], "p/q"]`` of a SymPy polynomial, or the reason why it is none (see :func:`compile_polynomials`)."""
+    if isinstance(expr, (bool, float)) or (not isinstance(expr, (int, Fraction, sp.Expr))):
+        raise TypeError(f"expected a SymPy polynomial or an exact number, got {type(expr).__name__}: {expr!r}")
+    expr = sp.Rational(expr.numerator, expr.denominator) if isinstance(expr, Fraction) else sp.sympify(expr)
+    if floats := expr.atoms(sp.Float):
+        raise TypeError(f"{floats.pop()} is a float, in {_short(expr)}: write an exact number such as Rational(1, 10)")
+    known = set(symbols)
+    if unknown := sorted(str(symbol) for symbol in expr.free_symbols - known):
+        raise ValueError(
+            f"{', '.join(unknown)} in {_short(expr)} is not one of the variables ({', '.join(map(str, symbols)) or 'none'})"
+        )
+    if not expr.is_polynomial(*symbols):
+        raise ValueError(f"{_short(expr)} is not a polynomial in {', '.join(map(str, symbols))}: {_reason(expr)}")
+    # A dummy generator keeps constants within Poly when there are no variables.
+    poly = sp.Poly(expr, *(symbols or [sp.Dummy()]))
+    if not all(weight.is_Rational for weight in poly.coeffs()):
+        weight = next(weight for weight in poly.coeffs() if not weight.is_Rational)
+        raise ValueError(f"the coefficient {_short(weight)} in {_short(expr)} is not rational")
+    return [
+        [[int(e) for e in exponents][: len(symbols)], str(Fraction(int(weight.p), int(weight.q)))]
+        for exponents, weight in poly.terms()
+        if weight
+    ]
+
+
+def _reason(expr: sp.Expr) -> str:
+    for part in sp.preorder_traversal(expr):
+        if isinstance(part, sp.Pow) and part.free_symbols:
+            if part.exp.free_symbols:
+                return f"{_short(part)} has a variable in its exponent"
+            if part.exp.is_negative:
+                return f"it divides by {_short(part.base)}"
+            if not part.exp.is_Integer:
+                return f"{_short(part)} is a root"
+        elif isinstance(part, sp.Function):
+            return f"{_short(part)} is a function (see constructions.approximate)"
+    return "it has other operations than + and ×"
+
+
+def _short(expr: Any) -> str:
+    text = str(expr)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _compile_wires(items: list[Any], variables: Rows[Any] | None, rebalance: bool) -> Network:
+    for item in items:
+        if not isinstance(item, Wire):
+            raise TypeError(f"wires and other expressions cannot be mixed, got {type(item).__name__} among wires")
+    circuit = items[0].circuit
+    if variables is not None and tuple(map(str, variables)) != circuit.inputs:
+        raise ValueError(f"the circuit's inputs are {', '.join(circuit.inputs)}, in this order; got {', '.join(map(str, variables))}")
+    if not rebalance:
+        return compile_circuit(items)
+    if circuit.n_rows > 1:
+        raise ValueError("only circuits over numbers (one row) can be rebalanced")
+    return polynomials(variables=list(circuit.inputs), polynomials=expand(items))
+
+
+def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
+    """The polynomials that wires over numbers compute, as ``[[exponents], "p/q"]``; ``ValueError`` above MAX_TERMS terms."""
+    import flint
+
+    circuit = outputs[0].circuit
+    data = instructions(outputs)
+    context = flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(max(1, len(data["inputs"])))], flint.Ordering.lex)
+    if data["row_constants"] or circuit.n_rows > 1:
+        raise ValueError("only circuits over numbers (one row, no row constants) expand into polynomials")
+    values = list(context.gens())[: len(data["inputs"])]
+
+    def affine(terms: Any) -> Any:
+        total = context.constant(0)
+        for _, node, weight in terms:
+            value = Fraction(weight)
+            rational = flint.fmpq(value.numerator, value.denominator)
+            total += context.constant(rational) if node < 0 else values[node] * rational
+        return total
+
+    for left, right in data["products"]:
+        factors = affine(left), affine(right)
+        if len(factors[0]) * len(factors[1]) > 50 * MAX_TERMS:
+            raise ValueError(f"the circuit expands into more than {MAX_TERMS} terms: compile it without rebalance")
+        values.append(factors[0] * factors[1])
+        if len(values[-1]) > MAX_TERMS:
+            raise ValueError(f"the circuit expands into more than {MAX_TERMS} terms: compile it without rebalance")
+    return [
+        [[[int(e) for e in exponents][: len(data["inputs"])], str(Fraction(int(w.p), int(w.q)))] for exponents, w in poly.to_dict().items()]
+        for poly in map(affine, data["outputs"])
+    ]
