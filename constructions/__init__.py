@@ -3,6 +3,14 @@
 from constructions.approximate import approximate as approximate
 from constructions.chebyshev_network import Approximation as Approximation
 from constructions.chebyshev_network import chebyshev_polynomial as chebyshev_polynomial
+from constructions.compiler import Circuit as Circuit
+from constructions.compiler import Wire as Wire
+from constructions.compiler import compile_circuit as compile_circuit
+from constructions.compiler import compile_polynomials as compile_polynomials
+from constructions.compiler import prefix_sum as prefix_sum
+from constructions.compiler import shift as shift
+from constructions.compiler import total as total
+from constructions.compiler import wires as wires
 from constructions.construction import CONSTRUCTIONS as CONSTRUCTIONS
 from constructions.construction import rebuild as rebuild
 from constructions.descent.gradient_descent import gradient_descent as gradient_descent

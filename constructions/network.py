@@ -146,6 +146,12 @@ class Network:
 
         return lower(self, dtype=dtype, device=device, rows=rows)
 
+    def polynomials(self, max_terms: int = 20_000) -> Any:
+        """What the network computes, as SymPy polynomials (a circuit above ``max_terms``); see :mod:`constructions.compiler`."""
+        from constructions.compiler.decompile import network_polynomials
+
+        return network_polynomials(self, max_terms)
+
     def save(self, path: str | Path) -> None:
         """Write the network to a safetensors file, rationals exactly; :func:`constructions.load` reads it back."""
         from constructions.serialization import save

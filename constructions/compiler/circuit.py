@@ -77,15 +77,19 @@ class Circuit:
 
     def row_constants(self, name: str, values: Mapping[int, Fraction | int | str]) -> Wire:
         """A wire with the given constants by row and zero at all other rows (a positional channel)."""
+        if not values:
+            return self.constant(0)
         for row in values:
             if not 0 <= row < self.n_rows:
                 raise ValueError(f"row constants {name!r}: row {row} is not one of the {self.n_rows} rows")
+        if self.n_rows == 1:
+            return self.constant(next(iter(values.values())))
         wire = self._input(name)
         node = self.n_nodes - 1
         self.positions[node] = {int(row): as_fraction(name, value) for row, value in values.items()}
         return wire
 
-    def constant(self, value: Rational | str) -> Wire:
+    def constant(self, value: Fraction | int | str) -> Wire:
         """The same number at every row."""
         number = as_fraction("a constant", value)
         return Wire(self, {CONSTANT: number} if number else {})

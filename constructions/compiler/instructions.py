@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
+from fractions import Fraction
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from constructions.arrays import as_count, as_fraction
 from constructions.compiler.circuit import ONE, Circuit, Wire
 from constructions.compiler.schedule import emit, schedule
-from constructions.compiler.task import Values
 from constructions.construction import construction
 from constructions.filters import Filter
+from constructions.function_task import FunctionTask
 from constructions.network import Mode, Network
-from constructions.tasks import Sequence
+from constructions.rings import Ring
+from constructions.tasks import Sequence, Task
 
 MAX_ROWS = 1_000_000
 
@@ -111,7 +116,7 @@ def circuit(
     Source: Zoology (Arora et al. 2024), Thm. H.21, with exact depth; width at most the largest number of products of one layer
     plus earlier values still needed. Raises ``ValueError`` for instructions that are not well formed.
     """
-    network_of, results = read_instructions(
+    compiled, results = read_instructions(
         inputs=inputs,
         products=products,
         outputs=outputs,
@@ -120,8 +125,46 @@ def circuit(
         filters=filters,
         row_constants=row_constants,
     )
-    task: Any = partial(Values, network_of.inputs) if n_rows == 1 else partial(Sequence, n_rows, len(network_of.inputs))
-    return emit(schedule(network_of, results), task)
+    return emit(schedule(compiled, results), task_of(compiled))
+
+
+def task_of(circuit: Circuit) -> Callable[..., Task]:
+    """Values of the inputs in and of the outputs out; whole sequences when there is more than one row."""
+    if circuit.n_rows == 1:
+        return partial(FunctionTask, circuit.inputs)
+    n_inputs = len(circuit.inputs)
+    return partial(Sequence, circuit.n_rows, n_inputs, n_inputs=n_inputs + len(circuit.positions))
+
+
+def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """What the instructions say, one after another: (..., n_rows, n_inputs) to (..., n_rows, n_outputs) over any ring."""
+    given = network.parameters
+    n_rows = given["n_rows"]
+    state = np.moveaxis(u, -1, 0)
+    values = [state[index] for index in range(len(given["inputs"]))]
+    for _, rows in given["row_constants"]:
+        weights: list[Any] = [0] * n_rows
+        for row, value in rows:
+            weights[row] = Fraction(value)
+        values.append(np.broadcast_to(ring.elements(weights), u.shape[:-1]))
+    kernels = [None] + [
+        ring.elements(Filter.of([Fraction(tap) for tap in head], Fraction(tail)).matrix(n_rows, network.mode))
+        for head, tail in given["filters"]
+    ]
+    one = np.broadcast_to(ring.elements([1] * n_rows), u.shape[:-1])
+
+    def affine(terms: Any) -> np.ndarray:
+        total = ring.zeros(u.shape[:-1])
+        for kernel, node, weight in terms:
+            value = one if node == ONE else values[node]
+            if kernel:
+                value = ring.matmul(kernels[kernel], value[..., None])[..., 0]
+            total = ring.reduce(total + ring.reduce(ring.elements([Fraction(weight)]) * value))
+        return total
+
+    for left, right in given["products"]:
+        values.append(ring.reduce(affine(left) * affine(right)))
+    return np.stack([affine(terms) for terms in given["outputs"]], axis=-1)
 
 
 def compile_circuit(outputs: Rows[Wire] | Any) -> Network:
@@ -134,8 +177,6 @@ def compile_circuit(outputs: Rows[Wire] | Any) -> Network:
 
 
 def _flat(outputs: Any) -> list[Wire]:
-    import numpy as np
-
     if isinstance(outputs, Wire):
         return [outputs]
     flat = [entry for part in outputs for entry in (part.flat if isinstance(part, np.ndarray) else [part])]

@@ -7,6 +7,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+import flint
+import numpy as np
 import sympy as sp
 
 from constructions.arrays import as_fraction
@@ -14,9 +16,10 @@ from constructions.compiler.circuit import Wire
 from constructions.compiler.instructions import compile_circuit, instructions
 from constructions.compiler.schedule import emit, schedule
 from constructions.compiler.splitting import Polynomial, circuits
-from constructions.compiler.task import Values
 from constructions.construction import construction
+from constructions.function_task import FunctionTask
 from constructions.network import Network
+from constructions.rings import Ring
 
 MAX_DEGREE = 1_024
 MAX_TERMS = 20_000
@@ -39,10 +42,32 @@ def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Networ
     read = [_read(terms, names) for terms in polynomials]
     n_terms = sum(map(len, read))
     if n_terms > MAX_TERMS:
-        raise ValueError(f"the polynomials have {n_terms} terms together, the limit is {MAX_TERMS}: write them as a circuit")
-    task: Any = partial(Values, tuple(names))
+        raise ValueError(
+            f"the polynomials have {n_terms} terms together, the limit is {MAX_TERMS}: write them as a circuit"
+        )
+    task: Any = partial(FunctionTask, tuple(names))
     networks = [emit(schedule(circuit, outputs), task) for circuit, outputs in circuits(read, names)]
     return min(networks, key=lambda network: (network.width, network.n_nonzero))
+
+
+def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """``Σ coefficient · Π variable^exponent`` term by term: (..., 1, n_variables) to (..., 1, n_polynomials) over any ring."""
+    terms = network.parameters["polynomials"]
+    exponents = np.array([e for polynomial in terms for e, _ in polynomial], dtype=int).reshape(-1, u.shape[-1])
+    weights = ring.elements([Fraction(weight) for polynomial in terms for _, weight in polynomial])
+    values = np.broadcast_to(weights, (*u.shape[:-1], len(weights)))
+    for index in range(u.shape[-1]):
+        powers = [np.broadcast_to(ring.elements([1]), u.shape[:-1])]
+        for _ in range(exponents[:, index].max(initial=0)):
+            powers.append(ring.reduce(powers[-1] * u[..., index]))
+        values = ring.reduce(values * np.stack(powers, axis=-1)[..., exponents[:, index]])
+    results = ring.zeros((*u.shape[:-1], len(terms)))
+    start = 0
+    for index, polynomial in enumerate(terms):
+        if polynomial:
+            results[..., index] = ring.reduce(np.add.reduce(values[..., start : start + len(polynomial)], axis=-1))
+        start += len(polynomial)
+    return results
 
 
 def _read(terms: Any, names: list[str]) -> Polynomial:
@@ -144,7 +169,9 @@ def _compile_wires(items: list[Any], variables: Rows[Any] | None, rebalance: boo
             raise TypeError(f"wires and other expressions cannot be mixed, got {type(item).__name__} among wires")
     circuit = items[0].circuit
     if variables is not None and tuple(map(str, variables)) != circuit.inputs:
-        raise ValueError(f"the circuit's inputs are {', '.join(circuit.inputs)}, in this order; got {', '.join(map(str, variables))}")
+        raise ValueError(
+            f"the circuit's inputs are {', '.join(circuit.inputs)}, in this order; got {', '.join(map(str, variables))}"
+        )
     if not rebalance:
         return compile_circuit(items)
     if circuit.n_rows > 1:
@@ -154,8 +181,6 @@ def _compile_wires(items: list[Any], variables: Rows[Any] | None, rebalance: boo
 
 def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
     """The polynomials that wires over numbers compute, as ``[[exponents], "p/q"]``; ``ValueError`` above MAX_TERMS terms."""
-    import flint
-
     circuit = outputs[0].circuit
     data = instructions(outputs)
     context = flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(max(1, len(data["inputs"])))], flint.Ordering.lex)
@@ -179,6 +204,9 @@ def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
         if len(values[-1]) > MAX_TERMS:
             raise ValueError(f"the circuit expands into more than {MAX_TERMS} terms: compile it without rebalance")
     return [
-        [[[int(e) for e in exponents][: len(data["inputs"])], str(Fraction(int(w.p), int(w.q)))] for exponents, w in poly.to_dict().items()]
+        [
+            [[int(e) for e in exponents][: len(data["inputs"])], str(Fraction(int(w.p), int(w.q)))]
+            for exponents, w in poly.to_dict().items()
+        ]
         for poly in map(affine, data["outputs"])
     ]

@@ -298,7 +298,7 @@ def _move(
 
 
 def emit(layout: Layout, task: Callable[..., Task]) -> Network:
-    """The network of a schedule; ``task(columns=..., n_inputs=...)`` is told where the outputs are."""
+    """The network of a schedule; ``task(columns=...)`` is told where the outputs are."""
     circuit = layout.circuit
     names = circuit.names
     builder = Builder(circuit.n_rows, list(circuit.inputs), circuit.mode)
@@ -354,9 +354,7 @@ def emit(layout: Layout, task: Callable[..., Task]) -> Network:
             builder.layer(v=outputs)
             continue
         held = list(builder.layer(**{"y" if last else "v": outputs}))
-    return builder.build(
-        np.array(held, dtype=object), lambda columns: task(columns=columns, n_inputs=len(builder.inputs))
-    )
+    return builder.build(np.array(held, dtype=object), task)
 
 
 def _accumulate(items: dict, terms: Terms, weight: Fraction) -> None:

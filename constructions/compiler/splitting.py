@@ -85,7 +85,9 @@ class State:
         return max(self.costs, default=0), sum(self.costs), self.names
 
 
-def circuits(polynomials: Sequence[Polynomial], variables: Sequence[str], keep: int = 4) -> list[tuple[Circuit, list[Wire]]]:
+def circuits(
+    polynomials: Sequence[Polynomial], variables: Sequence[str], keep: int = 4
+) -> list[tuple[Circuit, list[Wire]]]:
     """Circuits of depth at most :func:`minimal_depth` for the polynomials, the most promising ``keep`` of those searched."""
     wanted = dict.fromkeys(_items(p) for p in polynomials)
     depth = minimal_depth(polynomials)
@@ -96,7 +98,9 @@ def circuits(polynomials: Sequence[Polynomial], variables: Sequence[str], keep: 
         for state in beam:
             words = Words.of({e for items in state.wanted for e, _ in items if sum(e) > 1}, level)
             costs = words.costs(state.wanted)
-            finished.append((State(state.wanted, state.splits, (*state.names, "monomials"), (*state.costs, *costs)), words))
+            finished.append(
+                (State(state.wanted, state.splits, (*state.names, "monomials"), (*state.costs, *costs)), words)
+            )
             for name in ("star", "first") if large else ("star", *CUTS):
                 grown.append(_descend(state, level, name))
         grown.sort(key=lambda state: state.rank)
@@ -170,7 +174,8 @@ def factor_split(items: Items, half: int) -> Split | None:
     if max(side[0] for side in sides) > half:
         return None
     left, right = (
-        tuple(sorted((tuple(map(int, e)), Fraction(int(w.p), int(w.q))) for e, w in side.to_dict().items())) for _, side in sides
+        tuple(sorted((tuple(map(int, e)), Fraction(int(w.p), int(w.q))) for e, w in side.to_dict().items()))
+        for _, side in sides
     )
     return Split([_product(left, right)])
 
@@ -431,7 +436,9 @@ def _circuit(
                 terms = [wire(left) * wire(right) * scale for scale, left, right in split.products]
                 if split.rest:
                     scale, monic = _monic(split.rest)
-                    terms.append((wire(monic) if _affine_rest(split.rest) else _sum(circuit, [single(monic[0][0])])) * scale)
+                    terms.append(
+                        (wire(monic) if _affine_rest(split.rest) else _sum(circuit, [single(monic[0][0])])) * scale
+                    )
                 known[items] = _sum(circuit, terms)
         return known[items]
 

@@ -1,0 +1,103 @@
+"""Back from a network to what it computes: SymPy polynomials, or a circuit where these would be too large."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+import flint
+import numpy as np
+import sympy as sp
+
+from constructions.compiler.circuit import Circuit, Wire
+from constructions.evaluate import evaluate, evaluate_layer
+from constructions.network import Layer, Network, SparseMap
+from constructions.rings import ElementRing, polynomials
+
+WORK_PER_TERM = 500
+"""A layer may multiply at most this many pairs of terms for each term of the budget."""
+
+
+def network_polynomials(network: Network, max_terms: int = 20_000) -> Any:
+    """What ``network`` decodes, as SymPy polynomials in its inputs, nested in lists like ``decode``'s array.
+
+    The symbols are the input channels that ``encode`` fills: ``x`` in a network of one row, else ``a0_3`` for channel a[0] at row 3. When a
+    polynomial on the way has more than ``max_terms`` terms, the result is wires of a circuit instead
+    (see :func:`network_circuit`). Raises ``ValueError`` when ``max_terms`` is below one.
+    """
+    if max_terms < 1:
+        raise ValueError(f"max_terms must be at least 1, got {max_terms}")
+    names = _symbols(network)
+    context = flint.fmpq_mpoly_ctx.get([f"z{index}" for index in range(max(1, len(names)))], flint.Ordering.lex)
+    ring = polynomials(context)
+    u = ring.zeros((network.n_rows, len(network.inputs)))
+    for entry, generator in zip(names, context.gens(), strict=False):
+        u[entry] = generator
+    state = np.moveaxis(evaluate(_without_layers(network), u, ring), -1, 0)
+    for layer in network.layers:
+        if _work(layer, np.frompyfunc(len, 1, 1)(state).astype(np.int64)) > WORK_PER_TERM * max_terms:
+            return network_circuit(network)
+        state = evaluate_layer(layer, state, ring, network.mode)
+        if max(map(len, state.flat), default=0) > max_terms:
+            return network_circuit(network)
+    symbols = [sp.Symbol(name) for name in names.values()]
+    decoded = network.decode(np.moveaxis(state, 0, -1))
+    return _mapped(decoded, lambda poly: _sympy(poly, symbols))
+
+
+def network_circuit(network: Network) -> Any:
+    """What ``network`` decodes, as wires of one circuit over numbers, nested in lists like ``decode``'s array."""
+    circuit = Circuit()
+    ring = ElementRing("circuit", circuit.constant, (Wire,))
+    u = ring.zeros((network.n_rows, len(network.inputs)))
+    for entry, name in _symbols(network).items():
+        u[entry] = circuit.input(name)
+    return _mapped(network.decode(evaluate(network, u, ring)), lambda wire: wire)
+
+
+def _symbols(network: Network) -> dict[tuple[int, int], str]:
+    """A name for every input entry that carries data."""
+
+    def name(row: int, channel: int) -> str:
+        plain = re.sub(r"\W+", "_", network.inputs[channel].replace("[", "")).strip("_")
+        return network.inputs[channel] if network.n_rows == 1 else f"{plain}_{row}"
+
+    return {entry: name(*entry) for entry in network.task.free_channels}
+
+
+def _without_layers(network: Network) -> Network:
+    from dataclasses import replace
+
+    return replace(network, layers=())
+
+
+def _work(layer: Layer, sizes: np.ndarray) -> int:
+    """At most so many pairs of terms does the layer multiply, when its channels (channels, rows) have ``sizes`` terms."""
+    sizes = np.concatenate([sizes, np.ones((1, sizes.shape[1]), dtype=np.int64)])
+
+    def bound(sparse: SparseMap) -> np.ndarray:
+        total = np.zeros((sparse.n_out, sizes.shape[1]), dtype=np.int64)
+        np.add.at(total, sparse.rows, sizes[sparse.columns])
+        return total
+
+    conv, gate = bound(layer.conv), bound(layer.gate)
+    mixes = np.array([not layer.filters[index].is_identity for index in layer.filter_index], dtype=bool)
+    conv[mixes] = conv[mixes].sum(axis=1, keepdims=True)
+    return int((conv.astype(object) * gate).sum()) if conv.size else 0
+
+
+def _sympy(poly: flint.fmpq_mpoly, symbols: list[sp.Symbol]) -> sp.Expr:
+    terms = {
+        tuple(int(e) for e in exponents)[: len(symbols)]: sp.Rational(int(weight.p), int(weight.q))
+        for exponents, weight in poly.to_dict().items()
+    }
+    if not symbols or not terms:
+        return sum(terms.values(), sp.Integer(0))
+    return sp.Poly.from_dict(terms, *symbols, domain=sp.QQ).as_expr()
+
+
+def _mapped(decoded: np.ndarray, function: Any) -> Any:
+    if decoded.ndim == 1:
+        return [function(entry) for entry in decoded]
+    return [_mapped(part, function) for part in decoded]
