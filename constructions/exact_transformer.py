@@ -260,12 +260,12 @@ class ExactTransformer:
         for number, block in enumerate(self.blocks, 1):
             for head in block.heads:
                 if head.query is None or head.key is None:
-                    score = "mean over the visible rows j"
+                    score = "mean over the visible rows j of"
                 else:
                     pairs = zip(written(head.query), written(head.key), strict=True)
                     score = "Σ_j (" + " + ".join(f"({q})_i ({k})_j" for q, k in pairs) + ")"
                 for target, value in zip(head.targets, written(head.value), strict=True):
-                    lines.append(f"block {number} attention: {self.channels[target]} += {score} of ({value})_j")
+                    lines.append(f"block {number} attention: {self.channels[target]} += {score} ({value})_j")
             if block.mlp:
                 act, mlp = "" if self.gate == "bilinear" else "act", block.mlp
                 units = zip(written(mlp.gate), written(mlp.up), strict=True)
@@ -429,6 +429,7 @@ class TransformerBuilder:
         """The network that reads ``outputs``."""
         if mask not in MASKS:
             raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
+        self._drop_unread(outputs)
         blocks = tuple(
             Block(tuple(self._head(score, values) for score, values in heads.items()), self._mlp(products))
             for heads, products in zip(self._attention, self._products, strict=True)
@@ -439,6 +440,22 @@ class TransformerBuilder:
         return ExactTransformer(
             n_rows, mask, attention, self.gate, self.channels, self.n_inputs, read, blocks, task, at
         )
+
+    def _drop_unread(self, outputs: Sequence[str]) -> None:
+        """Remove updates of channels that neither a later part of the network nor the outputs read."""
+        needed = set(outputs)
+        for heads, products in zip(reversed(self._attention), reversed(self._products), strict=True):
+            updates: tuple[dict[Any, Any], ...] = (products, heads)  # the MLP comes after the attention
+            for known in updates:
+                for key, targets in list(known.items()):
+                    known[key] = {target: value for target, value in targets.items() if target in needed}
+                    if not known[key]:
+                        del known[key]
+                for key, targets in known.items():
+                    pairs = [key] if known is products else key
+                    forms = [form for pair in pairs for form in pair]
+                    forms += [value for value in targets.values() if isinstance(value, Form)]
+                    needed |= {name for form in forms for name in form.weights}
 
     def _head(self, score: Score, values: Mapping[str, Form]) -> Head:
         value, targets = self._map(list(values.values())), np.array([self.column[target] for target in values])

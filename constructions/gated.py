@@ -91,7 +91,7 @@ def gradient_descent(
         builder.multiply(a[j], b, {channel_name("own_ab", j): 1})
     n_rows = n_points + 1
     gram = symmetric(channels("sum_aa", n_dims, n_dims) - channels("own_aa", n_dims, n_dims))
-    moment = channels("sum_ab", n_dims) - channels("own_ab", n_dims)
+    moment = channels("sum_ab", n_dims)  # the last row's own b is zero
     for number in range(n_steps):
         builder.block()
         if number == 0:

@@ -135,9 +135,10 @@ def _ternary(n_points: int, n_dims: int, n_steps: int, step: Fraction) -> ExactT
     half = Fraction(1, 2)
     for layer, m in enumerate(schedule):
         d, scale = (3**layer - 1) // 2, Fraction(3**layer)
-        w = base + power
-        s = (sums + base * half) * scale + w * half
-        s_d = s - w if d else base * 0
+        # In the first layer d = 0: the scratch channels are still zero, W = S = [A, b] and S_0 = 0.
+        w = base + power if layer else base
+        s = (sums + base * half) * scale + w * half if layer else base
+        s_d = s - w
         builder.block()
         if m == 2 * d + 1:
             builder.attend(x, base, assign("x", s_d[:-1] * -step))
