@@ -1,0 +1,148 @@
+"""``precls verify``: prove the registered theorems and say what was proved, for which sizes, and how."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from precls_theory.certificate import Certificate, certify
+from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.registry import Size, Theorem, all_theorems
+
+JSON_KEYS = (
+    "id", "title", "source", "status", "scope", "ring", "engine", "seconds", "failure_probability_log2", "message",
+    "detail",
+)  # fmt: skip
+WIDE = 140
+"""Columns of a terminal from which the table shows scopes and rings."""
+STYLES = {"proved": "green", "refuted": "bold red", "failed": "bold red"}
+
+
+def verify(
+    theorem: Annotated[
+        list[str] | None, typer.Argument(help="Theorems to prove, by identifier (see --list); all when left out.")
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="List the theorems and prove nothing.")] = False,
+    n_points: Annotated[int, typer.Option(min=1, help="Data rows N at which the checks run.")] = 20,
+    n_dims: Annotated[int, typer.Option(min=1, help="Unknowns D at which the checks run.")] = 5,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Save a certificate of each theorem here, as JSON."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """Prove the theorems: all of them at the paper's sizes (N=20, D=5) unless told otherwise.
+
+    Exit code 1 unless every one is proved. A theorem that states a refutation, such as that of the published block,
+    is proved when the refutation is.
+
+    Examples:
+
+      precls verify
+
+      precls verify --list
+
+      precls verify gd-doubling gd-tight --n-points 10 --n-dims 3 --certificates certificates
+    """
+    watch = Stopwatch()
+    chosen = choose(all_theorems(), theorem or [])
+    if list_only:
+        show_list(chosen, watch, json)
+        return
+    proofs = prove(chosen, Size(n_points, n_dims), certificates)
+    ok = all(proof.status == "proved" for proof in proofs)
+    if json:
+        listed = [{key: proof.to_json()[key] for key in JSON_KEYS} for proof in proofs]
+        emit_json({"theorems": listed, "ok": ok, "n_points": n_points, "n_dims": n_dims}, watch)
+    else:
+        out.print(table(proofs))
+        n_proved = sum(proof.status == "proved" for proof in proofs)
+        summary = f"{n_proved} of {len(proofs)} theorems proved at N={n_points}, D={n_dims} in {watch.seconds:.1f} s"
+        out.print(summary, highlight=False)
+        out.print("[dim]Scope, ring and engine of each: --json, or --certificates DIR.[/]", highlight=False)
+    if not ok:
+        fail(
+            "; ".join(
+                f"{proof.id} {proof.status}: {escape(proof.message)}" for proof in proofs if proof.status != "proved"
+            )
+        )
+
+
+def choose(known: dict[str, Theorem], wanted: list[str]) -> list[Theorem]:
+    """The theorems asked for, each once, or all; a usage error naming the nearest identifiers for an unknown one."""
+    if not known:
+        fail("no theorem is registered: the installation is incomplete")
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+            nearest = f"the nearest are {', '.join(near)}" if near else f"there are {', '.join(known)}"
+            raise typer.BadParameter(f"there is no theorem {name!r}: {nearest} (see precls verify --list)")
+    return [known[name] for name in dict.fromkeys(wanted)] or list(known.values())
+
+
+def show_list(theorems: list[Theorem], watch: Stopwatch, json: bool) -> None:
+    """Identifiers, titles and sources; with ``json`` the statements too."""
+    keys = ("id", "title", "source", "statement", "hypotheses", "covers")
+    if json:
+        emit_json({"theorems": [{key: getattr(theorem, key) for key in keys} for theorem in theorems]}, watch)
+        return
+    listing = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("theorem", "title", "source"):
+        listing.add_column(column, overflow="fold", no_wrap=column == "theorem")
+    for theorem in theorems:
+        listing.add_row(theorem.id, escape(theorem.title), escape(theorem.source))
+    out.print(listing)
+
+
+def prove(theorems: list[Theorem], size: Size, certificates: Path | None) -> list[Certificate]:
+    """Run the checks with a progress bar on standard error, saving each certificate as soon as there is one."""
+    proofs = []
+    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("proving", total=len(theorems))
+        for theorem in theorems:
+            bar.update(task, description=f"proving {theorem.id}")
+            proof = certify(theorem, size)
+            proofs.append(proof)
+            if certificates is not None:
+                try:
+                    proof.save(certificates)
+                except OSError as error:
+                    fail(f"cannot save the certificate of {theorem.id} in {certificates}: {error.strerror or error}")
+            bar.advance(task)
+    return proofs
+
+
+def table(proofs: list[Certificate]) -> Table:
+    """One line a theorem on a narrow terminal; a wide one also shows what was proved, and over which ring."""
+    wide = out.width >= WIDE
+    result = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    result.add_column("theorem", no_wrap=True)
+    result.add_column("status", no_wrap=True)
+    if wide:
+        result.add_column("proved for", overflow="fold", ratio=3)
+        result.add_column("over", overflow="fold", ratio=2)
+    else:
+        result.add_column("title", no_wrap=True, overflow="ellipsis")
+    result.add_column("seconds", justify="right", no_wrap=True)
+    for proof in proofs:
+        ring = proof.ring
+        if proof.failure_probability_log2 is not None:
+            ring += f" (failure < 2^{math.ceil(proof.failure_probability_log2)})"
+        told = [proof.scope if proof.status == "proved" else proof.message, ring] if wide else [proof.title]
+        status = f"[{STYLES[proof.status]}]{proof.status}[/]"
+        result.add_row(proof.id, status, *map(escape, told), f"{proof.seconds:.2f}")
+    return result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(verify)
