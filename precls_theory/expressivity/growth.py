@@ -76,7 +76,8 @@ def poly_mul(p: Polynomial, q: Polynomial) -> Polynomial:
         return (0.0,)
     with np.errstate(under="ignore", over="ignore"):
         product = np.convolve(np.array(p), np.array(q))
-    return trim(tuple(bounds.inflate(float(c), min(len(p), len(q))) for c in product))
+    terms = np.convolve(np.array(p) != 0, np.array(q) != 0)  # where there are none, the coefficient is exactly zero
+    return trim(tuple(bounds.inflate(float(c), int(n)) for c, n in zip(product, terms, strict=True)))
 
 
 def poly_value(p: Polynomial, t: float) -> float:

@@ -7,6 +7,7 @@ proved in :mod:`precls_theory.theorems.any_depth`; the norm is the Euclidean nor
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -470,14 +471,22 @@ def _einsum(c: Context, equation: str, *operands: Any) -> Growth:
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
     text = equation.replace(" ", "")
-    if len(operands) != 2 or "->" not in text or "." in text:
-        raise c.fail("only equations of two operands with '->' and without '...' are covered")
-    terms, out = text.split("->")
-    first, second = terms.split(",")
+    if len(operands) != 2 or "->" not in text:
+        raise c.fail("only equations of two operands with '->' are covered")
     x, y = (_growth(c, o) for o in operands)
+    inputs, out = text.split("->")
+    first, second = inputs.split(",")
+    if "..." in text:  # spelled out with capitals that the equation does not use
+        free = [letter for letter in string.ascii_uppercase if letter not in text]
+        dots = ["".join(free[: len(o.shape) - len(t) + 3]) for o, t in ((x, first), (y, second)) if "..." in t]
+        if len(set(dots)) > 1:
+            raise c.fail("'...' that stands for different numbers of dimensions is not covered")
+        first, second, out = (t.replace("...", dots[0]) for t in (first, second, out))
     if len(set(first)) < len(first) or len(set(second)) < len(second) or len(set(out)) < len(out):
         raise c.fail("a repeated index (a diagonal) is not covered")
-    size = {**dict(zip(first, x.shape, strict=True)), **dict(zip(second, y.shape, strict=True))}
+    size = dict(zip(first, x.shape, strict=True))
+    if any(size.setdefault(i, n) != n for i, n in zip(second, y.shape, strict=True)):
+        raise c.fail("broadcasting inside einsum is not covered")
     # An index in one operand only that is summed away costs the root of its size; then Cauchy-Schwarz.
     lonely = [i for i in {*first, *second} if i not in out and (i in first) != (i in second)]
     extra = up_sqrt(float(math.prod(size[i] for i in lonely)))
@@ -487,8 +496,8 @@ def _einsum(c: Context, equation: str, *operands: Any) -> Growth:
         if len(contracted) == 1 and contracted[0] in ib and not lonely:
             dim = ia.index(contracted[0]) - len(ia)
             if dim in a.simplex:
-                rows = float(math.prod(size[i] for i in ia if i not in ib))
-                candidates.append(poly_scale(b.norm, up_sqrt(rows)))
+                count = float(math.prod(size[i] for i in ia if i not in ib))
+                candidates.append(poly_scale(b.norm, up_sqrt(count)))
         if a.value is not None and not lonely and all(i in out for i in ib if i not in ia):
             # batch indices (in both and in the output): the worst matrix; others as rows and columns
             batch = [i for i in ia if i in ib and i in out]

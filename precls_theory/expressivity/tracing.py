@@ -15,7 +15,8 @@ from __future__ import annotations
 import copy
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -243,6 +244,17 @@ class _Tracer(fx.Tracer):
         return path.removeprefix("model").removeprefix(".") if path != "model" else ""
 
 
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Small tensors are handled fastest by one thread; restores the number of threads afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def check_training(module: nn.Module, place: str) -> None:
     """Refuse a module whose forward is random, or updates statistics, while it is in training mode."""
     probability = getattr(module, "p", 0.0) if isinstance(module, nn.modules.dropout._DropoutNd) else 0.0
@@ -329,7 +341,8 @@ def trace(
     random_state = torch.get_rng_state()
     state = {name: (t, t.clone()) for name, t in model.named_buffers()}
     try:
-        program = _Tracer(is_leaf).trace_model(model, example)
+        with single_thread():
+            program = _Tracer(is_leaf).trace_model(model, example)
     except Inconclusive:
         raise
     except fx.proxy.TraceError as error:
