@@ -1,0 +1,205 @@
+"""Speed as ratios, measured side by side in one run, and how each cost grows."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+import constructions as C
+from constructions.network import Layer, SparseMap
+from precls_theory.solving import gradient_descent_loop
+from precls_theory.symbolic import expand_gd_step, prove_gd_step
+
+PAPER = {"n_points": 20, "n_dims": 5}
+STEP_SIZE = Fraction(1, 10)
+N_STEPS = 256
+BATCHES = (1, 16, 256, 4096)
+
+
+def seconds(run: Callable[[], Any], least: float = 0.1) -> float:
+    """Median time of ``run`` after one warm-up, over at least ``least`` seconds and three runs."""
+    run()
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < least:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return median(times)
+
+
+def problem(batch: int, n_points: int, n_dims: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Gaussian problems of the paper: ``A`` (batch, N, D), ``b = A x``, ``x_init``."""
+    generator = torch.Generator().manual_seed(0)
+    A, x, start = (torch.randn(*s, generator=generator) for s in ((batch, n_points, n_dims), (batch, n_dims), (batch, n_dims)))
+    return tuple(value.to(device, dtype) for value in (A, (A @ x.unsqueeze(-1)).squeeze(-1), start))  # type: ignore[return-value]
+
+
+def proof_against_expand(n_points: int, n_dims: int) -> dict[str, Any]:
+    """One symbolic GD step, proved by python-flint and by ``sympy.expand`` of the same claim."""
+    fast = seconds(lambda: prove_gd_step(n_points, n_dims))
+    start = time.perf_counter()
+    expand_gd_step(n_points, n_dims)
+    slow = time.perf_counter() - start
+    return {"n_points": n_points, "n_dims": n_dims, "flint_seconds": fast, "expand_seconds": slow, "ratio": slow / fast}
+
+
+def gd_loop(A: Tensor, b: Tensor, x: Tensor, n_steps: int) -> Tensor:
+    """The plain PyTorch loop from ``x``: gradient descent with the step of the network."""
+    return x + gradient_descent_loop(A, b - (A @ x.unsqueeze(-1)).squeeze(-1), float(STEP_SIZE) / A.shape[-2], n_steps)
+
+
+def forward_pass(batch: int, form: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> dict[str, Any]:
+    """256 steps: the network, the plain loop, and ``torch.linalg.lstsq``, on the same problems."""
+    A, b, start = problem(batch, **PAPER, dtype=dtype, device=device)
+    network = C.gradient_descent(**PAPER, n_steps=N_STEPS, step_size=STEP_SIZE, form=form)  # type: ignore[arg-type]
+    model = network.to_torch(dtype=dtype, device=device)
+    inputs, targets = network.encode(A, b, start), b.unsqueeze(-1)
+
+    def timed(run: Callable[[], Tensor]) -> float:
+        return seconds(lambda: (run(), torch.cuda.synchronize()) if device.startswith("cuda") else run())
+
+    with torch.no_grad():
+        times = {
+            "network": timed(lambda: model(inputs)),
+            "gd_loop": timed(lambda: gd_loop(A, b, start, N_STEPS)),
+            "lstsq": timed(lambda: torch.linalg.lstsq(A, targets).solution),
+        }
+    return {
+        "batch": batch, "form": form, "depth": network.depth, "milliseconds": 1e3 * times["network"],
+        "gd_loop_over_network": times["gd_loop"] / times["network"],
+        "network_over_lstsq": times["network"] / times["lstsq"],
+    }  # fmt: skip
+
+
+def growth(parameter: str, values: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Build, lowering and forward time, depth, width and nonzeros as one of N, D, k grows (doubling form, batch 16)."""
+    rows = []
+    for value in values:
+        size = {**PAPER, "n_steps": N_STEPS} | {parameter: value}
+        start = time.perf_counter()
+        network = C.gradient_descent(**size, step_size=STEP_SIZE)  # type: ignore[arg-type]
+        built = time.perf_counter() - start
+        A, b, x = problem(16, size["n_points"], size["n_dims"], torch.float32, "cpu")
+        inputs, model = network.encode(A, b, x), network.to_torch(dtype=torch.float32)
+        with torch.no_grad():
+            forward = seconds(lambda model=model, inputs=inputs: model(inputs))  # type: ignore[misc]
+        symbolic = parameter != "n_steps" and value <= 40
+        proof = seconds(lambda n=size["n_points"], d=size["n_dims"]: prove_gd_step(n, d), 0.0) if symbolic else None  # type: ignore[misc]
+        rows.append(
+            {
+                "parameter": parameter, "value": value, "depth": network.depth, "width": network.width,
+                "n_nonzero": network.n_nonzero, "build_ms": 1e3 * built, "forward_ms": 1e3 * forward,
+                "proof_ms": None if proof is None else 1e3 * proof,
+            }
+        )  # fmt: skip
+    return rows
+
+
+GROWTH = {"n_points": (5, 10, 20, 40, 80, 160), "n_dims": (2, 4, 8, 16), "n_steps": (4, 16, 64, 256, 1024)}
+
+
+class PeerError(ValueError):
+    """The checkout given with ``--peer`` cannot be used; the message says why."""
+
+
+def peer_base_conv(checkout: Path) -> type[nn.Module]:
+    """The class ``BaseConv`` of the user's own checkout of HazyResearch/precision-ls.
+
+    Raises :class:`PeerError` when the file is not there or needs a package that is not installed.
+    """
+    folder = checkout / "src" / "models" / "mixers"
+    source = folder / "base_conv.py"
+    if not source.is_file():
+        raise PeerError(f"{checkout} is no checkout of HazyResearch/precision-ls: there is no {source}")
+    name = "precls_peer_mixers"
+    package = importlib.util.module_from_spec(importlib.machinery.ModuleSpec(name, None, is_package=True))
+    package.__path__ = [str(folder)]
+    sys.modules[name] = package
+    spec = importlib.util.spec_from_file_location(f"{name}.base_conv", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        raise PeerError(f"{source} needs the package {error.name!r}: install it beside precls") from error
+    return module.BaseConv
+
+
+def as_peer_layer(base_conv: type[nn.Module], layer: Layer, n_rows: int, size: int) -> nn.Module:
+    """One exact causal layer in the peer's own module, all maps padded to ``size`` channels."""
+    module: Any = base_conv(size, l_max=n_rows, conv_type="short", resid=False, causal=True)
+
+    def fill(linear: nn.Linear, sparse: SparseMap) -> None:
+        linear.weight.zero_()
+        linear.bias.zero_()
+        for (row, column), weight in sparse.entries().items():
+            if column == sparse.n_in:
+                linear.bias[row] = float(weight)
+            else:
+                linear.weight[row, column] = float(weight)
+
+    with torch.no_grad():
+        fill(module.in_proj, layer.conv)
+        fill(module.projection, layer.gate)
+        fill(module.out_proj, layer.out)
+        module.conv.conv.weight.zero_()
+        module.conv.conv.bias.zero_()
+        for unit, index in enumerate(layer.filter_index):
+            taps = [float(tap) for tap in layer.filters[index].taps(n_rows)]
+            module.conv.conv.weight[unit, 0] = torch.tensor(taps[::-1])
+    return module.requires_grad_(False)
+
+
+def against_peer(checkout: Path, batch: int = 16) -> dict[str, Any]:
+    """256 steps of our doubling network against 256 applications of the published three-layer block (which is not GD
+    from the second application on), in the peer's own modules; float32."""
+    base_conv = peer_base_conv(checkout)
+    block = C.published_block(**PAPER, n_applications=1, step_size=Fraction(1, 100))
+    size = max(max(layer.conv.n_in, layer.width, layer.out.n_out) for layer in block.layers)
+    layers = nn.Sequential(*(as_peer_layer(base_conv, layer, block.n_rows, size) for layer in block.layers))
+    A, b, x = problem(batch, **PAPER, dtype=torch.float32, device="cpu")
+    inputs = block.encode(A, b, x)
+    padded = torch.nn.functional.pad(inputs, (0, size - inputs.shape[-1]))
+    network = C.gradient_descent(**PAPER, n_steps=N_STEPS, step_size=STEP_SIZE)
+    model, ours = network.to_torch(dtype=torch.float32), network.encode(A, b, x)
+    with torch.no_grad():
+        step = seconds(lambda: layers(padded))
+        whole = seconds(lambda: model(ours))
+        same = (layers(padded)[..., : len(block.outputs)] - block.evaluate(inputs)).abs().max().item()
+    return {
+        "batch": batch, "peer_layers": len(layers), "peer_width": size, "peer_ms_per_step": 1e3 * step,
+        "network_ms_for_256_steps": 1e3 * whole, "peer_256_steps_over_network": N_STEPS * step / whole,
+        "largest_difference_peer_module_and_ours": same,
+    }  # fmt: skip
+
+
+def plot_growth(rows: list[dict[str, Any]], path: Path) -> None:
+    """One panel a parameter, logarithmic axes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    frame = pd.DataFrame(rows)
+    figure, axes = plt.subplots(1, len(GROWTH), figsize=(12, 3.6), constrained_layout=True)
+    names = {"n_points": "N (points)", "n_dims": "D (dimensions)", "n_steps": "k (steps)"}
+    for axis, (parameter, part) in zip(axes, frame.groupby("parameter", sort=False), strict=True):
+        for column, label in (("build_ms", "build"), ("forward_ms", "forward, batch 16"), ("proof_ms", "symbolic step")):
+            axis.loglog(part["value"], part[column], "o-", label=label)
+        axis.set_xlabel(names[str(parameter)])
+        axis.set_ylabel("milliseconds")
+        axis.grid(alpha=0.3, which="both")
+    axes[0].legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
