@@ -1,6 +1,7 @@
 """Arithmetic circuits as Python objects: affine combinations of inputs and products, over numbers or sequences.
 
-A :class:`Wire` is an affine combination of the inputs and products of its :class:`Circuit`, each seen through a filter::
+A :class:`Wire` is an affine combination of the inputs and products of its :class:`Circuit`, each seen through a
+filter::
 
     circuit = Circuit(n_rows=20)
     a, b, x = circuit.input("a", 5), circuit.input("b"), circuit.input("x", 5)
@@ -8,8 +9,8 @@ A :class:`Wire` is an affine combination of the inputs and products of its :clas
     for _ in range(8):
         x = x - step * (G @ x - c)
 
-Additions, rational factors and filters are free; only a product of two wires that are not constant is a gate. With one row
-(the default) this is an arithmetic circuit over numbers. Equal products are one gate.
+Additions, rational factors and filters are free; only a product of two wires that are not constant is a gate. With
+one row (the default) this is an arithmetic circuit over numbers. Equal products are one gate.
 """
 
 from __future__ import annotations
@@ -179,7 +180,8 @@ class Wire:
 
     @property
     def depth(self) -> int:
-        """Number of layers to compute this wire; for one row the multiplicative depth (0 when affine in the inputs)."""
+        """Number of layers to compute this wire; for one row the multiplicative depth (0 when affine in the
+        inputs)."""
         from constructions.compiler.schedule import earliest
 
         return earliest(self.circuit, [self])[1]
@@ -192,7 +194,8 @@ class Wire:
 
     def monic(self) -> tuple[Fraction, Wire]:
         """``(scale, wire)`` with ``self = scale · wire`` and leading weight one."""
-        # The constant sorts first in its filter; a leading weight that is not the constant keeps x + 1 and x − 1 simple.
+        # The constant sorts first in its filter; a leading weight that is not the constant keeps x + 1 and x − 1
+        # simple.
         lead = self.terms[max(self.terms)] if self.terms else Fraction(1)
         return (Fraction(1), self) if lead == 1 else (lead, self._scaled(1 / lead))
 
@@ -205,7 +208,7 @@ class Wire:
                 raise ValueError("wires of two circuits cannot be combined: make all inputs with one Circuit")
             return other
         if isinstance(other, Rational):
-            return self.circuit.constant(other)
+            return self.circuit.constant(Fraction(other))
         raise TypeError(
             f"a circuit is made of wires and exact rationals, got {type(other).__name__} {other!r}: "
             "write Fraction(1, 10) rather than 0.1"
@@ -298,7 +301,9 @@ class Wire:
 
 
 def _convolve(left: list[Fraction], right: list[Fraction], size: int) -> list[Fraction]:
-    product = np.convolve(np.array(left, dtype=object), np.array(right, dtype=object)) if left and right else []
+    if not left or not right:
+        return [Fraction(0)] * size
+    product = np.convolve(np.array(left, dtype=object), np.array(right, dtype=object))
     return [Fraction(product[m]) if m < len(product) else Fraction(0) for m in range(size)]
 
 

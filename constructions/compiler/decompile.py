@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from typing import Any
 
 import flint
@@ -22,9 +21,9 @@ WORK_PER_TERM = 500
 def network_polynomials(network: Network, max_terms: int = 20_000) -> Any:
     """What ``network`` decodes, as SymPy polynomials in its inputs, nested in lists like ``decode``'s array.
 
-    The symbols are the input channels that ``encode`` fills: ``x`` in a network of one row, else ``a0_3`` for channel a[0] at row 3. When a
-    polynomial on the way has more than ``max_terms`` terms, the result is wires of a circuit instead
-    (see :func:`network_circuit`). Raises ``ValueError`` when ``max_terms`` is below one.
+    The symbols are the input channels that ``encode`` fills: ``x`` in a network of one row, else ``a0_3`` for
+    channel a[0] at row 3. When a polynomial on the way has more than ``max_terms`` terms, the result is wires of a
+    circuit instead (see :func:`network_circuit`). Raises ``ValueError`` when ``max_terms`` is below one.
     """
     if max_terms < 1:
         raise ValueError(f"max_terms must be at least 1, got {max_terms}")
@@ -73,7 +72,8 @@ def _without_layers(network: Network) -> Network:
 
 
 def _work(layer: Layer, sizes: np.ndarray) -> int:
-    """At most so many pairs of terms does the layer multiply, when its channels (channels, rows) have ``sizes`` terms."""
+    """At most so many pairs of terms does the layer multiply, when its channels (channels, rows) have ``sizes``
+    terms."""
     sizes = np.concatenate([sizes, np.ones((1, sizes.shape[1]), dtype=np.int64)])
 
     def bound(sparse: SparseMap) -> np.ndarray:

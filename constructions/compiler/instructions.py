@@ -26,8 +26,8 @@ MAX_ROWS = 1_000_000
 def instructions(outputs: Rows[Wire]) -> dict[str, Any]:
     """The parameters of :func:`circuit` that compute these wires.
 
-    An affine combination is a list of ``[filter, node, "p/q"]``; nodes count the inputs, then the row constants, then the
-    products; node −1 is the constant 1 and filter 0 the identity.
+    An affine combination is a list of ``[filter, node, "p/q"]``; nodes count the inputs, then the row constants,
+    then the products; node −1 is the constant 1 and filter 0 the identity.
     """
     if not len(outputs):
         raise ValueError("a circuit needs at least one output")
@@ -111,10 +111,11 @@ def circuit(
     *, inputs: Rows[str], products: Rows[Any], outputs: Rows[Any], n_rows: int = 1, mode: Mode = "causal",
     filters: Rows[Any] = (), row_constants: Rows[Any] = (),
 ) -> Network:  # fmt: skip
-    """The network of a circuit given by instructions (see :func:`instructions`); depth = its multiplicative depth, at least 1.
+    """The network of a circuit given by instructions (see :func:`instructions`); depth = its multiplicative depth,
+    at least 1.
 
-    Source: Zoology (Arora et al. 2024), Thm. H.21, with exact depth; width at most the largest number of products of one layer
-    plus earlier values still needed. Raises ``ValueError`` for instructions that are not well formed.
+    Source: Zoology (Arora et al. 2024), Thm. H.21, with exact depth; width at most the largest number of products
+    of one layer plus earlier values still needed. Raises ``ValueError`` for instructions that are not well formed.
     """
     compiled, results = read_instructions(
         inputs=inputs,
@@ -137,7 +138,8 @@ def task_of(circuit: Circuit) -> Callable[..., Task]:
 
 
 def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
-    """What the instructions say, one after another: (..., n_rows, n_inputs) to (..., n_rows, n_outputs) over any ring."""
+    """What the instructions say, one after another: (..., n_rows, n_inputs) to (..., n_rows, n_outputs) over any
+    ring."""
     given = network.parameters
     n_rows = given["n_rows"]
     state = np.moveaxis(u, -1, 0)
@@ -170,8 +172,8 @@ def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
 def compile_circuit(outputs: Rows[Wire] | Any) -> Network:
     """The network that computes these wires (a list or array of wires of one circuit), in that order.
 
-    Over numbers (one row) ``encode`` takes the values of the inputs and ``decode`` gives those of the outputs; over sequences
-    ``encode`` takes an array (..., n_rows, n_inputs) and ``decode`` gives (..., n_rows, n_outputs).
+    Over numbers (one row) ``encode`` takes the values of the inputs and ``decode`` gives those of the outputs; over
+    sequences ``encode`` takes an array (..., n_rows, n_inputs) and ``decode`` gives (..., n_rows, n_outputs).
     """
     return circuit(**instructions(_flat(outputs)))
 

@@ -30,9 +30,10 @@ MAX_TERMS = 20_000
 def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Network:
     """The network of polynomials given as lists of ``[[exponents], "p/q"]``; depth exactly max(1, ⌈log2 degree⌉).
 
-    ``encode`` takes the values of ``variables`` in order, ``decode`` gives (..., n_polynomials). Source: Liu et al. 2025, §5 and Zoology
-    (Arora et al. 2024), Thm. H.21; the depth is least possible, because L layers make a polynomial of degree at most 2^L.
-    Raises ``ValueError`` for exponents that do not fit the variables, and above the limits on degree and number of terms.
+    ``encode`` takes the values of ``variables`` in order, ``decode`` gives (..., n_polynomials). Source: Liu et al.
+    2025, §5 and Zoology (Arora et al. 2024), Thm. H.21; the depth is least possible, because L layers make a
+    polynomial of degree at most 2^L. Raises ``ValueError`` for exponents that do not fit the variables, and above
+    the limits on degree and number of terms.
     """
     names = list(variables)
     if any(not isinstance(name, str) or not name for name in names) or len(set(names)) != len(names):
@@ -51,7 +52,8 @@ def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Networ
 
 
 def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
-    """``Σ coefficient · Π variable^exponent`` term by term: (..., 1, n_variables) to (..., 1, n_polynomials) over any ring."""
+    """``Σ coefficient · Π variable^exponent`` term by term: (..., 1, n_variables) to (..., 1, n_polynomials) over
+    any ring."""
     terms = network.parameters["polynomials"]
     exponents = np.array([e for polynomial in terms for e, _ in polynomial], dtype=int).reshape(-1, u.shape[-1])
     weights = ring.elements([Fraction(weight) for polynomial in terms for _, weight in polynomial])
@@ -92,13 +94,14 @@ def _read(terms: Any, names: list[str]) -> Polynomial:
 def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebalance: bool = False) -> Network:
     """One network that computes all of ``exprs`` exactly, products shared.
 
-    ``exprs`` are SymPy polynomials with rational coefficients in ``variables`` (symbols or names), and depth is max(1, ⌈log2 degree⌉);
-    or the wires of one :class:`~constructions.compiler.circuit.Circuit`, and depth is its own, at least 1. ``rebalance=True`` expands a
-    circuit over numbers into polynomials first: the least depth, perhaps at the price of width. ``variables`` may be left out
-    for wires, whose order is that of the inputs.
+    ``exprs`` are SymPy polynomials with rational coefficients in ``variables`` (symbols or names), and depth is
+    max(1, ⌈log2 degree⌉); or the wires of one :class:`~constructions.compiler.circuit.Circuit`, and depth is its
+    own, at least 1. ``rebalance=True`` expands a circuit over numbers into polynomials first: the least depth,
+    perhaps at the price of width. ``variables`` may be left out for wires, whose order is that of the inputs.
 
-    ``encode([value, …])`` takes values in the order of ``variables`` and ``decode`` gives (..., n_exprs). Raises ``ValueError`` for division by
-    a variable, roots, functions, unknown symbols or too many terms, and ``TypeError`` for floats and other objects.
+    ``encode([value, …])`` takes values in the order of ``variables`` and ``decode`` gives (..., n_exprs). Raises
+    ``ValueError`` for division by a variable, roots, functions, unknown symbols or too many terms, and
+    ``TypeError`` for floats and other objects.
     """
     items = [exprs] if isinstance(exprs, (sp.Basic, Wire)) else list(getattr(exprs, "flat", exprs))
     if not items:
@@ -119,7 +122,8 @@ def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebal
 
 
 def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
-    """``[[exponents], "p/q"]`` of a SymPy polynomial, or the reason why it is none (see :func:`compile_polynomials`)."""
+    """``[[exponents], "p/q"]`` of a SymPy polynomial, or the reason why it is none (see
+    :func:`compile_polynomials`)."""
     if isinstance(expr, (bool, float)) or (not isinstance(expr, (int, Fraction, sp.Expr))):
         raise TypeError(f"expected a SymPy polynomial or an exact number, got {type(expr).__name__}: {expr!r}")
     expr = sp.Rational(expr.numerator, expr.denominator) if isinstance(expr, Fraction) else sp.sympify(expr)
@@ -180,7 +184,8 @@ def _compile_wires(items: list[Any], variables: Rows[Any] | None, rebalance: boo
 
 
 def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
-    """The polynomials that wires over numbers compute, as ``[[exponents], "p/q"]``; ``ValueError`` above MAX_TERMS terms."""
+    """The polynomials that wires over numbers compute, as ``[[exponents], "p/q"]``; ``ValueError`` above MAX_TERMS
+    terms."""
     circuit = outputs[0].circuit
     data = instructions(outputs)
     context = flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(max(1, len(data["inputs"])))], flint.Ordering.lex)

@@ -1,14 +1,14 @@
 """From a circuit to a network: which product in which layer, and what is carried past it.
 
-A layer multiplies two affine forms, of which one may be convolved on the way in. So a product can be in layer t when the nodes
-of one factor are ready by layer t−1, filters and all, and those of the other are ready but for their filters.
-A filtered node is a channel from the layer after its node on, and is carried from there like any other.
+A layer multiplies two affine forms, of which one may be convolved on the way in. So a product can be in layer t
+when the nodes of one factor are ready by layer t−1, filters and all, and those of the other are ready but for their
+filters. A filtered node is a channel from the layer after its node on, and is carried from there like any other.
 
-What layer s has to hand on is a set of linear forms: the factors of later products, restricted to what layer s can know.
-:func:`plan` collects them from the last layer backwards. A form splits into the products of layer s, filtered values of
-layer s−1, and an older part, which layer s−1 had to hand on. Of the forms that layer s hands on only a linearly
-independent choice gets a channel, those with an older part first: then the number of channels carried is the rank of the
-older parts, the least that linear carrying can do.
+What layer s has to hand on is a set of linear forms: the factors of later products, restricted to what layer s can
+know. :func:`plan` collects them from the last layer backwards. A form splits into the products of layer s, filtered
+values of layer s−1, and an older part, which layer s−1 had to hand on. Of the forms that layer s hands on only a
+linearly independent choice gets a channel, those with an older part first: then the number of channels carried is
+the rank of the older parts, the least that linear carrying can do.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ def _left_convolves(left: Wire, right: Wire, levels: dict[int, int]) -> bool:
 class Layout:
     """A schedule: level of each product, the forms handed on by each layer, and the hidden channels that it takes.
 
-    ``handed[s]`` lists the linear forms that layer s (0: the input) hands on; ``channels[s]`` an independent choice of them and
-    ``combination[s][form]`` how each form is made of it. ``widths[s−1]`` counts the hidden channels of layer s.
+    ``handed[s]`` lists the linear forms that layer s (0: the input) hands on; ``channels[s]`` an independent choice
+    of them and ``combination[s][form]`` how each form is made of it. ``widths[s−1]`` counts the hidden channels of
+    layer s.
     """
 
     circuit: Circuit
@@ -251,7 +252,8 @@ def _components(forms: list[Linear]) -> list[list[Linear]]:
 
 
 def schedule(circuit: Circuit, outputs: Sequence[Wire]) -> Layout:
-    """The narrowest schedule found at the least depth: earliest, latest, then single products moved within their slack."""
+    """The narrowest schedule found at the least depth: earliest, latest, then single products moved within their
+    slack."""
     first, depth = earliest(circuit, outputs)
     depth = max(depth, 1)
     best = plan(circuit, outputs, first, depth)
@@ -311,8 +313,8 @@ def emit(layout: Layout, task: Callable[..., Task]) -> Network:
         scale, monic = _linear(form)
         if s == 0:
             return Form({names[node]: weight for (_, node), weight in form}, constant)
-        weights = {name: scale * w for index, w in layout.combination[s][monic].items() for name in held[index].weights}
-        return Form(weights, constant)
+        weights = layout.combination[s][monic].items()
+        return Form({name: scale * w for index, w in weights for name in held[index].weights}, constant)
 
     def read_affine(terms: Iterable[tuple[Key, Fraction]], s: int) -> Form:
         """An affine form, constant and all."""

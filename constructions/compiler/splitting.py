@@ -1,16 +1,19 @@
 """Polynomials into circuits of the least depth, and of small width: how to split each one into products.
 
-Top down. A polynomial of degree at most 2^l is a sum of products of two polynomials of degree at most h = 2^(l−1), plus one that is
-carried. The factors of all outputs together are the polynomials wanted at level l−1. Splits that are tried at a level:
+Top down. A polynomial of degree at most 2^l is a sum of products of two polynomials of degree at most h = 2^(l−1),
+plus one that is carried. The factors of all outputs together are the polynomials wanted at level l−1. Splits that
+are tried at a level:
 
 * ``factors``: the polynomial is itself a product of two (by factorisation), so one product is enough;
-* ``star``: the fewest monomials m, greedily, that give ``p = Σ_m m · q_m``; factors that other outputs use come first;
-* ``first``, ``balanced``, ``last``: each monomial, as a word in the order of the variables, is cut after h letters, in the middle, or h
-  letters before its end; the coefficients form a matrix (left word × right word), and a factorisation of rank r writes the
-  polynomial with r products of linear combinations. This is what finds Laplace's expansion in a determinant.
+* ``star``: the fewest monomials m, greedily, that give ``p = Σ_m m · q_m``; factors that other outputs use come
+  first;
+* ``first``, ``balanced``, ``last``: each monomial, as a word in the order of the variables, is cut after h letters,
+  in the middle, or h letters before its end; the coefficients form a matrix (left word × right word), and a
+  factorisation of rank r writes the polynomial with r products of linear combinations. This is what finds Laplace's
+  expansion in a determinant.
 
-From some level down every monomial has a channel of its own (``monomials``): pairs of letters that occur in most monomials
-are joined first, then pairs of pairs, so that common sub-monomials are shared.
+From some level down every monomial has a channel of its own (``monomials``): pairs of letters that occur in most
+monomials are joined first, then pairs of pairs, so that common sub-monomials are shared.
 
 A beam search over these choices, level by level, keeps the sequences with the fewest products in their widest level.
 """
@@ -88,10 +91,12 @@ class State:
 def circuits(
     polynomials: Sequence[Polynomial], variables: Sequence[str], keep: int = 4
 ) -> list[tuple[Circuit, list[Wire]]]:
-    """Circuits of depth at most :func:`minimal_depth` for the polynomials, the most promising ``keep`` of those searched."""
+    """Circuits of depth at most :func:`minimal_depth` for the polynomials, the most promising ``keep`` of those
+    searched."""
     wanted = dict.fromkeys(_items(p) for p in polynomials)
     depth = minimal_depth(polynomials)
-    beam, finished = [State(wanted)], []
+    beam = [State(wanted)]
+    finished: list[tuple[State, Words | None]] = []
     large = sum(map(len, wanted)) > 600
     for level in range(depth, 0, -1):
         grown = []
@@ -273,8 +278,9 @@ def cut_split(items: Items, half: int, name: str) -> Split:
 
 
 def _compressed(products: list[tuple[Exponents, Items]]) -> list[Product]:
-    """``Σ_m m · q_m`` with as few products as the rank of its coefficient matrix; by rows or columns when these are as few."""
-    entries: Polynomial | dict = defaultdict(Fraction)
+    """``Σ_m m · q_m`` with as few products as the rank of its coefficient matrix; by rows or columns when these are
+    as few."""
+    entries: dict[tuple[Exponents, Exponents], Fraction] = defaultdict(Fraction)
     for m, quotient in products:
         for e, weight in quotient:
             entries[m, e] += weight
@@ -282,7 +288,8 @@ def _compressed(products: list[tuple[Exponents, Items]]) -> list[Product]:
     columns = sorted({e for _, e in entries})
     if min(len(rows), len(columns)) > 1 and len(rows) * len(columns) <= RANK_ENTRIES:
         matrix = flint.fmpq_mat(len(rows), len(columns))
-        row_of, column_of = ({e: i for i, e in enumerate(side)} for side in (rows, columns))
+        row_of = {m: index for index, m in enumerate(rows)}
+        column_of = {e: index for index, e in enumerate(columns)}
         for (m, e), weight in entries.items():
             matrix[row_of[m], column_of[e]] = flint.fmpq(weight.numerator, weight.denominator)
         reduced, rank = matrix.rref()
@@ -313,7 +320,8 @@ def _fraction(value: flint.fmpq) -> Fraction:
 
 @dataclass
 class Words:
-    """Monomials as products of pairs, shared: ``pairs[i]`` joins two symbols at a level, symbols 0… are the variables."""
+    """Monomials as products of pairs, shared: ``pairs[i]`` joins two symbols at a level, symbols 0… are the
+    variables."""
 
     n_variables: int
     pairs: list[tuple[int, int]]
@@ -322,7 +330,8 @@ class Words:
 
     @classmethod
     def of(cls, monomials: Iterable[Exponents], depth: int) -> Words:
-        """Join letters into pairs, pairs into pairs of pairs, …: at each level the pair that helps the most monomials first.
+        """Join letters into pairs, pairs into pairs of pairs, …: at each level the pair that helps the most
+        monomials first.
 
         After level l a monomial may hold at most 2^(depth − l) symbols.
         """
@@ -397,7 +406,7 @@ class Words:
     def costs(self, wanted: dict[Items, None]) -> tuple[int, ...]:
         """Pairs and carried symbols of each level, the top level first."""
         depth = max(self.levels, default=1)
-        last_use = defaultdict(int)
+        last_use: dict[int, int] = defaultdict(int)
         for (u, v), level in zip(self.pairs, self.levels, strict=True):
             last_use[u] = max(last_use[u], level)
             last_use[v] = max(last_use[v], level)
