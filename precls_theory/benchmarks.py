@@ -197,9 +197,11 @@ def plot_growth(rows: list[dict[str, Any]], path: Path) -> None:
     for axis, (parameter, part) in zip(axes, frame.groupby("parameter", sort=False), strict=True):
         for column, label in (("build_ms", "build"), ("forward_ms", "forward, batch 16"), ("proof_ms", "symbolic step")):
             axis.loglog(part["value"], part[column], "o-", label=label)
+        axis.set_xticks(list(part["value"]), list(map(str, part["value"])))
+        axis.minorticks_off()
         axis.set_xlabel(names[str(parameter)])
         axis.set_ylabel("milliseconds")
-        axis.grid(alpha=0.3, which="both")
+        axis.grid(alpha=0.3)
     axes[0].legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)
