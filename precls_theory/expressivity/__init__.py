@@ -9,6 +9,16 @@ from precls_theory.expressivity.growth import (
     register_rule,
     registered_rules,
 )
+from precls_theory.expressivity.quantitative import (
+    Partition,
+    SquareError,
+    best_partition,
+    causal_softmax_lower_bound,
+    max_pieces,
+    measure_square_error,
+    piecewise_linear,
+    piecewise_linear_lower_bound,
+)
 from precls_theory.expressivity.tracing import Inconclusive, register_formula, trace
 
 __all__ = [
@@ -16,10 +26,18 @@ __all__ = [
     "Growth",
     "GrowthCertificate",
     "Inconclusive",
+    "Partition",
     "Rule",
+    "SquareError",
+    "best_partition",
+    "causal_softmax_lower_bound",
     "counterexample",
     "entries",
     "growth_certificate",
+    "max_pieces",
+    "measure_square_error",
+    "piecewise_linear",
+    "piecewise_linear_lower_bound",
     "register_formula",
     "register_rule",
     "registered_rules",
