@@ -86,7 +86,7 @@ def test_a_wrong_weight_is_refused_modulo_a_prime_and_coordinatewise():
     theorems.require_coordinatewise(net, small, 3)
     broken = net.with_weight(1, 0, "value", Fraction(7, 5), 2)
     with pytest.raises(Refuted, match="13 steps"):
-        claims.verify_descent_residues(broken, 5, 3, 13, THIRD, 3**3)
+        claims.verify_descent_residues(broken, 5, 3, 13, THIRD)
     with pytest.raises(Refuted, match="coordinate"):
         theorems.require_coordinatewise(broken, small, 3)
     # A weight that mixes two coordinates is refused too, whatever its size.

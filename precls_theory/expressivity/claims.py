@@ -1,22 +1,23 @@
 """Check that an exact network computes what it claims: Multiply, or steps of gradient descent.
 
-Three exact ways, never a tolerance: as an identity of polynomials in every input entry, at random residues modulo a
-prime (a false claim passes with probability at most (degree/p)^samples, Schwartz-Zippel), and at a rational point.
+Three exact ways, never a tolerance: as an identity of polynomials in every input entry, modulo random primes at random
+residues (with a failure probability), and at a rational point.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Protocol
 
 import flint
 import numpy as np
 
-from constructions.rings import FMPQ, Residues, Ring, polynomials
+from constructions.rings import FMPQ, Ring, polynomials
+from precls_theory.majorants import MAJORANTS, VARIABLE, Majorant, worst
 from precls_theory.registry import Refuted
-
-PRIME = 2**31 - 1
+from precls_theory.residues import Bound, Unequal, prove_zero
 
 
 class ExactNetwork(Protocol):
@@ -53,12 +54,6 @@ def generic(*shapes: tuple[int, ...]) -> tuple[Ring, list[np.ndarray]]:
     return polynomials(context), arrays
 
 
-def residues(seed: int, samples: int, *shapes: tuple[int, ...]) -> tuple[Residues, list[np.ndarray]]:
-    """Uniform residues modulo :data:`PRIME` with these shapes after a leading batch of ``samples``."""
-    rng = np.random.default_rng(seed)
-    return Residues(PRIME), [rng.integers(0, PRIME, (samples, *shape)).astype(object) for shape in shapes]
-
-
 def rationals(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
     """Small random rationals with these shapes."""
     rng = np.random.default_rng(seed)
@@ -89,19 +84,41 @@ def verify_descent_polynomials(
     return ring.name
 
 
+def descent_majorant(n_points: int, n_dims: int, n_steps: int, step_size: Fraction) -> Majorant:
+    """A bound (degree, coefficients, denominator) on every entry of :func:`descent` as a polynomial in A, b, x."""
+    x = VARIABLE
+    step = Majorant.of(Fraction(step_size) / n_points)
+    for _ in range(n_steps):
+        residual = Majorant.of(n_dims) * (VARIABLE * x) + VARIABLE
+        x = x + step * (Majorant.of(n_points) * (VARIABLE * residual))
+    return x
+
+
 def verify_descent_residues(
-    network: ExactNetwork, n_points: int, n_dims: int, n_steps: int, step_size: Fraction, degree: int,
-    name: str = "the network", samples: int = 4, seed: int = 0,
+    network: ExactNetwork, n_points: int, n_dims: int, n_steps: int, step_size: Fraction, name: str = "the network",
+    seed: int | None = None,
 ) -> float:  # fmt: skip
-    """The same at random residues, for any size. ``degree`` bounds the network's degree.
+    """The same modulo random primes at random residues, for any size; see :mod:`precls_theory.residues`.
 
     Returns the base-2 logarithm of the probability that a wrong network passes; raises :class:`Refuted`.
     """
-    ring, (A, b, x) = residues(seed, samples, (n_points, n_dims), (n_points,), (n_dims,))
-    got = np.asarray(network.decode(network.evaluate(network.encode(A, b, x), ring)))
-    wanted = descent(ring.coerce(A), ring.coerce(b), ring.coerce(x), n_steps, step_size, ring)
-    _refuse(name, f"{n_steps} steps of gradient descent", got, wanted, {})
-    return samples * (math.log2(max(degree, 2 * n_steps + 1)) - math.log2(PRIME))
+    shapes = ((n_points, n_dims), (n_points,), (n_dims,))
+    free = [np.full(shape, VARIABLE, dtype=object) for shape in shapes]
+    computed = worst(np.asarray(network.decode(network.evaluate(network.encode(*free), MAJORANTS))))
+
+    def difference(ring: Ring, draw: Callable[[tuple[int, ...]], np.ndarray], points: int) -> np.ndarray:
+        A, b, x = (draw((points, *shape)).astype(object) for shape in shapes)
+        got = np.asarray(network.decode(network.evaluate(network.encode(A, b, x), ring)))
+        return got - descent(ring.coerce(A), ring.coerce(b), ring.coerce(x), n_steps, step_size, ring)
+
+    bound = Bound.of_difference(computed, descent_majorant(n_points, n_dims, n_steps, step_size))
+    try:
+        return prove_zero(difference, bound, seed=seed).failure_probability_log2
+    except Unequal as unequal:
+        raise Refuted(
+            f"{name} is not {n_steps} steps of gradient descent: entry {unequal.index} differs modulo {unequal.prime}",
+            {"entry": list(unequal.index), "prime": unequal.prime, "seed": str(unequal.seed)},
+        ) from None
 
 
 def verify_descent_rational(

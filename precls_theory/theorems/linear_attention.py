@@ -14,8 +14,11 @@ import sympy as sp
 from constructions import linear_attention
 from constructions.exact_transformer import ExactTransformer, forms_of
 from constructions.linear_attention import causal_depth, ternary_depth, ternary_schedule, unchecked_steps
+from constructions.models import Transformer
 from constructions.rings import univariate
 from precls_theory.expressivity import claims
+from precls_theory.expressivity.growth import growth_certificate
+from precls_theory.expressivity.tracing import Inconclusive
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 STEP_SIZE = Fraction(1, 3)
@@ -50,9 +53,9 @@ def one_step(size: Size) -> Evidence:
     claims.verify_descent_polynomials(shared, n, d, 1, STEP_SIZE, "layout E, strict mask")
     k = 4
     large = build(size.n_points, size.n_dims, k, "step")
-    log2 = claims.verify_descent_residues(large, size.n_points, size.n_dims, k, STEP_SIZE, 3**large.depth)
+    log2 = claims.verify_descent_residues(large, size.n_points, size.n_dims, k, STEP_SIZE)
     return Evidence(
-        scope=f"N={n}, D={d} symbolically; N={size.n_points}, D={size.n_dims}, k={k} modulo 2^31-1",
+        scope=f"N={n}, D={d} symbolically; N={size.n_points}, D={size.n_dims}, k={k} by residues",
         ring=ring,
         engine="python-flint",
         failure_probability_log2=log2,
@@ -266,12 +269,12 @@ def ternary(size: Size) -> Evidence:
         )
         net = build(size.n_points, size.n_dims, k, "ternary")
         require_coordinatewise(net, small, size.n_dims)
-        chance = claims.verify_descent_residues(net, size.n_points, size.n_dims, k, STEP_SIZE, 3**net.depth)
+        chance = claims.verify_descent_residues(net, size.n_points, size.n_dims, k, STEP_SIZE)
         chances.append(chance)
         depths[str(k)] = net.depth
     return Evidence(
         scope=f"every N, D for k in {proved}; N={size.n_points}, D={size.n_dims} for k up to 1000",
-        ring=f"Q(P, w); {ring}; F_(2^31-1)",
+        ring=f"Q(P, w); {ring}; F_p, random p",
         engine="SymPy, python-flint",
         failure_probability_log2=math.log2(sum(2.0**chance for chance in chances)),
         detail={"depth by k": depths, "width": 4 * size.n_dims + 3, "BaseConv depth ⌊log2 k⌋ + 2 at k = 1000": 11},
@@ -304,12 +307,12 @@ def causal(size: Size) -> Evidence:
     chances, depths = [], {}
     for k in (5, 9, 81, 243):
         net = build(size.n_points, size.n_dims, k, "causal")
-        chance = claims.verify_descent_residues(net, size.n_points, size.n_dims, k, STEP_SIZE, 3**net.depth)
+        chance = claims.verify_descent_residues(net, size.n_points, size.n_dims, k, STEP_SIZE)
         chances.append(chance)
         depths[str(k)] = net.depth
     return Evidence(
         scope=f"N={SMALL[0]}, D={SMALL[1]}, k ≤ 3 symbolically; N={size.n_points}, D={size.n_dims}, k ≤ 243",
-        ring=f"{ring}; F_(2^31-1)",
+        ring=f"{ring}; F_p, random p",
         engine="SymPy, python-flint",
         failure_probability_log2=math.log2(sum(2.0**chance for chance in chances)),
         detail={"depth by k": depths, "width": net.width, "heads": net.n_heads},
@@ -331,3 +334,49 @@ def multiply(size: Size) -> Evidence:
             net = linear_attention.multiply(n_rows=3, n_channels=4, left=left, right=right, target=target, mask=mask)
             ring = claims.verify_multiply(net, 4, left, right, target, name=f"Multiply, {mask} mask")
     return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"depth": net.depth})
+
+
+def block_growth(normed: bool) -> sp.Poly:
+    """Growth of ``x + Σ_j (q·k_j) v_j`` in t = ‖u‖, from ‖x‖ ≤ c0 + c1 t and generic nonnegative constants.
+
+    ``q, k, v`` are affine in x, or in norm(x), whose rows have norm at most R.
+    """
+    t = sp.Symbol("t", nonnegative=True)
+    c0, c1, radius, rows = sp.symbols("c0 c1 R n", positive=True)
+    x = c0 + c1 * t
+    seen = radius if normed else x
+    q, k, v = (sp.Symbol(f"{name}0", positive=True) + sp.Symbol(f"{name}1", positive=True) * seen for name in "qkv")
+    return sp.Poly(sp.expand(x + rows * q * k * v), t)
+
+
+@theorem(
+    id="linear-attention-norm",
+    title="With a norm before each layer of linear attention, impossible again at every depth",
+    statement=r"\|F(u)\| \le C_0 + C_1\|u\|, \text{ while the targets grow as } t^2, t^2, t^3",
+    hypotheses=("linear attention with any mask and heads, each layer after LayerNorm or RMSNorm with eps > 0",),
+    source="new",
+    covers="every depth by induction on the layer, generic constants; certificates of random models; the same check "
+    "fails without the norm, as it must",
+)
+def norm_before_linear_attention(size: Size) -> Evidence:
+    """Rows of norm(x) lie in a ball whatever x is, so a layer adds a bounded term: linear growth stays linear."""
+    if block_growth(normed=True).degree() != 1:
+        raise Refuted("a layer of normed linear attention grows faster than linearly")
+    if block_growth(normed=False).degree() != 3:
+        raise Refuted("without the norm a layer should have degree 3")
+    bounds = {}
+    for norm in ("layer", "rms"):
+        for mask in ("causal", "full"):
+            model = Transformer(3, 3, 8, 3, n_heads=2, attention="linear", mlp="none", mask=mask, norm=norm)
+            certificate = growth_certificate(model.double().eval(), (1, 4, 3), exponent=1)
+            bounds[f"{norm}, {mask}"] = [certificate.C0, certificate.C1]
+    try:
+        growth_certificate(Transformer(3, 3, 8, 1, attention="linear", mlp="none").eval(), (1, 4, 3), exponent=1)
+    except Inconclusive:
+        return Evidence(
+            scope="every depth, width, number of heads and rows",
+            ring="polynomials in t over generic nonnegative constants",
+            engine="SymPy, growth certificates (outward rounding)",
+            detail={"C0, C1 of random models of depth 3": bounds},
+        )
+    raise Refuted("linear attention without a norm got a certificate of linear growth")

@@ -1,0 +1,185 @@
+"""The atlas: all cells check, a corrupted one is refused, and the command reports it."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from constructions import linear_attention
+from precls_theory.cli import atlas as command
+from precls_theory.expressivity import atlas, atlas_picture
+from precls_theory.expressivity.atlas import ARCHITECTURES, TARGETS, check_cell
+from precls_theory.registry import all_theorems
+
+ROWS = {row.id: row for row in ARCHITECTURES}
+EXPRESS = [row.id for row in ARCHITECTURES if row.expresses]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return list(atlas.cells())
+
+
+@pytest.fixture
+def app():
+    application = typer.Typer()
+    command.register(application)
+    return application
+
+
+def test_every_cell_is_checked(cells):
+    assert len(cells) == 3 * len(ARCHITECTURES)
+    assert [cell for cell in cells if cell.status != "checked"] == []
+
+
+def test_the_boundary(cells):
+    """Gates decide: what expresses one target expresses all, and is gated or attends linearly, and has no norm."""
+    expressing = {cell.architecture for cell in cells if cell.expresses}
+    assert expressing == {"swiglu", "geglu", "reglu", "bilinear", "linear-attention", "baseconv"}
+    assert {cell.architecture for cell in cells if not cell.expresses} == set(ROWS) - expressing
+
+
+def test_every_cell_names_a_registered_theorem(cells):
+    assert {cell.theorem for cell in cells} <= set(all_theorems())
+
+
+def test_constructions_are_measured_and_impossibilities_confirmed(cells):
+    for cell in cells:
+        if cell.expresses:
+            assert cell.detail["weights"]
+            assert cell.detail["error float64"] <= 1e-14
+            assert cell.detail["error float32"] <= 1e-5
+        else:
+            for record in cell.detail["certificates"]:
+                assert record["exponent"] <= 1
+                assert record["measured miss"] >= record["proved miss"] * (1 - 1e-9) >= 1 - 1e-9
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("row", [id for id in EXPRESS if id != "baseconv"])
+def test_a_corrupted_weight_is_refused(row, target):
+    network = ROWS[row].constructions[target]()
+    name, sparse = list(network.blocks[-1].parts()[-1].maps().items())[-1]
+    broken = network.with_weight(network.depth - 1, len(network.blocks[-1].parts()) - 1, name, sparse.weights[0] * 2)
+    cell = check_cell(replace(ROWS[row], constructions={target: lambda: broken}), target)
+    assert cell.status == "refused"
+    assert "differs" in cell.summary or "even part" in cell.summary
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_corrupted_baseconv_weight_is_refused(target):
+    network = ROWS["baseconv"].constructions[target]()
+    out = network.layers[-1].out
+    weights = out.weights.copy()
+    weights[-1] *= 2
+    layers = (*network.layers[:-1], replace(network.layers[-1], out=replace(out, weights=weights)))
+    broken = replace(network, layers=layers)
+    assert check_cell(replace(ROWS["baseconv"], constructions={target: lambda: broken}), target).status == "refused"
+
+
+def test_a_construction_for_another_target_is_refused():
+    row = replace(ROWS["swiglu"], constructions={"square": ROWS["swiglu"].constructions["multiply"]})
+    assert check_cell(row, "square").status == "refused"
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [{"mlp": "swiglu"}, {"mlp": "bilinear", "mask": "full"}, {"attention": "linear", "mlp": "none"}],
+)
+def test_a_model_that_multiplies_gets_no_certificate(variant):
+    row = replace(ROWS["softmax-relu"], variants=(tuple(variant.items()),))
+    cell = check_cell(row, "multiply")
+    assert cell.status == "refused"
+    assert "multiplies" in cell.summary
+
+
+def test_a_false_certificate_is_caught(monkeypatch):
+    """If a certified model met the target where it provably cannot, the cell would say so."""
+
+    class Exact(torch.nn.Module):
+        def forward(self, u):
+            out = u.clone()
+            out[..., 2] = u[..., 0] * u[..., 1]
+            return out
+
+    _, certificate = atlas.representative(ROWS["softmax-1"].variants[0])
+    monkeypatch.setattr(atlas, "representative", lambda variant: (Exact(), certificate))
+    cell = check_cell(ROWS["softmax-1"], "multiply")
+    assert cell.status == "refused"
+    assert "not by the proved" in cell.summary
+
+
+def test_a_certificate_for_a_construction_would_be_a_contradiction(monkeypatch):
+    monkeypatch.setattr(atlas, "growth_certificate", lambda *arguments, **options: None)
+    cell = check_cell(ROWS["bilinear"], "multiply")
+    assert cell.status == "refused"
+    assert "one of the two proofs is wrong" in cell.summary
+
+
+def test_pictures(cells):
+    root = ElementTree.fromstring(atlas_picture.svg(cells))
+    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("impossible") == sum(not cell.expresses for cell in cells)
+    assert all(row.name in texts for row in ARCHITECTURES)
+    page = atlas_picture.html(cells)
+    assert page.count("<details") == len(cells)
+    assert all(cell.theorem in page for cell in cells)
+    failed = replace(cells[0], status="refused", summary="<wrong & refused>")
+    assert "CHECK FAILED" in atlas_picture.svg([failed])
+    ElementTree.fromstring(atlas_picture.svg([failed]))
+
+
+def test_command_json(app, tmp_path):
+    svg = tmp_path / "atlas.svg"
+    result = CliRunner().invoke(app, ["-a", "reglu", "-a", "reglu-norm", "--json", "--svg", str(svg)])
+    document = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert document["all_checked"] is True
+    assert [(c["architecture"], c["expresses"]) for c in document["cells"]] == 3 * [("reglu", True)] + 3 * [
+        ("reglu-norm", False)
+    ]
+    assert svg.read_text().startswith("<svg")
+
+
+def test_command_table_and_proofs(app, tmp_path):
+    page = tmp_path / "atlas.html"
+    options = ["-a", "linear-attention", "--prove", "--html", str(page)]
+    result = CliRunner().invoke(app, options, env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "3 of 3 cells checked" in result.stdout
+    assert "proved   linear-attention-step" in result.stdout
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_command_reports_a_refused_cell(app, monkeypatch):
+    wrong = replace(
+        ROWS["linear-attention"],
+        constructions={
+            target: lambda: linear_attention.gradient_descent(
+                n_points=atlas.N_POINTS, n_dims=atlas.N_DIMS, step_size=Fraction(1, 5)
+            )
+            for target in TARGETS
+        },
+    )
+    monkeypatch.setattr(atlas, "ARCHITECTURES", (wrong,))
+    result = CliRunner().invoke(app, ["--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["all_checked"] is False
+    assert "the check failed for linear-attention / square" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["-a", "rnn"], "unknown architecture rnn"), (["--svg", "/nowhere/atlas.svg"], "does not exist")],
+)
+def test_command_bad_usage(app, options, message):
+    result = CliRunner().invoke(app, options, env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert message in result.stderr
