@@ -26,8 +26,8 @@ def build(
             help="Construction: gradient_descent (gd), heavy_ball, chebyshev, newton, read, linear, multiply, …"
         ),
     ],
-    n_points: Annotated[int | None, typer.Option(help="Data rows N (20 unless given)."] = None,
-    n_dims: Annotated[int | None, typer.Option(help="Unknowns D (5 unless given)."] = None,
+    n_points: Annotated[int | None, typer.Option(help="Data rows N (20 unless given).")] = None,
+    n_dims: Annotated[int | None, typer.Option(help="Unknowns D (5 unless given).")] = None,
     n_steps: Annotated[int | None, typer.Option(help="Steps of gradient descent and its kin.")] = None,
     step_size: Annotated[str | None, typer.Option(metavar="P/Q", help="Step size η, exactly: 1/10 or 0.1.")] = None,
     form: Annotated[
