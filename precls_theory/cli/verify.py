@@ -125,13 +125,15 @@ def table(proofs: list[Certificate]) -> Table:
     """One line a theorem on a narrow terminal; a wide one also shows what was proved, and over which ring."""
     wide = out.width >= WIDE
     result = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    result.add_column("theorem", no_wrap=True, min_width=max(len(proof.id) for proof in proofs))
+    id_width = max(len(proof.id) for proof in proofs)
+    result.add_column("theorem", no_wrap=True, min_width=id_width)
     result.add_column("status", no_wrap=True, min_width=len("refuted"))
     if wide:
         result.add_column("proved for", overflow="fold", ratio=3)
         result.add_column("over", overflow="fold", ratio=2)
     else:
-        result.add_column("title", no_wrap=True, overflow="ellipsis")
+        rest = out.width - id_width - len("refuted") - len("seconds") - 8
+        result.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, rest))
     result.add_column("seconds", justify="right", no_wrap=True, min_width=len("seconds"))
     for proof in proofs:
         ring = proof.ring
