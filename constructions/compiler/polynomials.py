@@ -131,9 +131,8 @@ def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
         raise TypeError(f"{floats.pop()} is a float, in {_short(expr)}: write an exact number such as Rational(1, 10)")
     known = set(symbols)
     if unknown := sorted(str(symbol) for symbol in expr.free_symbols - known):
-        raise ValueError(
-            f"{', '.join(unknown)} in {_short(expr)} is not one of the variables ({', '.join(map(str, symbols)) or 'none'})"
-        )
+        names = ", ".join(map(str, symbols)) or "none"
+        raise ValueError(f"{', '.join(unknown)} in {_short(expr)} is not one of the variables ({names})")
     if not expr.is_polynomial(*symbols):
         raise ValueError(f"{_short(expr)} is not a polynomial in {', '.join(map(str, symbols))}: {_reason(expr)}")
     # A dummy generator keeps constants within Poly when there are no variables.

@@ -366,3 +366,23 @@ def _accumulate(items: dict, terms: Terms, weight: Fraction) -> None:
             items[key] = value
         else:
             del items[key]
+
+
+def circuit_width(circuit: Circuit, outputs: Sequence[Wire]) -> int:
+    """The w of the theorem: over the layers, the most products in a layer plus earlier values still needed.
+
+    Every product is in its earliest layer and every value needed later is carried by itself; a filtered value counts
+    in the layer that filters it, and a product once for each filter of its convolved factor.
+    """
+    first, depth = earliest(circuit, outputs)
+    layout = plan(circuit, outputs, first, max(depth, 1))
+    widest = 0
+    for s in range(1, layout.depth + 1):
+        needed: set[tuple] = set()
+        for form in layout.handed[s]:
+            old, fresh, _ = layout.split(form, s)
+            needed |= {key for key, _ in old}
+            needed |= {(filter, source) for filter, parts in fresh.items() for (_, source), _ in parts}
+        products = [node for node, level in first.items() if level == s]
+        widest = max(widest, len(needed) + sum(len(layout.factors(node)[0]) for node in products))
+    return widest
