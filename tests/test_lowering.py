@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from problems import integer_regression, layouts
 
 import constructions as C
-from constructions import lowering
 from constructions.builder import Builder
 from constructions.filters import Filter
+from constructions.lowering import maps, module
 from constructions.tasks import Sequence
 from constructions.terms import channels, convolve
 
@@ -55,11 +55,11 @@ def test_equal_to_the_exact_network_where_floats_are_exact(data, seed, rows):
 def test_every_kind_of_map_computes_the_same(monkeypatch, force, form):
     limits = {"ladder": (100, 0, 0, 2.0), "dense": (0, 10**9, 10**9, 0.0), "csr": (0, 0, 0, 2.0)}[force]
     for name, value in zip(("LADDER_STEPS", "TINY_ELEMENTS", "DENSE_ELEMENTS", "DENSE_DENSITY"), limits, strict=True):
-        monkeypatch.setattr(lowering, name, value)
+        monkeypatch.setattr(maps, name, value)
     A, b, x = integer_regression(4, 3)
     net = C.gradient_descent(n_points=4, n_dims=3, n_steps=2, step_size=2, form=form)
     model = net.to_torch()
-    kinds = {module.kind for module in model.modules() if isinstance(module, lowering.LoweredMap)}
+    kinds = {part.kind for part in model.modules() if isinstance(part, maps.LoweredMap)}
     assert force in kinds
     floats = [torch.tensor(value.astype(float)) for value in (A, b, x)]
     exact = net.decode(net.evaluate(net.encode(A, b, x)))
@@ -102,7 +102,7 @@ def test_batch_is_cut_without_changing_the_result(monkeypatch):
     net = C.gradient_descent(n_points=4, n_dims=2, n_steps=4, step_size=2)
     u = net.encode(torch.randint(-2, 3, (200, 4, 2)).double(), torch.randint(-2, 3, (200, 4)).double())
     whole = net.to_torch()(u)
-    monkeypatch.setattr(lowering, "BATCH_ELEMENTS", 1)
+    monkeypatch.setattr(module, "BATCH_ELEMENTS", 1)
     assert torch.equal(net.to_torch()(u), whole)
 
 

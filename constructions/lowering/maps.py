@@ -1,0 +1,144 @@
+"""Sparse linear maps in floating point: a ladder of gathers, CSR, or dense."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+Entries = Mapping[tuple[int, int], Fraction]
+"""``{(output, input): weight}``."""
+
+LADDER_STEPS = 3
+"""Maps with at most this many entries an output are gathered."""
+TINY_ELEMENTS = 2**12
+"""Maps with at most this many elements are dense, unless one gather does: a single small product is fastest."""
+DENSE_ELEMENTS = 2**15
+"""Maps with at most this many elements are dense whatever their density."""
+DENSE_DENSITY = 0.1
+"""Larger maps are dense from this density on."""
+
+
+def rounded(values: Iterable[Fraction], dtype: torch.dtype) -> Tensor:
+    """Rationals rounded to ``dtype``; raises ``OverflowError`` where one is too large for it."""
+    exact = list(values)
+    try:
+        result = torch.tensor([float(value) for value in exact], dtype=torch.float64).to(dtype)
+        overflows = not bool(torch.isfinite(result).all())
+    except OverflowError:
+        overflows = True
+    if overflows:
+        largest = max(exact, key=abs)
+        raise OverflowError(f"a weight of about 10^{len(str(int(abs(largest)))) - 1} overflows {dtype}")
+    return result
+
+
+class Gather(nn.Module):
+    """One entry for each of some outputs: ``y[rows] += weights · x[columns]``."""
+
+    rows: Tensor
+    columns: Tensor
+    weights: Tensor | None
+
+    def __init__(self, entries: list[tuple[int, int, Fraction]], dtype: torch.dtype) -> None:
+        super().__init__()
+        rows, columns, weights = zip(*entries, strict=True)
+        consecutive = rows == tuple(range(rows[0], rows[0] + len(rows)))
+        self.where = slice(rows[0], rows[-1] + 1) if consecutive else None
+        self.register_buffer("rows", torch.tensor(rows))
+        self.register_buffer("columns", torch.tensor(columns))
+        plain = all(weight == 1 for weight in weights)
+        self.register_buffer("weights", None if plain else rounded(weights, dtype).unsqueeze(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        gathered = x.index_select(0, self.columns)
+        return gathered if self.weights is None else gathered * self.weights
+
+    def add_to(self, y: Tensor, x: Tensor) -> None:
+        if self.where is None:
+            y.index_add_(0, self.rows, self.forward(x))
+        else:
+            y[self.where] += self.forward(x)
+
+
+class LoweredMap(nn.Module):
+    """A sparse linear map from (n_in, m) to (n_out, m).
+
+    ``selects`` asks for the ladder where it is possible at all: it never multiplies an entry by zero, nor in reduced
+    precision (TF32), so that a product with an indicator (Read) stays exact.
+    """
+
+    matrix: Tensor | None
+
+    def __init__(self, n_out: int, n_in: int, entries: Entries, dtype: torch.dtype, selects: bool = False) -> None:
+        super().__init__()
+        self.n_out = n_out
+        by_output: dict[int, list[tuple[int, int, Fraction]]] = defaultdict(list)
+        for (row, column), weight in sorted(entries.items()):
+            by_output[row].append((row, column, weight))
+        self.covers = len(by_output) == n_out
+        n_steps = max(map(len, by_output.values()), default=0)
+        n_elements = n_out * n_in
+        is_dense = n_elements <= DENSE_ELEMENTS or len(entries) >= DENSE_DENSITY * n_elements
+        tiny = n_elements <= TINY_ELEMENTS and not selects and not (n_steps == 1 and self.covers)
+        no_csr = dtype not in (torch.float32, torch.float64)
+        self.steps = nn.ModuleList()
+        if (n_steps <= LADDER_STEPS and not tiny) or (not is_dense and no_csr):
+            for step in range(n_steps):
+                self.steps.append(Gather([items[step] for items in by_output.values() if len(items) > step], dtype))
+            self.register_buffer("matrix", None)
+        else:
+            self.register_buffer("matrix", (dense if is_dense else csr)(n_out, n_in, entries, dtype))
+
+    @property
+    def kind(self) -> str:
+        """ "ladder", "dense" or "csr"."""
+        if self.matrix is None:
+            return "ladder"
+        return "csr" if self.matrix.layout == torch.sparse_csr else "dense"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.matrix is not None:
+            return self.matrix @ x
+        if self.covers and len(self.steps):
+            first, *later = self.steps
+            y = first.forward(x)
+        else:
+            y, later = x.new_zeros(self.n_out, x.shape[1]), list(self.steps)
+        for step in later:
+            cast(Gather, step).add_to(y, x)
+        return y
+
+    def add_to(self, y: Tensor, x: Tensor) -> Tensor:
+        """``y`` plus the map of ``x``; ``y`` may be overwritten."""
+        if self.matrix is not None:
+            return torch.addmm(y, self.matrix, x)
+        for step in self.steps:
+            cast(Gather, step).add_to(y, x)
+        return y
+
+
+def dense(n_out: int, n_in: int, entries: Entries, dtype: torch.dtype) -> Tensor:
+    """The matrix with these entries."""
+    matrix = torch.zeros(n_out, n_in, dtype=dtype)
+    rows, columns = zip(*entries, strict=True)
+    matrix[list(rows), list(columns)] = rounded(entries.values(), dtype)
+    return matrix
+
+
+def csr(n_out: int, n_in: int, entries: Entries, dtype: torch.dtype) -> Tensor:
+    """The matrix with these entries, in compressed rows."""
+    ordered = sorted(entries)
+    rows, columns = zip(*ordered, strict=True)
+    counts = torch.bincount(torch.tensor(rows), minlength=n_out)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.nn.functional.pad(counts.cumsum(0), (1, 0)), torch.tensor(columns),
+            rounded([entries[key] for key in ordered], dtype), (n_out, n_in), check_invariants=True,
+        )  # fmt: skip

@@ -1,0 +1,145 @@
+"""A network as an ``nn.Module``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from constructions.lowering.block import Block
+from constructions.lowering.context import Context, Location, rows_needed
+from constructions.lowering.maps import rounded
+from constructions.lowering.row_filter import Rows
+from constructions.network import Network
+
+BATCH_ELEMENTS = 2**17
+"""On the CPU, batches are cut so that the largest hidden tensor holds about this many numbers and stays in cache."""
+
+
+def lower(
+    network: Network,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    rows: Literal["readout", "all"] = "readout",
+) -> LoweredNetwork:
+    """The network as an ``nn.Module`` in ``dtype`` (float64 by default) on ``device``.
+
+    ``model(u)`` maps (..., n_rows, n_channels) to (..., rows kept, n_outputs). Raises ``ValueError`` for a dtype that is
+    not a float or rows that are neither "readout" nor "all", ``OverflowError`` when a weight overflows the dtype.
+    """
+    dtype = dtype or torch.float64
+    if not dtype.is_floating_point:
+        raise ValueError(f"a network is lowered to a floating-point dtype, got {dtype}")
+    if rows not in ("readout", "all"):
+        raise ValueError(f"rows must be 'readout' or 'all', got {rows!r}")
+    kept = network.task.readout_rows if rows == "readout" else tuple(range(network.n_rows))
+    return LoweredNetwork(network, kept, dtype).to(device)
+
+
+class LoweredLayer(nn.Module):
+    """A layer: one block for the row-constant outputs, one for the others. ``location`` says where each output lies."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        flags = context.row_constant_outputs()
+
+        def block(row_constant: bool) -> Block | None:
+            outputs = [row for row, flag in enumerate(flags) if flag is row_constant]
+            return Block(context, outputs, row_constant) if outputs else None
+
+        self.constant, self.varying = block(True), block(False)
+        location: list[Location] = [(False, 0)] * len(flags)
+        for made, row_constant in ((self.constant, True), (self.varying, False)):
+            for place, row in enumerate(made.order if made is not None else []):
+                location[row] = (row_constant, place)
+        self.location = tuple(location)
+
+    def forward(self, varying: Tensor | None, constant: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        return (
+            None if self.varying is None else self.varying.forward(varying, constant),
+            None if self.constant is None else self.constant.forward(varying, constant),
+        )
+
+
+class LoweredNetwork(nn.Module):
+    """A network in floating point: (..., n_rows, n_channels) to (..., rows kept, n_outputs)."""
+
+    positions: Tensor | None
+    take_varying: Tensor | None
+    take_constant: Tensor | None
+    order: Tensor | None
+
+    def __init__(self, network: Network, kept: Rows, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.n_rows, self.n_inputs, self.n_outputs = network.n_rows, len(network.inputs), len(network.outputs)
+        self.n_kept, self.dtype = len(kept), dtype
+        rows = [kept]
+        for layer in reversed(network.layers):
+            rows.insert(0, rows_needed(layer, rows[0], network.n_rows, network.mode))
+        self.first_rows = None if len(rows[0]) == network.n_rows else list(rows[0])
+        self.register_buffer("positions", positional_embedding(network, rows[0], dtype))
+        location: tuple[Location, ...] = tuple((False, channel) for channel in range(self.n_inputs))
+        layers: list[LoweredLayer] = []
+        made: dict[Any, LoweredLayer] = {}  # iterations repeat a layer: it is lowered once
+        for layer, held, wanted in zip(network.layers, rows, rows[1:], strict=False):
+            key = (id(layer), held, wanted, location)
+            if key not in made:
+                made[key] = LoweredLayer(Context(layer, held, wanted, network.n_rows, network.mode, location, dtype))
+            layers.append(made[key])
+            location = made[key].location
+        self.layers = nn.ModuleList(layers)
+        self._register_outputs(location)
+        widest = max(layer.width * len(wanted) for layer, wanted in zip(network.layers, rows[1:], strict=True))
+        self.batch_chunk = max(64, BATCH_ELEMENTS // widest)
+
+    def _register_outputs(self, location: tuple[Location, ...]) -> None:
+        """Indices that put the outputs back into their order: those of the varying state first, then the others."""
+        varying = [place for constant, place in location if not constant]
+        constant = [place for constant, place in location if constant]
+        order = sorted(range(len(location)), key=lambda output: location[output][0])
+        self.register_buffer("take_varying", torch.tensor(varying) if varying else None)
+        self.register_buffer("take_constant", torch.tensor(constant) if constant else None)
+        self.register_buffer("order", None if order == sorted(order) else torch.tensor(order).argsort())
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Run on ``u`` (..., n_rows, n_channels); ``ValueError`` for another shape, ``TypeError`` for another dtype."""
+        if u.ndim < 2 or u.shape[-2:] != (self.n_rows, self.n_inputs):
+            raise ValueError(
+                f"the network reads (..., {self.n_rows} rows, {self.n_inputs} channels), got {tuple(u.shape)}"
+            )
+        if u.dtype != self.dtype:
+            raise TypeError(f"the network was lowered to {self.dtype}, and the input has {u.dtype}")
+        batch = u.reshape(-1, self.n_rows, self.n_inputs)
+        chunks = batch.split(self.batch_chunk) if u.device.type == "cpu" else (batch,)
+        outputs = [self._run(chunk) for chunk in chunks]
+        y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+        return y.permute(2, 1, 0).reshape(*u.shape[:-2], self.n_kept, self.n_outputs)
+
+    def _run(self, u: Tensor) -> Tensor:
+        """(batch, rows, channels) to (outputs, rows kept, batch)."""
+        state = (u if self.first_rows is None else u[:, self.first_rows]).permute(2, 1, 0).contiguous()
+        varying: Tensor | None = state if self.positions is None else state + self.positions
+        constant: Tensor | None = None
+        for layer in self.layers:
+            varying, constant = layer.forward(varying, constant)
+        parts = []
+        if varying is not None and self.take_varying is not None:
+            parts.append(varying.index_select(0, self.take_varying))
+        if constant is not None and self.take_constant is not None:
+            parts.append(constant.index_select(0, self.take_constant).expand(-1, self.n_kept, -1))
+        y = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return y if self.order is None else y.index_select(0, self.order)
+
+
+def positional_embedding(network: Network, rows: Rows, dtype: torch.dtype) -> Tensor | None:
+    """The positional embedding at the rows held: (channels, rows, 1), or None."""
+    if not network.positions:
+        return None
+    table = torch.zeros(len(network.inputs), len(rows), 1, dtype=dtype)
+    for ((row, channel), _), value in zip(
+        network.positions.items(), rounded(network.positions.values(), dtype), strict=True
+    ):
+        if row in rows:
+            table[channel, rows.index(row), 0] = value
+    return table

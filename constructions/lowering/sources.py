@@ -1,0 +1,96 @@
+"""The channels that a block reads, each through its filter, stacked into one tensor."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+from constructions.filters import DELTA, Filter
+from constructions.lowering.context import Context
+from constructions.lowering.row_filter import row_filter
+
+
+class SourceIndex:
+    """Numbers the pairs (filter, channel) that a block reads, in the order in which they are first asked for."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.members: dict[tuple[Filter, bool], dict[int, int]] = defaultdict(dict)
+        self.size = 0
+
+    def index(self, filter: Filter, channel: int) -> tuple[int, Fraction]:
+        """The number of ``filter ⋆ channel``, and a factor to fold into its weight."""
+        constant, place = self.context.location[channel]
+        factor = Fraction(1)
+        if constant and filter != DELTA:  # all rows are equal, so the filter multiplies by the sum of its taps
+            factor, filter = sum(filter.taps(self.context.n_rows), Fraction(0)), DELTA
+        group = self.members[filter, constant]
+        if place not in group:
+            group[place] = self.size
+            self.size += 1
+        return group[place], factor
+
+
+class Segment(nn.Module):
+    """Some channels of one of the two state tensors, through one filter."""
+
+    pick: Tensor | None
+
+    def __init__(self, context: Context, filter: Filter, constant: bool, places: list[int]) -> None:
+        super().__init__()
+        self.constant = constant
+        n_state = sum(location[0] is constant for location in context.location)
+        self.register_buffer("pick", None if places == list(range(n_state)) else torch.tensor(places))
+        self.filter = None
+        if filter != DELTA:
+            args = (context.held, context.wanted, context.n_rows, context.mode, context.dtype)
+            self.filter = row_filter(filter, *args)
+        self.rows = None if constant else context.selection()
+
+    @property
+    def is_whole(self) -> bool:
+        """Is this a state tensor, as it is?"""
+        return self.pick is None and self.filter is None and self.rows is None
+
+    def forward(self, varying: Tensor | None, constant: Tensor | None) -> Tensor:
+        x = constant if self.constant else varying
+        assert x is not None
+        if self.pick is not None:
+            x = x.index_select(0, self.pick)
+        if self.filter is not None:
+            return self.filter.forward(x)
+        return x if self.rows is None else x[:, self.rows]
+
+
+class Sources(nn.Module):
+    """Stacks the segments of a :class:`SourceIndex` along the channels, in its numbering."""
+
+    order: Tensor | None
+
+    def __init__(self, index: SourceIndex, row_constant: bool) -> None:
+        super().__init__()
+        context = index.context
+        self.segments = nn.ModuleList(
+            Segment(context, filter, constant, list(places)) for (filter, constant), places in index.members.items()
+        )
+        order = [number for places in index.members.values() for number in places.values()]
+        self.register_buffer("order", None if order == sorted(order) else torch.tensor(order).argsort())
+        self.n_rows = 1 if row_constant else len(context.wanted)
+        only = self.segments[0] if len(self.segments) == 1 and self.order is None else None
+        self.only = only is not None and only.is_whole and (not only.constant or self.n_rows == 1)
+
+    def forward(self, varying: Tensor | None, constant: Tensor | None) -> Tensor:
+        """(channels, rows, batch) from the two state tensors."""
+        if self.only:  # the common case, and no work at all
+            return self.segments[0].forward(varying, constant)
+        pieces = [segment.forward(varying, constant) for segment in self.segments]
+        pieces = [piece if piece.shape[1] == self.n_rows else piece.expand(-1, self.n_rows, -1) for piece in pieces]
+        if not pieces:  # a block of constants
+            state = varying if varying is not None else constant
+            assert state is not None
+            return state.new_zeros(0, self.n_rows, state.shape[2])
+        z = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        return z if self.order is None else z.index_select(0, self.order)
