@@ -204,7 +204,8 @@ def cover_real_domain(
 
 def describe_point(variables: Sequence[sp.Symbol], box: Box) -> str:
     """``x = 0.5, y = 1``: the middle of a box, for a message."""
-    return ", ".join(f"{v} = {float((low + high) / 2):.6g}" for v, (low, high) in zip(variables, box, strict=True))
+    middles = [round(float((low + high) / 2), 8) + 0.0 for low, high in box]
+    return ", ".join(f"{variable} = {middle:.6g}" for variable, middle in zip(variables, middles, strict=True))
 
 
 def exact_numbers(expression: sp.Expr) -> sp.Expr:

@@ -12,7 +12,9 @@ that the network computes are extracted exactly, and their distance from the fun
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -20,9 +22,10 @@ from typing import Any
 import flint
 import numpy as np
 import sympy as sp
-from flint import arb, arb_poly, arb_series
+import torch
+from flint import acb, arb, arb_poly, arb_series
 
-from constructions.ball_functions import exact_numbers, rational, resolve_signs
+from constructions.ball_functions import BallFunction, exact_numbers, rational, resolve_signs
 from constructions.chebyshev_bounds import interpolate, upper
 from constructions.function_task import Domain, FunctionTask
 from constructions.network import Network
@@ -100,6 +103,10 @@ def chebyshev_error(network: Network, functions: Sequence[sp.Expr], claimed: Fra
     return worst
 
 
+class NoSeriesError(ValueError):
+    """A function whose Taylor series python-flint does not have."""
+
+
 _SERIES: Mapping[Any, Callable[[Any], Any]] = {
     sp.exp: arb_series.exp, sp.sin: arb_series.sin, sp.cos: arb_series.cos, sp.log: arb_series.log,
     sp.erf: arb_series.erf, sp.erfc: arb_series.erfc, sp.tan: arb_series.tan, sp.atan: arb_series.atan,
@@ -110,7 +117,7 @@ _SERIES: Mapping[Any, Callable[[Any], Any]] = {
 def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> Any:
     """The Taylor coefficients of ``expression`` at every point of the ball ``at``, enclosed: an ``arb_series``.
 
-    Raises ``ValueError`` for a function that has no series here; hyperbolic functions are rewritten by exponentials.
+    Raises :class:`NoSeriesError` for a function that has none here; hyperbolic functions are rewritten by exponentials.
     """
     known: dict[sp.Expr, Any] = {variable: arb_series([at, 1], length)}
 
@@ -141,7 +148,7 @@ def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> An
             return _SERIES[e.func](build(e.args[0]))
         rewritten = e.rewrite(sp.exp)
         if rewritten == e:
-            raise ValueError(f"{e.func.__name__} has no Taylor series here: use chebyshev_error")
+            raise NoSeriesError(f"{e.func.__name__} has no Taylor series here: use chebyshev_error")
         return build(rewritten)
 
     return build(expression)
@@ -171,7 +178,8 @@ def taylor_error(
     bits = 96 + 2 * len(coefficients) + max(int(c.q).bit_length() for c in coefficients)
     order = 24
 
-    def part(a: Fraction, b: Fraction) -> tuple[float, Fraction, Fraction, Fraction]:
+    def part(a: Fraction, b: Fraction) -> tuple[bool, Fraction, Fraction, Fraction]:
+        """(bounded, minus the bound, a, b): the worst part is the least."""
         center, radius = (a + b) / 2, (b - a) / 2
         shifted = flint.fmpq_poly(coefficients)(flint.fmpq_poly([rational(center), 1]))
         r = arb(rational(radius))
@@ -179,21 +187,75 @@ def taylor_error(
         try:
             at_center = series(unit, t, arb(rational(center)), order).coeffs()
             around = series(unit, t, arb(rational(center)) + arb(0, 1) * r, order + 1).coeffs()
+        except NoSeriesError:
+            raise
         except ValueError:  # a denominator that may vanish on so large a part
-            return -math.inf, Fraction(0), a, b
+            return False, Fraction(0), a, b
         polynomial = [arb(c) for c in shifted.coeffs()]
         difference = arb_poly(at_center) - arb_poly(polynomial)
         total = sum((abs(c) * r**k for k, c in enumerate(difference.coeffs())), arb(0))
         if len(around) > order:
             total += abs(around[order]) * r**order
-        return (-math.inf, Fraction(0), a, b) if not total.is_finite() else (-float(upper(total)), upper(total), a, b)
+        return (True, -upper(total), a, b) if total.is_finite() else (False, Fraction(0), a, b)
 
     with flint.ctx.workprec(bits):
         parts = [part(Fraction(-1), Fraction(1))]
-        while len(parts) < max_parts and (parts[0][0] == -math.inf or parts[0][1] > target):
+        while len(parts) < max_parts and (not parts[0][0] or -parts[0][1] > target):
             _, _, a, b = heapq.heappop(parts)
             for ends in ((a, (a + b) / 2), ((a + b) / 2, b)):
                 heapq.heappush(parts, part(*ends))
-    if parts[0][0] == -math.inf:
+    if not parts[0][0]:
         raise ValueError(f"{function} could not be expanded near {float(middle + half * parts[0][2]):.6g}")
-    return max(bound for _, bound, _, _ in parts)
+    return -parts[0][1]
+
+
+def sample_points(network: Network, n_points: int, seed: int = 0) -> np.ndarray:
+    """A grid of the domain with its ends, and as many random points: shape (≥ n_points, n_variables), of Fractions."""
+    _, domain = function_task(network)
+    per_axis = max(2, math.ceil(n_points ** (1 / len(domain)) - 1e-9))
+    unit = [Fraction(i, per_axis - 1) for i in range(per_axis)]
+    source = random.Random(seed)
+    grid = list(itertools.product(unit, repeat=len(domain)))
+    grid += [tuple(Fraction(source.getrandbits(40), 2**40) for _ in domain) for _ in grid]
+    points = np.empty((len(grid), len(domain)), dtype=object)
+    for axis, (low, high) in enumerate(domain):
+        points[:, axis] = [low + (high - low) * point[axis] for point in grid]
+    return points
+
+
+def exact_values(
+    functions: Sequence[sp.Expr], names: Sequence[str], points: np.ndarray, digits: int = 60
+) -> np.ndarray:
+    """The functions at rational points, shape (n_points, n_functions), of ``arb`` with about ``digits`` digits."""
+    variables = [sp.Symbol(name) for name in names]
+    with flint.ctx.workprec(int(digits * 3.4)):
+        compiled = [BallFunction(exact_numbers(function), variables) for function in functions]
+        inputs = [[acb(rational(value)) for value in point] for point in points]
+        values = np.empty((len(inputs), len(compiled)), dtype=object)
+        for row, point in enumerate(inputs):
+            for column, function in enumerate(compiled):
+                values[row, column] = function(point).real
+    return values
+
+
+def measure(network: Network, functions: Sequence[sp.Expr], n_points: int = 500, seed: int = 0) -> dict[str, float]:
+    """The largest ``|network − functions|`` on :func:`sample_points` in ``exact`` arithmetic, ``float64``, ``float32``.
+
+    In floating point the network is given the rounded point, and the error is against the function at the unrounded one,
+    as a user sees it; reference values have 60 digits.
+    """
+    task, _ = function_task(network)
+    points = sample_points(network, n_points, seed)
+    reference = exact_values(functions, task.variables, points)
+    with flint.ctx.workprec(204):
+        balls = np.frompyfunc(lambda value: arb(rational(value)), 1, 1)(points)
+        found = {"exact": network.evaluate(balls[:, None, :])[:, 0, list(task.columns)]}
+        for dtype in (torch.float64, torch.float32):
+            inputs = torch.tensor(points.astype(float), dtype=dtype)
+            with torch.no_grad():
+                output = network.decode(network.to_torch(dtype=dtype)(network.encode(inputs)))
+            found[str(dtype).removeprefix("torch.")] = np.frompyfunc(arb, 1, 1)(output.double().numpy().astype(object))
+        errors = {
+            name: np.frompyfunc(lambda a, b: float(abs(a - b).mid()), 2, 1)(v, reference) for name, v in found.items()
+        }
+    return {name: float(values.max()) for name, values in errors.items()}
