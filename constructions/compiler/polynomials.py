@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence as Rows
 from fractions import Fraction
 from functools import partial
@@ -55,7 +56,8 @@ def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     """``Σ coefficient · Π variable^exponent`` term by term: (..., 1, n_variables) to (..., 1, n_polynomials) over
     any ring."""
     terms = network.parameters["polynomials"]
-    exponents = np.array([e for polynomial in terms for e, _ in polynomial], dtype=int).reshape(-1, u.shape[-1])
+    exponents = np.array([e for polynomial in terms for e, _ in polynomial], dtype=int)
+    exponents = exponents.reshape(sum(map(len, terms)), u.shape[-1])
     weights = ring.elements([Fraction(weight) for polynomial in terms for _, weight in polynomial])
     values = np.broadcast_to(weights, (*u.shape[:-1], len(weights)))
     for index in range(u.shape[-1]):
@@ -135,6 +137,14 @@ def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
         raise ValueError(f"{', '.join(unknown)} in {_short(expr)} is not one of the variables ({names})")
     if not expr.is_polynomial(*symbols):
         raise ValueError(f"{_short(expr)} is not a polynomial in {', '.join(map(str, symbols))}: {_reason(expr)}")
+    degree, n_terms = _size(expr)
+    if degree > MAX_DEGREE:
+        raise ValueError(f"the degree must be at most {MAX_DEGREE}, {_short(expr)} has up to {degree}")
+    if n_terms > 10 * MAX_TERMS:
+        raise ValueError(
+            f"{_short(expr)} may have {n_terms} terms when expanded, the limit is {10 * MAX_TERMS}: "
+            "write it as a circuit (constructions.wires)"
+        )
     # A dummy generator keeps constants within Poly when there are no variables.
     poly = sp.Poly(expr, *(symbols or [sp.Dummy()]))
     if not all(weight.is_Rational for weight in poly.coeffs()):
@@ -145,6 +155,27 @@ def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
         for exponents, weight in poly.terms()
         if weight
     ]
+
+
+def _size(expr: sp.Expr) -> tuple[int, int]:
+    """At most these (degree, terms) when expanded, without expanding."""
+    if not expr.free_symbols:
+        return 0, 1
+    parts = [_size(part) for part in expr.args if isinstance(part, sp.Expr)]
+    if isinstance(expr, sp.Add):
+        degree, terms = max(d for d, _ in parts), sum(t for _, t in parts)
+    elif isinstance(expr, sp.Mul):
+        degree, terms = sum(d for d, _ in parts), math.prod(t for _, t in parts)
+    elif isinstance(expr, sp.Pow):
+        exponent = int(expr.exp)
+        degree = parts[0][0] * exponent
+        terms = math.comb(parts[0][1] + exponent - 1, exponent) if degree <= MAX_DEGREE else 1
+    else:
+        return 1, 1
+    if degree > MAX_DEGREE:
+        return degree, terms
+    n_symbols = len(expr.free_symbols)
+    return degree, min(terms, math.comb(n_symbols + degree, min(n_symbols, degree)))
 
 
 def _reason(expr: sp.Expr) -> str:
