@@ -350,7 +350,7 @@ def _baseconv() -> Architecture:
     return Architecture(
         "baseconv",
         "BaseConv (gated convolution)",
-        {"square": "baseconv-multiply", "multiply": "baseconv-multiply", "gradient_descent": "gd-gram"},
+        {"square": "primitive-multiply", "multiply": "primitive-multiply", "gradient_descent": "gd-gram"},
         {
             "square": product("square"),
             "multiply": product("multiply"),

@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import sympy as sp
 
-import constructions
 from constructions import gated
 from constructions.exact_transformer import GATES, require_even_parts_cancel
 from precls_theory.expressivity import claims
@@ -115,19 +114,3 @@ def gradient_descent(size: Size) -> Evidence:
         failure_probability_log2=max(chances),
         detail={"depth": large.depth, "width": large.width, "hidden units (bilinear)": large.hidden},
     )
-
-
-@theorem(
-    id="baseconv-multiply",
-    title="One BaseConv layer is Multiply (and Square)",
-    statement=r"u_n[r] \leftarrow u_n[p]\, u_n[q] \text{ at every row } n",
-    hypotheses=("gated convolution with the identity filter",),
-    source="Liu et al. 2025, App. D.2",
-    covers="symbolic entries at 3 rows and 4 channels",
-)
-def baseconv_multiply(size: Size) -> Evidence:
-    """The gate of a BaseConv layer is affine, so one hidden channel is one product."""
-    for left, right, target in ((0, 1, 2), (1, 1, 0), (0, 1, 0)):
-        net = constructions.multiply(n_rows=3, n_channels=4, left=left, right=right, target=target, length=1)
-        ring = claims.verify_multiply(net, 4, left, right, target, name="the BaseConv layer")
-    return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"depth": net.depth})
