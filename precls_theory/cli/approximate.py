@@ -1,0 +1,250 @@
+"""``precls approximate``: a smooth function as a network with a proven error."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperCommand
+
+from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from constructions.chebyshev_network import Approximation
+
+EXAMPLES = """A network for smooth functions of one to three variables, with a proven bound on its error.
+
+The polynomial is a Chebyshev interpolant, shortened; its error is proved with Arb balls, not sampled, and the network
+evaluates it in ⌈log2 degree⌉ layers. The file of -o stores degrees and coefficients, and `precls check` checks it.
+Expressions use + - * / **, numbers such as 0.1 or 1/3 (exact), pi, E and functions such as exp, sin, sqrt, erf, tanh,
+gelu, sigmoid; nothing in them is executed. Write -- before an expression that begins with a minus sign.
+
+Examples:
+
+  precls approximate "exp(sin(3*x))" --domain -1 1 --tolerance 1e-10
+
+  precls approximate "1/(1 + 25*x**2)" --domain -1 1 --tolerance 1e-8 --plot error.png -o runge.safetensors
+
+  precls approximate "exp(x*y)" --domain x=-1,1 --domain y=0,1/2 --tolerance 1e-8 --verify --json
+
+Several expressions make one network with several outputs. An interval without a name is for the only variable.
+Exit code 1 when no bound could be proved (a pole in the domain, a function that is not smooth), 2 for bad usage.
+"""
+_PLOTS = (".png", ".svg", ".pdf")
+
+
+class ApproximateCommand(TyperCommand):
+    """Lets ``--domain`` take an interval as two numbers (``-1 1``) as well as one text (``x=-1,1``)."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, join_intervals(args))
+
+
+def join_intervals(args: list[str]) -> list[str]:
+    """``--domain -1 1`` and ``--domain x=-1,1`` as ``--domain=-1,1`` and ``--domain=x=-1,1``."""
+    joined: list[str] = []
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
+        if arg == "--":
+            return [*joined, arg, *rest]
+        if arg == "--domain" and rest:
+            low = rest.pop(0)
+            arg = f"--domain={low}"
+            if "," not in low and rest:
+                arg += f",{rest.pop(0)}"
+        joined.append(arg)
+    return joined
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(
+        "approximate",
+        help=EXAMPLES,
+        short_help="A smooth function as a network with a proven error.",
+        cls=ApproximateCommand,
+    )
+    def approximate(
+        expressions: Annotated[list[str], typer.Argument(metavar="EXPRESSION...", help="The functions.")],
+        domain: Annotated[
+            list[str],
+            typer.Option("--domain", metavar="[NAME=]LOW HIGH", help="The interval of a variable (repeatable)."),
+        ],
+        tolerance: Annotated[str, typer.Option("--tolerance", "-t", help="The largest error allowed.")] = "1e-6",
+        output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the network to this file.")] = None,
+        plot: Annotated[Path | None, typer.Option("--plot", help="Plot the error against the bound.")] = None,
+        verify: Annotated[
+            bool, typer.Option("--verify", help="Prove the error once more, from the weights alone.")
+        ] = False,
+        json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        _run(expressions, domain, tolerance, output, plot, verify, json_)
+
+
+def _run(
+    texts: list[str], intervals: list[str], tolerance: str, output: Path | None, plot: Path | None, verify: bool,
+    json_: bool,
+) -> None:  # fmt: skip
+    import constructions as C
+    from precls_theory.approximation_error import chebyshev_error, measure
+
+    watch = Stopwatch()
+    for path in (output, plot):
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"cannot write {path}: the folder {path.parent} does not exist")
+    if plot is not None and plot.suffix.lower() not in _PLOTS:
+        raise typer.BadParameter(f"cannot plot to {plot}: expected a file ending in {', '.join(_PLOTS)}")
+    functions, domain, bound = _read(texts, intervals, tolerance)
+    with err.status("approximating…"):
+        try:
+            network = C.approximate(functions, domain, bound)
+        except ValueError as error:
+            fail(escape(str(error)))
+    proved_again: Fraction | None = None
+    if verify:
+        with err.status("proving the error from the weights…"):
+            proved_again = chebyshev_error(network, functions)
+    with err.status("measuring…"):
+        measured = measure(network, functions, n_points=300)
+        if plot is not None:
+            plot_error(network, functions, plot)
+    if output is not None:
+        try:
+            network.save(output)
+        except OSError as error:
+            fail(escape(str(error)))
+    rows: dict[str, Any] = {
+        "depth": network.depth,
+        "width": network.width,
+        "n_nonzero": network.n_nonzero,
+        "degree": network.degree,
+        "error_bound": above(network.error_bound),
+    }
+    if proved_again is not None:
+        rows["error_bound_from_weights"] = above(proved_again)
+    rows |= {f"measured_error_{name}": value for name, value in measured.items()}
+    if json_:
+        emit_json(
+            {
+                "expressions": [str(function) for function in functions],
+                "domain": {name: [str(low), str(high)] for name, (low, high) in domain.items()},
+                "tolerance": float(bound),
+                **rows,
+                "error_bound_exact": str(network.error_bound),
+                "output": None if output is None else str(output),
+                "plot": None if plot is None else str(plot),
+            },
+            watch,
+        )
+    else:
+        table = Table(title=escape("; ".join(texts)), show_header=False)
+        for name, value in rows.items():
+            shown = f"{value:.3e}" if isinstance(value, float) else str(value)
+            table.add_row(name.replace("_", " ").replace("n nonzero", "nonzero weights"), shown)
+        out.print(table)
+        out.print(f"the bound is proved on {escape(_show(domain))} ({watch.seconds:.1f} s)", highlight=False)
+    for written in (output, plot):
+        if written is not None:
+            err.print(f"wrote {escape(str(written))}", highlight=False)
+    if proved_again is not None and proved_again > network.error_bound:
+        fail(f"the weights prove only {above(proved_again):.6g}, above the bound {above(network.error_bound):.6g}")
+
+
+def above(value: Fraction) -> float:
+    """The least float that is not below ``value``."""
+    nearest = float(value)
+    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
+
+
+def _show(domain: dict[str, tuple[Fraction, Fraction]]) -> str:
+    return ", ".join(f"{name} in [{low}, {high}]" for name, (low, high) in domain.items())
+
+
+def _read(
+    texts: list[str], intervals: list[str], tolerance: str
+) -> tuple[list[sp.Expr], dict[str, tuple[Fraction, Fraction]], Fraction]:
+    """The functions, domain and tolerance of the command line; ``typer.BadParameter`` for what cannot be read."""
+    from constructions.restricted_parser import parse_expression
+
+    try:
+        functions = [parse_expression(text) for text in texts]
+        names = sorted({str(symbol) for function in functions for symbol in function.free_symbols})
+        domain: dict[str, tuple[Fraction, Fraction]] = {}
+        for text in intervals:
+            name, separator, ends = text.rpartition("=")
+            if not separator:
+                if len(names) > 1:
+                    raise ValueError(f"the interval {text} is for one of {', '.join(names)}: write NAME={text}")
+                name = names[0] if names else "x"
+            if name in domain:
+                raise ValueError(f"two intervals are given for {name}")
+            pair = ends.split(",")
+            if len(pair) != 2:
+                raise ValueError(f"--domain takes an interval as LOW HIGH or LOW,HIGH, got {ends!r}")
+            domain[name] = (_number("the domain", pair[0]), _number("the domain", pair[1]))
+            if domain[name][0] >= domain[name][1]:
+                raise ValueError(f"the domain of {name} is empty: expected LOW < HIGH, got {ends}")
+        missing = [name for name in names if name not in domain]
+        if missing:
+            raise ValueError(f"no --domain is given for {', '.join(missing)}: add --domain {missing[0]}=LOW,HIGH")
+        unused = [name for name in domain if names and name not in names]
+        if unused:
+            raise ValueError(f"--domain names {', '.join(unused)}, which does not occur in the expression")
+        bound = _number("the tolerance", tolerance)
+        if bound <= 0:
+            raise ValueError(f"the tolerance must be above zero, got {tolerance}")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return functions, domain, bound
+
+
+def _number(what: str, text: str) -> Fraction:
+    """An exact rational number, written as a person does: ``-1``, ``0.1``, ``1e-10``, ``1/3``."""
+    from constructions.restricted_parser import parse_expression
+
+    if text.strip().lower().lstrip("+-") in ("inf", "infinity", "nan"):
+        raise ValueError(f"{what} must be finite, got {text}")
+    value = parse_expression(text, [])
+    if not value.is_Rational:
+        raise ValueError(f"{what} must be a rational number such as 0.1 or 1/3, got {text}")
+    return Fraction(int(value.p), int(value.q))
+
+
+def plot_error(network: Approximation, functions: list[sp.Expr], path: Path | None = None, n_points: int = 801) -> Any:
+    """A figure of the exact error and the proven bound: over the interval, or along the diagonal of the box.
+
+    Saved to ``path`` where one is given; returns the figure.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from precls_theory.approximation_error import errors_at, function_task
+
+    task, domain = function_task(network)
+    unit = [Fraction(i, n_points - 1) for i in range(n_points)]
+    points = np.array([[low + (high - low) * t for low, high in domain] for t in unit], dtype=object)
+    errors = errors_at(network, functions, points)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    along = points[:, 0].astype(float) if len(domain) == 1 else np.linspace(0, 1, n_points)
+    for column, function in enumerate(functions):
+        axes.plot(along, errors[:, column], linewidth=0.9, label=str(function)[:60])
+    bound = float(network.error_bound)
+    for side in (-bound, bound):
+        axes.axhline(side, color="black", linestyle="--", linewidth=0.9, label="proven bound" if side > 0 else None)
+    axes.set_xlabel(task.variables[0] if len(domain) == 1 else "position on the diagonal of the box")
+    axes.set_ylabel("network − function")
+    axes.set_title(f"degree {network.degree}, {network.depth} layers, width {network.width}")
+    axes.legend(loc="upper right", fontsize="small")
+    if path is not None:
+        figure.savefig(path, dpi=120)
+    return figure
