@@ -122,11 +122,14 @@ def input_majorants(network: Network) -> np.ndarray:
 
 
 def worst(majorants: np.ndarray) -> Majorant:
-    """One majorant for all entries of an array."""
-    total = Majorant(0, -math.inf)
+    """One majorant that stands for every entry of an array: the largest degree, norm and exponents."""
+    exponents: dict[int, int] = {}
+    degree, norm = 0, -math.inf
     for entry in majorants.flat:
-        total = total + entry
-    return total
+        degree, norm = max(degree, entry.degree), max(norm, entry.log2_norm)
+        for base, exponent in entry.denominators.items():
+            exponents[base] = max(exponents.get(base, 0), exponent)
+    return Majorant(degree, norm, exponents)
 
 
 @dataclass
