@@ -13,6 +13,10 @@ from constructions.lowering.context import Context
 from constructions.lowering.maps import LoweredMap
 from constructions.lowering.sources import SourceIndex, Sources
 
+FUSED_ELEMENTS = 2**14
+FUSED_COLUMNS = 128
+"""A block of at most so many stacked weights is fused for inputs of at most so many columns (rows times batch)."""
+
 Weights = dict[tuple[int, int], Fraction]
 Constants = dict[int, list[tuple[Filter, Fraction]]]
 
@@ -60,6 +64,45 @@ def with_bias(y: Tensor, bias: Tensor | None, n_rows: int) -> Tensor:
     return y if bias is None else (y.unflatten(1, (n_rows, -1)) + bias).flatten(1)
 
 
+class Fused(nn.Module):
+    """A small block as two dense products, ``mix · (first half ⊙ second half)``, affine parts with gate one.
+
+    Fewer kernels, more multiplications: for few columns the kernels' overhead is what counts.
+    """
+
+    stacked: Tensor
+    stacked_bias: Tensor
+    mix: Tensor
+
+    def __init__(self, products: Products, mix: LoweredMap, linear: LoweredMap | None, n_z: int) -> None:
+        super().__init__()
+        eye = torch.eye(n_z, dtype=products.conv.dtype)
+        extra = eye.new_zeros(0, n_z) if linear is None else linear.forward(eye)
+        conv = torch.cat([products.conv.forward(eye), extra])
+        gate = torch.cat([products.gate.forward(eye), torch.zeros_like(extra)])
+        zero = eye.new_zeros(len(conv) - len(extra), 1, 1)
+        biases = [
+            zero if products.conv_bias is None else products.conv_bias, eye.new_zeros(len(extra), 1, 1),
+            zero if products.gate_bias is None else products.gate_bias, eye.new_ones(len(extra), 1, 1),
+        ]  # fmt: skip
+        mixed = mix.forward(torch.eye(mix.n_in, dtype=eye.dtype))
+        self.n_hidden = len(conv)
+        self.register_buffer("stacked", torch.cat([conv, gate]))
+        self.register_buffer("stacked_bias", torch.cat(biases).squeeze(2))
+        self.register_buffer("mix", torch.cat([mixed, torch.eye(len(mixed), dtype=eye.dtype)[:, : len(extra)]], dim=1))
+
+    @staticmethod
+    def fits(products: Products, mix: LoweredMap, linear: LoweredMap | None, n_z: int) -> bool:
+        """Is the block small, dense already, and without row-dependent constants?"""
+        plain = all(bias is None or bias.shape[1] == 1 for bias in (products.conv_bias, products.gate_bias))
+        is_dense = mix.kind == "dense" and (linear is None or linear.kind == "dense")
+        return plain and is_dense and 2 * n_z * (mix.n_in + mix.n_out) <= FUSED_ELEMENTS
+
+    def forward(self, flat: Tensor) -> Tensor:
+        hidden = torch.addmm(self.stacked_bias, self.stacked, flat)
+        return self.mix @ (hidden[: self.n_hidden] * hidden[self.n_hidden :])
+
+
 class Block(nn.Module):
     """``y = linear(z) + mix((conv z) ⊙ (gate z)) + bias``, then copies; z stacks the channels read, filtered.
 
@@ -71,8 +114,9 @@ class Block(nn.Module):
 
     def __init__(self, context: Context, outputs: list[int], row_constant: bool) -> None:
         super().__init__()
-        layer, sources, dtype = context.layer, SourceIndex(context), context.dtype
+        layer, dtype = context.layer, context.dtype
         members = {unit for row in outputs for unit in context.out[row] if unit < layer.width}
+        sources = SourceIndex(context, members)
         is_product = {unit: set(context.gate[unit]) != {layer.conv.n_in} for unit in members}
         # Channels with the most entries first, so that a ladder's later steps act on a leading slice.
         ranked = sorted(members, key=lambda unit: (-len(context.conv[unit]), -len(context.gate[unit]), unit))
@@ -104,6 +148,10 @@ class Block(nn.Module):
             self.products = Products(conv, gate, len(units), sources.size, context, row_constant)
             entries = {(order[row], unit): weight for row, items in mixed.items() for unit, weight in items.items()}
             self.mix = LoweredMap(len(computed), len(units), entries, dtype, selects=True)
+        self.fused = None
+        if self.products is not None and self.mix is not None:
+            parts = (self.products, self.mix, self.linear, sources.size)
+            self.fused = Fused(*parts) if Fused.fits(*parts) else None
         constants = {order[row]: items for row, items in linear.constants.items() if row in order}
         self.register_buffer("bias", context.bias(constants, len(computed), row_constant))
         self.register_buffer("copies", torch.tensor(list(copies.values())) if copies else None)
@@ -113,7 +161,9 @@ class Block(nn.Module):
         if not self.n_computed and self.copies is not None:
             return z.index_select(0, self.copies)
         n_rows, flat = z.shape[1], z.flatten(1)
-        if self.products is not None and self.mix is not None:
+        if self.fused is not None and flat.shape[1] <= FUSED_COLUMNS:
+            y = self.fused.forward(flat)
+        elif self.products is not None and self.mix is not None:
             y = self.mix.forward(self.products.forward(flat, n_rows))
             y = y if self.linear is None else self.linear.add_to(y, flat)
         elif self.linear is not None:

@@ -77,7 +77,7 @@ class LoweredMap(nn.Module):
 
     def __init__(self, n_out: int, n_in: int, entries: Entries, dtype: torch.dtype, selects: bool = False) -> None:
         super().__init__()
-        self.n_out = n_out
+        self.n_out, self.n_in, self.dtype = n_out, n_in, dtype
         by_output: dict[int, list[tuple[int, int, Fraction]]] = defaultdict(list)
         for (row, column), weight in sorted(entries.items()):
             by_output[row].append((row, column, weight))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from fractions import Fraction
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +16,20 @@ from constructions.lowering.row_filter import row_filter
 
 
 class SourceIndex:
-    """Numbers the pairs (filter, channel) that a block reads, in the order in which they are first asked for."""
+    """Numbers the pairs (filter, channel) that the hidden channels ``units`` of a layer read."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, units: Iterable[int]) -> None:
         self.context = context
         self.members: dict[tuple[Filter, bool], dict[int, int]] = defaultdict(dict)
         self.size = 0
+        reads = {(context.filter_of(unit), column) for unit in units for column in context.conv[unit]}
+        reads |= {(DELTA, column) for unit in units for column in context.gate[unit]}
+        # In the order of the state, so that a block that reads all of it reads it as it is.
+        channels = [(filter, column) for filter, column in reads if column != context.layer.conv.n_in]
+        for filter, column in sorted(
+            channels, key=lambda read: (read[0] != DELTA, str(read[0]), context.location[read[1]])
+        ):
+            self.index(filter, column)
 
     def index(self, filter: Filter, channel: int) -> tuple[int, Fraction]:
         """The number of ``filter ⋆ channel``, and a factor to fold into its weight."""
@@ -79,13 +89,18 @@ class Sources(nn.Module):
         order = [number for places in index.members.values() for number in places.values()]
         self.register_buffer("order", None if order == sorted(order) else torch.tensor(order).argsort())
         self.n_rows = 1 if row_constant else len(context.wanted)
-        only = self.segments[0] if len(self.segments) == 1 and self.order is None else None
-        self.only = only is not None and only.is_whole and (not only.constant or self.n_rows == 1)
+        self.whole_state: bool | None = None
+        if len(self.segments) == 1 and self.order is None:
+            only = cast(Segment, self.segments[0])
+            if only.is_whole and (not only.constant or self.n_rows == 1):
+                self.whole_state = only.constant
 
     def forward(self, varying: Tensor | None, constant: Tensor | None) -> Tensor:
         """(channels, rows, batch) from the two state tensors."""
-        if self.only:  # the common case, and no work at all
-            return self.segments[0].forward(varying, constant)
+        if self.whole_state is not None:  # the common case, and no work at all
+            state = constant if self.whole_state else varying
+            assert state is not None
+            return state
         pieces = [segment.forward(varying, constant) for segment in self.segments]
         pieces = [piece if piece.shape[1] == self.n_rows else piece.expand(-1, self.n_rows, -1) for piece in pieces]
         if not pieces:  # a block of constants
