@@ -11,7 +11,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from precls_theory.expressivity.tracing import single_thread
 
 _UNIT = 2.0**-53
 _TINY = 5e-324
@@ -99,7 +102,8 @@ def _spectral(matrix: np.ndarray) -> float:
             norm = _frobenius(m)
             inner = m.shape[0]
             term = inflate(4 * (inner + 4) * _UNIT * norm * norm, 4) + m.size * 1e-300
-            m = m.T @ m
+            with single_thread():
+                m = (torch.from_numpy(m).T @ torch.from_numpy(m)).numpy()
         scales.append((scale, term))
         value = _frobenius(m)
         for factor, rounding in reversed(scales):

@@ -277,7 +277,7 @@ def operation_name(node: fx.Node) -> str | None:
     """The name under which the node's operation is known to the rules; ``None`` for functions that are not torch's."""
     if node.op == "call_method":
         return str(node.target).removesuffix("_") if not str(node.target).startswith("__") else str(node.target)
-    name = getattr(node.target, "__name__", "")
+    name = getattr(node.target, "__name__", "").removeprefix("fft_").removeprefix("special_")
     if node.target is getattr or any(getattr(space, name, None) is node.target for space in _NAMESPACES):
         return name
     return None

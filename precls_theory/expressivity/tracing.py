@@ -157,6 +157,7 @@ class _Tracer(fx.Tracer):
         self._is_leaf = is_leaf
         self.program: Program
         self._stack: list[str] = []
+        self.failed = ""
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val  # parameters stay tensors, so that what is computed from them alone is a constant
@@ -218,6 +219,9 @@ class _Tracer(fx.Tracer):
                     self._stack[-1], f"there is no rule for {type(m).__name__}; register one with register_rule"
                 )
             return forward(*args, **kwargs)
+        except Exception:
+            self.failed = self.failed or self._stack[-1]  # the innermost module
+            raise
         finally:
             self._stack.pop()
 
@@ -340,15 +344,18 @@ def trace(
     example = torch.zeros(input_shape, dtype=floats[0] if floats else torch.get_default_dtype())
     random_state = torch.get_rng_state()
     state = {name: (t, t.clone()) for name, t in model.named_buffers()}
+    tracer = _Tracer(is_leaf)
     try:
         with single_thread():
-            program = _Tracer(is_leaf).trace_model(model, example)
+            program = tracer.trace_model(model, example)
     except Inconclusive:
         raise
     except fx.proxy.TraceError as error:
         raise Inconclusive(
-            type(model).__name__, f"control flow depends on the input ({error}); register a rule for that module"
+            tracer.failed, f"control flow depends on the input ({error}); register a rule for that module"
         ) from error
+    except Exception as error:
+        raise Inconclusive(tracer.failed, f"its forward failed: {type(error).__name__}: {error}") from error
     if not torch.equal(random_state, torch.get_rng_state()):
         torch.set_rng_state(random_state)
         raise Inconclusive(type(model).__name__, "its forward draws random numbers")
