@@ -221,7 +221,7 @@ class ExactTransformer:
             return state
         u, mlp = with_one(state, ring), block.mlp
         if self.gate != "bilinear":
-            require_even_parts_cancel(mlp)
+            require_even_parts_cancel(mlp, self.channels)
         products = ring.reduce(apply_map(mlp.gate, u, ring) * apply_map(mlp.up, u, ring))
         if self.gate != "bilinear":
             products = ring.reduce(ring.elements([Fraction(1, 2)]) * products)
@@ -250,11 +250,7 @@ class ExactTransformer:
         """The weights as formulas, one line a head or hidden unit, in the order of the blocks."""
 
         def written(sparse: SparseMap) -> list[str]:
-            named = (*self.channels, "")
-            return [
-                repr(Form({named[int(column)]: weight for column, weight in form.weights.items()}, form.constant))
-                for form in forms_of(sparse)
-            ]
+            return [repr(renamed(form, self.channels)) for form in forms_of(sparse)]
 
         lines = [f"input: {self.channels[c]} at row {row} += {w}" for (row, c), w in self.positions.items()]
         for number, block in enumerate(self.blocks, 1):
@@ -313,12 +309,12 @@ def forms_of(sparse: SparseMap) -> list[Form]:
     return [Form(w, c) for w, c in zip(weights, constants, strict=True)]
 
 
-def require_even_parts_cancel(mlp: Gated) -> None:
+def require_even_parts_cancel(mlp: Gated, channels: Sequence[str] | None = None) -> None:
     """Check on the weights alone that the MLP needs only the odd part of its activation.
 
     Write act(z) = z/2 + e(z) with e even and otherwise unknown. Hidden units whose gate is ±f share the unknown e(f);
     its coefficient in each output is ``Σ down · up`` over those units, an affine form that has to vanish identically.
-    Raises :class:`EvenPartRemains` naming the gate otherwise.
+    Raises :class:`EvenPartRemains` naming the gate otherwise, by ``channels`` if given.
     """
     gates, ups = forms_of(mlp.gate), forms_of(mlp.up)
     coefficients: dict[tuple[Form, int], Form] = defaultdict(lambda: ZERO)
@@ -328,11 +324,16 @@ def require_even_parts_cancel(mlp: Gated) -> None:
             coefficients[gate, target] = coefficients[gate, target].plus(ups[unit].scaled(weight))
     for (gate, target), form in coefficients.items():
         if form != ZERO:
+            named = channels or [f"channel {index}" for index in range(mlp.gate.n_in)]
             raise EvenPartRemains(
-                f"the even part of act({gate}) reaches output {target} with the coefficient {form} (channels by "
-                "number); "
-                "an exact construction pairs each gated unit act(z)·y with −act(−z)·y"
+                f"the even part of act({renamed(gate, named)}) reaches {named[mlp.targets[target]]} with the coefficient "
+                f"{renamed(form, named)}; an exact construction pairs each gated unit act(z)·y with −act(−z)·y"
             )
+
+
+def renamed(form: Form, names: Sequence[str]) -> Form:
+    """A form whose columns are named by number, with names."""
+    return Form({names[int(column)]: weight for column, weight in form.weights.items()}, form.constant)
 
 
 def lower(network: ExactTransformer, dtype: torch.dtype) -> Transformer:

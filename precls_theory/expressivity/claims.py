@@ -80,8 +80,13 @@ def verify_descent_polynomials(
     ring, (A, b, x) = generic((n_points, n_dims), (n_points,), (n_dims,))
     got = np.asarray(network.decode(network.evaluate(network.encode(A, b, x), ring)))
     wanted = descent(A, b, x, n_steps, step_size, ring)
-    _refuse(name, f"{n_steps} steps of gradient descent", got, wanted, {})
+    _refuse(name, steps(n_steps), got, wanted, {})
     return ring.name
+
+
+def steps(n_steps: int) -> str:
+    """The claim in words."""
+    return "one step of gradient descent" if n_steps == 1 else f"{n_steps} steps of gradient descent"
 
 
 def descent_majorant(n_points: int, n_dims: int, n_steps: int, step_size: Fraction) -> Majorant:
@@ -116,7 +121,7 @@ def verify_descent_residues(
         return prove_zero(difference, bound, seed=seed).failure_probability_log2
     except Unequal as unequal:
         raise Refuted(
-            f"{name} is not {n_steps} steps of gradient descent: entry {unequal.index} differs modulo {unequal.prime}",
+            f"{name} is not {steps(n_steps)}: entry {unequal.index} differs modulo {unequal.prime}",
             {"entry": list(unequal.index), "prime": unequal.prime, "seed": str(unequal.seed)},
         ) from None
 
@@ -129,7 +134,7 @@ def verify_descent_rational(
     A, b, x = rationals(seed, (n_points, n_dims), (n_points,), (n_dims,))
     got = np.asarray(network.decode(network.evaluate(network.encode(A, b, x), FMPQ)))
     wanted = descent(FMPQ.coerce(A), FMPQ.coerce(b), FMPQ.coerce(x), n_steps, step_size, FMPQ)
-    _refuse(name, f"{n_steps} steps of gradient descent", got, wanted, {"A": A, "b": b, "x_init": x})
+    _refuse(name, steps(n_steps), got, wanted, {"A": A, "b": b, "x_init": x})
 
 
 def verify_multiply(
