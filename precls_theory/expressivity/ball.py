@@ -70,7 +70,7 @@ class Jet:
     """``Σ_k coefficients[k] s^k`` modulo ``s^(order+1)``; missing coefficients are zero."""
 
     def __init__(self, coefficients: Sequence[np.ndarray], order: int) -> None:
-        self.coefficients: Coefficients = tuple(coefficients[: order + 1])
+        self.coefficients: Coefficients = tuple(np.asarray(c, dtype=object) for c in coefficients[: order + 1])
         self.order = order
 
     @property
@@ -345,6 +345,26 @@ class Evaluator:
     def silu(self, x: Any, inplace: bool = False) -> Jet:
         return self.jet(x).pointwise(lambda b: b * _sigmoid(b))
 
+    def softplus(self, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Jet:
+        def function(b: Any) -> Any:
+            value = ball(beta) * (b[0] if isinstance(b, flint.arb_series) else b)
+            if value > ball(threshold):  # PyTorch's definition: the identity from here on
+                return b
+            if not value <= ball(threshold):
+                raise UncertainSign("a softplus argument lies at its threshold within the precision")
+            return (1 + (b * ball(beta)).exp()).log() / ball(beta)
+
+        return self.jet(x).pointwise(function)
+
+    def var(
+        self, x: Jet, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: Any = None
+    ) -> Jet:
+        axes = _axes(dim, len(x.shape))
+        less = int(unbiased) if correction is None else correction
+        centred = self._centred(x, axes)
+        total = self.sum(centred * centred, dim, keepdim)
+        return total.map(lambda c: c / flint.arb(math.prod(x.shape[a] for a in axes) - less))
+
     def pow(self, x: Any, exponent: Any = 2) -> Jet:
         jet = self.jet(x)
         if exponent == 0.5:
@@ -448,7 +468,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
         name: getattr(Evaluator, name)
         for name in (
             "linear", "neg", "einsum", "addmm", "softmax", "masked_fill", "where", "layer_norm", "rms_norm", "relu",
-            "leaky_relu", "gelu", "silu", "sum", "mean", "cumsum", "cat", "stack", "tril", "triu", "glu", "conv1d",
+            "leaky_relu", "softplus", "var", "gelu", "silu", "sum", "mean", "cumsum", "cat", "stack",
+            "tril", "triu", "glu", "conv1d",
         )
     },
     "abs": Evaluator.absolute,

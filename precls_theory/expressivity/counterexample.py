@@ -403,7 +403,7 @@ def _in_region(
     points = [centre + radius * rng.uniform(-0.999, 0.999, shape) for _ in range(63)]
     if radius > 2.0**-18:
         points = [p for p in map(_dyadic, points) if (np.abs(p - centre) < radius).all()]
-    points = sorted([centre, *points], key=judge.float64, reverse=True)
+    points = sorted([*points, centre], key=judge.float64, reverse=True)  # stable: in a tie the centre comes last
     name = type(judge.model).__name__
     chosen: np.ndarray | None = None
     for point in points:
