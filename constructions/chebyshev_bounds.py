@@ -145,7 +145,7 @@ class _Ellipses:
         return True
 
     def maximum(self, budget: int) -> Any:
-        """An upper bound of |f| on the boundary, the largest part refined until it is within a factor of four."""
+        """An upper bound of |f| on the boundary, the largest part refined until it is within a factor of 16."""
 
         def modulus(box: Rectangle) -> tuple[Any, Any]:
             angle = interval(*box[0])
@@ -166,7 +166,7 @@ class _Ellipses:
 
         push(((0.0, 3.1415926536), *self.others))
         for _ in range(budget):
-            if queue[0][2] < 4 * below:
+            if queue[0][2] < 16 * below:
                 break
             _, _, _, box = heapq.heappop(queue)
             widths = [high - low for low, high in box]
@@ -204,7 +204,9 @@ def best_ellipse(function: BallFunction, domain: Box, axis: int, tolerance: Frac
         found = tried[size]
         return math.inf if found is None else found.degree_for(tolerance)
 
-    size, step = -10.0, 1.0
+    size, step = -3.0, 1.0
+    while size > -10 and degree(size) == math.inf:
+        size -= step
     while size < 9 and degree(size + step) <= degree(size) < math.inf:
         size += step
     # between the last radius that helped and the next: a singularity, or the minimum of a unimodal function
