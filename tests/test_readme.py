@@ -1,0 +1,55 @@
+"""The README is true: its Python runs, its links exist, its modules and commands are there, CI runs its test command."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from precls_theory.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_python_examples_print_what_is_written():
+    failures, tests = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tests > 5
+    assert failures == 0
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
+def test_links_exist(link):
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"precls ([a-z]+)", README)) - {"is"}))
+def test_commands_exist(command):
+    assert command in get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_modules_of_the_layout_exist():
+    table = README.split("## How the code is laid out")[1].split("To add an algorithm")[0]
+    for row in re.findall(r"^\|[^|]+\| (`.+`) \|$", table, flags=re.M):
+        paths = re.findall(r"`([^`]+)`", row)
+        folder = Path(paths[0]).parts[0]
+        for path in paths:
+            assert (ROOT / path).exists() or (ROOT / folder / path).exists(), path
+
+
+def test_top_level_holds_nothing_else():
+    allowed = {
+        "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", "precls_theory", "constructions",
+        "notebooks", "tests",
+    }  # fmt: skip
+    built = {path.name for path in ROOT.glob("*.egg-info")} | {"build", "dist", "certificates"}
+    assert {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - built == allowed
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    lines = re.findall(r"^python3 -m venv .*pytest.*$", README, flags=re.M)
+    assert len(lines) == 1
+    assert "grep -E '^python3 -m venv .*pytest' README.md" in (ROOT / ".ci" / "run").read_text()
