@@ -116,7 +116,12 @@ class Circuit:
         return Wire(self, {(0, node): scale_left * scale_right})
 
     def filter(self, filter: Filter) -> int:
-        """Index of a filter."""
+        """Index of a filter. In a circular circuit taps past the last row wrap around, so a filter has at most n_rows."""
+        if self.mode == "circular" and len(filter.head) > self.n_rows:
+            taps = filter.taps(self.n_rows)
+            if not filter.tail:
+                taps = [sum(filter.head[lag :: self.n_rows], Fraction(0)) for lag in range(self.n_rows)]
+            filter = Filter.of(taps, 0)
         if filter not in self._filter_index:
             self._filter_index[filter] = len(self.filters)
             self.filters.append(filter)
