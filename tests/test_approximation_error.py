@@ -1,0 +1,174 @@
+"""Proofs of the error from the weights: right networks pass, and every kind of wrong one is refused."""
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import flint
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb
+
+import constructions as C
+from constructions.network import Network, SparseMap
+from precls_theory.approximation_error import (
+    NoSeriesError,
+    chebyshev_error,
+    errors_at,
+    extract_polynomials,
+    measure,
+    monomials_to_chebyshev,
+    sample_points,
+    series,
+    taylor_error,
+)
+from precls_theory.registry import Check, Refuted, Size
+from precls_theory.residues import Unequal, prove_network
+from precls_theory.theorems.universal_approximation import (
+    check_approximation,
+    check_degree,
+    reciprocal_newton,
+    universal_approximation,
+)
+
+x, y = sp.symbols("x y")
+F = sp.exp(sp.sin(3 * x))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return C.approximate(F, {x: (-1, 1)}, 1e-8)
+
+
+def changed(network: Network, layer: int, part: str, entry: int, factor: Fraction) -> Network:
+    """The network with one weight multiplied by ``factor``."""
+    old: SparseMap = getattr(network.layers[layer], part)
+    weights = old.weights.copy()
+    weights[entry] *= factor
+    layers = list(network.layers)
+    layers[layer] = replace(layers[layer], **{part: replace(old, weights=weights)})
+    return replace(network, layers=tuple(layers))
+
+
+def test_both_proofs_agree_with_the_bound_and_the_measurement(network: Network) -> None:
+    bound = network.error_bound
+    from_weights, taylor = chebyshev_error(network, [F]), taylor_error(network, F)
+    assert measure(network, [F])["exact"] <= min(float(from_weights), float(taylor))
+    assert max(from_weights, taylor) <= bound
+    assert bound < 2 * from_weights
+
+
+@pytest.mark.parametrize("layer", range(6))
+@pytest.mark.parametrize("part", ["conv", "gate", "out"])
+def test_one_wrong_weight_is_refused(network: Network, layer: int, part: str) -> None:
+    if layer >= network.depth:
+        layer = network.depth - 1
+    entry = getattr(network.layers[layer], part).n_nonzero // 2
+    for factor in (Fraction(-1), Fraction(1_000_001, 1_000_000)):
+        wrong = changed(network, layer, part, entry, factor)
+        with pytest.raises(Refuted, match="the weights prove only"):
+            check_approximation(wrong, [F], Fraction(1, 10**8))
+        assert taylor_error(wrong, F, max_parts=64) > network.error_bound
+        with pytest.raises(Unequal):
+            prove_network(wrong)
+
+
+def test_a_bound_that_is_too_good_is_refused(network: Network) -> None:
+    task = replace(network.task, error_bound=network.error_bound / 4)
+    boast = replace(network, task=task)
+    with pytest.raises(Refuted, match="the weights prove only"):
+        check_approximation(boast, [F], Fraction(1, 10**8))
+    with pytest.raises(Refuted, match="is above"):
+        check_approximation(network, [F], Fraction(1, 10**9))
+    with pytest.raises(Refuted, match="the weights prove only"):
+        check_approximation(network, [F + sp.Rational(1, 10**8) * x], Fraction(1, 10**8))
+
+
+def test_a_network_that_is_too_deep_is_refused(network: Network) -> None:
+    shallow = replace(network, task=replace(network.task, degree=16))
+    with pytest.raises(Refuted, match="depth"):
+        check_approximation(shallow, [F], Fraction(1, 10**8))
+    wasteful = replace(network, task=replace(network.task, degree=10**4))
+    with pytest.raises(Refuted, match="the theorem needs"):
+        check_degree(wasteful, F, Fraction(1, 10**8))
+
+
+@pytest.mark.parametrize("check", [universal_approximation, reciprocal_newton])
+def test_the_theorems_are_proved(check: Check) -> None:
+    evidence = check(Size())
+    assert evidence.failure_probability_log2 is None
+    assert "sample" not in evidence.engine
+
+
+def test_the_approximation_theorem_refuses_a_wrong_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = C.approximate
+    monkeypatch.setattr(C, "approximate", lambda *args: changed(right(*args), 1, "out", 0, Fraction(99, 100)))
+    with pytest.raises(Refuted, match="the weights prove only"):
+        universal_approximation(Size())
+
+
+def test_the_reciprocal_theorem_refuses_another_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = C.reciprocal
+    monkeypatch.setattr(C, "reciprocal", lambda **how: changed(right(**how), 0, "out", 0, Fraction(99, 100)))
+    with pytest.raises(Refuted, match="x y_t is not"):
+        reciprocal_newton(Size())
+
+
+def test_extraction_is_exact() -> None:
+    network = C.approximate(x * y**2 + y / 4, {x: (0, 2), y: (-1, 1)}, 1e-3)
+    (coefficients,) = extract_polynomials(network)
+    point = [Fraction(3, 2), Fraction(1, 3)]
+    value = sum(
+        Fraction(int(c.p), int(c.q)) * (point[0] - 1) ** i * point[1] ** j for (i, j), c in np.ndenumerate(coefficients)
+    )
+    assert value == network.decode(network.evaluate(network.encode(point)))[0]
+
+
+def test_monomials_to_chebyshev_is_that_of_numpy() -> None:
+    source = np.random.default_rng(0)
+    matrix = source.integers(-9, 9, size=(6, 4))
+    exact = np.frompyfunc(lambda value: flint.fmpq(int(value)), 1, 1)(matrix)
+    expected = np.apply_along_axis(np.polynomial.chebyshev.poly2cheb, 0, matrix.astype(float))
+    expected = np.apply_along_axis(np.polynomial.chebyshev.poly2cheb, 1, expected)
+    found = np.frompyfunc(lambda c: float(Fraction(int(c.p), int(c.q))), 1, 1)(monomials_to_chebyshev(exact))
+    assert np.allclose(found.astype(float), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [sp.exp(x) * sp.sin(x), 1 / (2 + x) ** 2, sp.sqrt(x + 2), (x + 2) ** sp.Rational(5, 3), sp.erf(x), sp.tanh(x),
+     sp.log(x + 2) * sp.pi, sp.E + sp.cosh(x), sp.atan(x) / sp.sqrt(3 + x)],
+)  # fmt: skip
+def test_series_are_those_of_sympy(f: sp.Expr) -> None:
+    at = sp.Rational(1, 3)
+    coefficients = series(f, x, arb(1) / 3, 5).coeffs()
+    for k in range(5):
+        expected = f.diff(x, k).subs(x, at).evalf(30) / math.factorial(k)
+        assert float(coefficients[k].mid()) == pytest.approx(float(expected), rel=1e-9, abs=1e-9)
+
+
+def test_series_that_do_not_exist() -> None:
+    with pytest.raises(NoSeriesError, match="use chebyshev_error"):
+        series(sp.sinc(x), x, arb(1), 4)
+
+
+def test_one_variable_at_a_time(network: Network) -> None:
+    two = C.approximate(x * y, {x: (0, 1), y: (0, 1)}, 1e-2)
+    with pytest.raises(ValueError, match="one variable"):
+        taylor_error(two, x * y)
+    with pytest.raises(ValueError, match="1 outputs, got 2"):
+        chebyshev_error(network, [F, F])
+    with pytest.raises(ValueError, match="built by approximate"):
+        chebyshev_error(C.linear(weight=[[1]], n_rows=1), [x])
+
+
+def test_samples_hold_the_corners_and_repeat() -> None:
+    network = C.approximate(x * y, {x: (0, 2), y: (-1, 1)}, 1e-2)
+    points = sample_points(network, 50)
+    corners = {(Fraction(a), Fraction(b)) for a in (0, 2) for b in (-1, 1)}
+    assert corners <= set(map(tuple, points))
+    assert (points == sample_points(network, 50)).all()
+    assert np.abs(errors_at(network, [x * y], points)).max() <= float(network.error_bound)
+    measured = measure(network, [x * y], 50)
+    assert set(measured) == {"exact", "float64", "float32"}
