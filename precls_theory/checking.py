@@ -92,7 +92,7 @@ def check(network: Network, *, seed: int | None = None, progress: Progress | Non
     try:
         proof = prove_network(network, seed=seed, progress=progress)
     except Unequal as difference:
-        found = counterexample(network, difference.index, seed)
+        found = counterexample(network, difference.index, expected.outputs, seed)
         message = describe_difference(found)
         if entry is not None:
             message += f"; against the rebuild, {describe_entry(entry)}"
@@ -141,28 +141,27 @@ def prove_symbolically(network: Network) -> bool:
 # --- Counterexamples ----------------------------------------------------------------------------------------------
 
 
-def counterexample(network: Network, index: tuple[int, ...], seed: int | None = None) -> dict[str, Any]:
+def counterexample(
+    network: Network, index: tuple[int, ...], outputs: tuple[str, ...], seed: int | None = None
+) -> dict[str, Any]:
     """An input of small integers at which the output ``index`` (place among exact rows, result) differs from the claim.
 
-    Found modulo a prime, where a difference of integers that is not zero is not zero over Q either; evaluated over Q
-    where that is feasible, else the two values are given modulo the prime.
+    ``outputs`` names the output channels. Found modulo a prime, where a difference of integers that is not zero is not
+    zero over Q either; evaluated over Q where that is feasible, else the two values are given modulo the prime.
     """
     place, result = index
     row = network.task.exact_rows[place]
-    column = network.task.columns[result]
-    narrow = _at_row(network, row)
-    u, prime = _small_input(narrow, row, result, random.Random(secrets.randbits(64) if seed is None else seed))
-    bits = network_bound(network).log2_height
+    u, prime = _small_input(network, place, result, random.Random(secrets.randbits(64) if seed is None else seed))
     used_rows = row + 1 if network.mode == "causal" else network.n_rows
-    exact = network.n_nonzero * used_rows * max(64.0, bits) <= MAX_EXACT_WORK
-    ring = FMPQ if exact else residue_ring(prime)
-    values = [
-        side(narrow, ring.coerce(u), ring).reshape(-1, len(network.task.columns))[0, result]
-        for side in (_computed_at, claimed)
+    work = network.n_nonzero * used_rows * max(64.0, network_bound(network).log2_height)
+    ring = FMPQ if work <= MAX_EXACT_WORK else residue_ring(prime)
+    values = [side(network, ring.coerce(u), place, ring)[result] for side in (_computed_at, _claimed_at)]
+    texts = [
+        write_rational(Fraction(int(value.p), int(value.q))) if ring is FMPQ else f"{int(value)} (mod {prime})"
+        for value in values
     ]
-    texts = [write_rational(Fraction(int(v.p), int(v.q))) if exact else f"{int(v)} (mod {prime})" for v in values]
     return {
-        "output": network.outputs[column],
+        "output": outputs[network.task.columns[result]],
         "row": row,
         "input": _named_input(network, u),
         "computed": texts[0],
@@ -170,26 +169,28 @@ def counterexample(network: Network, index: tuple[int, ...], seed: int | None = 
     }
 
 
-def _at_row(network: Network, row: int) -> Network:
-    """The network with a task that claims one row alone, so that the reference computes no other."""
-    if tuple(network.task.exact_rows) == (row,):
-        return network
-    task = copy.copy(network.task)
-    object.__setattr__(task, "__class__", type("AtRow", (type(task),), {"exact_rows": (row,)}))
-    return replace(network, task=task)
-
-
-def _computed_at(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
-    """The claimed columns at the one exact row; a causal network is run on the rows up to it alone."""
-    (row,) = network.task.exact_rows
+def _computed_at(network: Network, u: np.ndarray, place: int, ring: Ring) -> np.ndarray:
+    """The results (..., n results) at one exact row; a causal network is run on the rows up to it alone."""
+    row = network.task.exact_rows[place]
     if network.mode == "causal":
         positions = {key: weight for key, weight in network.positions.items() if key[0] <= row}
         network, u = replace(network, n_rows=row + 1, positions=positions), u[..., : row + 1, :]
-    return network.evaluate(u, ring)[..., row, :][..., None, list(network.task.columns)]
+    return network.evaluate(u, ring)[..., row, :][..., list(network.task.columns)]
 
 
-def _small_input(network: Network, row: int, result: int, source: random.Random) -> tuple[np.ndarray, int]:
+def _claimed_at(network: Network, u: np.ndarray, place: int, ring: Ring) -> np.ndarray:
+    """The claim (..., n results) at one exact row, and where the reference allows it, computed for that row alone."""
+    rows = network.task.exact_rows
+    if len(rows) > 1 and isinstance(network.task, Regression):
+        task = copy.copy(network.task)
+        object.__setattr__(task, "__class__", type("AtRow", (type(task),), {"exact_rows": (rows[place],)}))
+        network, place = replace(network, task=task), 0
+    return claimed(network, u, ring)[..., place, :]
+
+
+def _small_input(network: Network, place: int, result: int, source: random.Random) -> tuple[np.ndarray, int]:
     """Integers, small and few if possible, at which the result differs at the row, and the prime that shows it."""
+    row = network.task.exact_rows[place]
     last = row if network.mode == "causal" else network.n_rows - 1
     free = np.array([at for at in network.task.free_channels if at[0] <= last], dtype=np.int64).reshape(-1, 2)
     weights = max(layer.n_nonzero for layer in network.layers) * (last + 1)
@@ -207,10 +208,10 @@ def _small_input(network: Network, row: int, result: int, source: random.Random)
         u[:, free[:, 0], free[:, 1]] = integers
         residues = u % prime
         try:
-            gap = ring.reduce(_computed_at(network, residues, ring) - claimed(network, residues, ring))
+            gap = _computed_at(network, residues, place, ring) - _claimed_at(network, residues, place, ring)
         except ZeroDivisionError:
             continue
-        differs = np.flatnonzero(gap[:, 0, result])
+        differs = np.flatnonzero(ring.reduce(gap)[:, result])
         if len(differs):
             fewest = differs[np.argmin(np.count_nonzero(integers[differs], axis=1))]
             return u[fewest].astype(object), prime
