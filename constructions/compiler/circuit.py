@@ -116,7 +116,8 @@ class Circuit:
         return Wire(self, {(0, node): scale_left * scale_right})
 
     def filter(self, filter: Filter) -> int:
-        """Index of a filter. In a circular circuit taps past the last row wrap around, so a filter has at most n_rows."""
+        """Index of a filter. In a circular circuit taps past the last row wrap around, so a filter has at most
+        n_rows."""
         if self.mode == "circular" and len(filter.head) > self.n_rows:
             taps = filter.taps(self.n_rows)
             if not filter.tail:

@@ -42,7 +42,7 @@ def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Networ
     if not polynomials:
         raise ValueError("there is nothing to compile: give at least one polynomial")
     read = [_read(terms, names) for terms in polynomials]
-    n_terms = sum(map(len, read))
+    n_terms = sum(map(len, polynomials))
     if n_terms > MAX_TERMS:
         raise ValueError(
             f"the polynomials have {n_terms} terms together, the limit is {MAX_TERMS}: write them as a circuit"

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ Items = tuple[tuple[Exponents, Fraction], ...]
 Product = tuple[Fraction, Items, Items]
 """``coefficient · left · right`` with monic factors."""
 BEAM = 3
-FACTOR_TERMS = 60
+FACTOR_TERMS = 4_000
 RANK_ENTRIES = 250_000
 CANDIDATES = 4_000
 TIES = 24
@@ -138,9 +139,9 @@ def _descend(state: State, level: int, name: str) -> State:
         if degree(e for e, _ in items) <= half:
             carried[items] = None
             continue
-        split = factor_split(items, half) or (
-            star_split(items, half, used) if name == "star" else cut_split(items, half, name)
-        )
+        split = star_split(items, half, used) if name == "star" else cut_split(items, half, name)
+        if len(split.products) > 1:
+            split = factor_split(items, half) or split
         splits[items] = split
         if _affine_rest(split.rest):
             carried[_monic(split.rest)[1]] = None
@@ -161,28 +162,36 @@ def _affine_rest(items: Items) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def factor_split(items: Items, half: int) -> Split | None:
-    """The polynomial as one product of two factors of degree at most ``half``, or ``None``."""
+    """The polynomial, perhaps but for its constant, as one product of two of degree at most ``half``, or ``None``."""
     if not 2 <= len(items) <= FACTOR_TERMS:
         return None
-    n_variables = len(items[0][0])
-    context = flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(n_variables)], flint.Ordering.lex)
+    constant = tuple(item for item in items if not any(item[0]))
+    for whole, rest in ((items, ()), *([(items[1:], constant)] if constant else [])):
+        if product := _factored(whole, half):
+            return Split([product], rest)
+    return None
+
+
+def _factored(items: Items, half: int) -> Product | None:
+    context = flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(len(items[0][0]))], flint.Ordering.lex)
     whole = context.from_dict({e: flint.fmpq(w.numerator, w.denominator) for e, w in items})
     content, parts = whole.factor()
-    factors = [(part, int(part.total_degree())) for part, power in parts for _ in range(int(power))]
-    if len(factors) < 2:
+    if sum(int(power) for _, power in parts) < 2:
         return None
-    # Largest first into the side with the lower degree; the sides must both fit.
-    sides = [(0, context.constant(1)), (0, context.constant(content))]
-    for part, size in sorted(factors, key=lambda pair: (-pair[1], str(pair[0]))):
+    # Squares go half to each side, so that the sides are equal where they can be; the rest, largest first, to the
+    # lower.
+    common = math.prod((part ** (int(power) // 2) for part, power in parts), start=context.constant(1))
+    sides = [(int(common.total_degree()), common), (int(common.total_degree()), common * content)]
+    single = [(part, int(part.total_degree())) for part, power in parts if power % 2]
+    for part, size in sorted(single, key=lambda pair: (-pair[1], str(pair[0]))):
         sides.sort(key=lambda side: side[0])
         sides[0] = (sides[0][0] + size, sides[0][1] * part)
     if max(side[0] for side in sides) > half:
         return None
     left, right = (
-        tuple(sorted((tuple(map(int, e)), Fraction(int(w.p), int(w.q))) for e, w in side.to_dict().items()))
-        for _, side in sides
+        tuple(sorted((tuple(map(int, e)), _fraction(w)) for e, w in side.to_dict().items())) for _, side in sides
     )
-    return Split([_product(left, right)])
+    return _product(left, right)
 
 
 def star_split(items: Items, half: int, used: Counter[Exponents]) -> Split:
