@@ -15,7 +15,8 @@ def as_arrays(**values: Any) -> dict[str, Any]:
     Raises ``ValueError`` naming the value that is empty or holds NaN or infinity.
     """
     tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
-    arrays = {}
+    arrays: dict[str, Any] = {}
+    array: Any
     for name, value in values.items():
         if tensors:
             array = torch.as_tensor(value, dtype=tensors[0].dtype, device=tensors[0].device)
@@ -28,9 +29,8 @@ def as_arrays(**values: Any) -> dict[str, Any]:
                 array = array.astype(object)
             elif array.dtype.kind not in "fO":
                 raise ValueError(f"{name} must hold numbers or ring elements, got dtype {array.dtype}")
-            floats = (
-                array if array.dtype.kind == "f" else [x for x in array.flat if isinstance(x, (float, np.floating))]
-            )
+            is_float = array.dtype.kind == "f"
+            floats: Any = array if is_float else [x for x in array.flat if isinstance(x, (float, np.floating))]
             finite = bool(np.isfinite(floats).all())
         if not finite:
             raise ValueError(f"{name} holds NaN or infinite values: every entry must be finite")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -43,7 +43,7 @@ class Builder:
         """Add a layer; see the class. A single family is returned alone, several as a tuple."""
         known: dict[frozenset, str] = {}
         outputs: dict[str, Terms] = {}
-        results = []
+        results: list[Any] = []
         for family, value in families.items():
             forms = []
             for name, terms in flatten(family, value):
@@ -51,9 +51,7 @@ class Builder:
                 outputs.setdefault(same, terms)
                 forms.append(channel(same))
             if isinstance(value, np.ndarray):
-                array = np.empty(value.shape, dtype=object)
-                array.flat = forms
-                results.append(array)
+                results.append(np.fromiter(forms, object, len(forms)).reshape(value.shape))
             else:
                 results.append(forms[0])
         self._check_reads(outputs)
@@ -63,8 +61,8 @@ class Builder:
     def iterate(self, times: int, step: Callable[..., dict[str, Any]], **state: Any) -> Any:
         """Add the layer ``step(**state)`` ``times`` times, each reading the outputs of the one before.
 
-        ``step`` returns families with the names of ``state``. Once the channels of a layer are those that it read, every
-        further layer is the same one, and is not written out again.
+        ``step`` returns families with the names of ``state``. Once the channels of a layer are those that it read,
+        every further layer is the same one, and is not written out again.
         """
         for done in range(1, times + 1):
             new = dict(zip(state, self.layer(**step(**state)), strict=True))
@@ -130,14 +128,14 @@ def compile_layer(inputs: tuple[str, ...], outputs: Mapping[str, Terms]) -> Laye
     column = {name: index for index, name in enumerate(inputs)}
     n_in, width = len(inputs), len(units)
 
-    def forms(position: int) -> SparseMap:
-        entries = {(row, column[n]): w for key, row in units.items() for n, w in key[position].weights.items()}
-        entries |= {(row, n_in): key[position].constant for key, row in units.items()}
-        return SparseMap.of(n_in, width, entries)
+    def affine(forms: Iterable[Form]) -> SparseMap:
+        rows = list(enumerate(forms))
+        entries = {(row, column[name]): weight for row, form in rows for name, weight in form.weights.items()}
+        return SparseMap.of(n_in, width, entries | {(row, n_in): form.constant for row, form in rows})
 
     return Layer(
-        conv=forms(1),
-        gate=forms(2),
+        conv=affine(conv for _, conv, _ in units),
+        gate=affine(gate for _, _, gate in units),
         out=SparseMap.of(width, len(merged), out | {(row, width): value for row, value in constants.items()}),
         filters=filters,
         filter_index=np.array([filters.index(filter) for filter, _, _ in units], dtype=np.int64),

@@ -33,9 +33,9 @@ def newton(
 ) -> Network:
     """A network that decodes ``x = M_t c`` for ``t = n_iters``; ``net.encode(A, b)`` has rows [a_n, b_n].
 
-    Depth: ``direct`` 2t+1 for t ≥ 1 (two layers per iterate), ``residual`` t+3, ``doubling`` t+2. ``refinements`` r adds r corrections
-    ``x ← x + M Aᵀ(b − A x)``, three layers each, with the residual formed from the data rows; the network is then
-    circular, carries M (``residual`` or ``doubling``), and is exact at every row for the whole problem.
+    Depth: ``direct`` 2t+1 for t ≥ 1 (two layers per iterate), ``residual`` t+3, ``doubling`` t+2. ``refinements`` r adds r
+    corrections ``x ← x + M Aᵀ(b − A x)``, three layers each, with the residual formed from the data rows; the network
+    is then circular, carries M (``residual`` or ``doubling``), and is exact at every row for the whole problem.
     Raises ``ValueError`` for a negative count or an unknown form, and for refinements in the direct form.
     """
     n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from numbers import Rational
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -191,9 +191,6 @@ class Terms:
             return left if gate == ONE else f"{left}⊙({gate})"
 
         return " + ".join(f"{c}·{show(*key)}" for key, c in self.items.items()) or "0"
-
-
-TermsLike = Union[Terms, Form, Rational]
 
 
 def as_terms(value: Any) -> Terms:

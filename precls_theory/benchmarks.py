@@ -40,7 +40,9 @@ def seconds(run: Callable[[], Any], least: float = 0.1) -> float:
 def problem(batch: int, n_points: int, n_dims: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Gaussian problems of the paper: ``A`` (batch, N, D), ``b = A x``, ``x_init``."""
     generator = torch.Generator().manual_seed(0)
-    A, x, start = (torch.randn(*s, generator=generator) for s in ((batch, n_points, n_dims), (batch, n_dims), (batch, n_dims)))
+    A, x, start = (
+        torch.randn(*s, generator=generator) for s in ((batch, n_points, n_dims), (batch, n_dims), (batch, n_dims))
+    )
     return tuple(value.to(device, dtype) for value in (A, (A @ x.unsqueeze(-1)).squeeze(-1), start))  # type: ignore[return-value]
 
 
@@ -66,7 +68,12 @@ def forward_pass(batch: int, form: str, dtype: torch.dtype = torch.float32, devi
     inputs, targets = network.encode(A, b, start), b.unsqueeze(-1)
 
     def timed(run: Callable[[], Tensor]) -> float:
-        return seconds(lambda: (run(), torch.cuda.synchronize()) if device.startswith("cuda") else run())
+        def finished() -> None:
+            run()
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+
+        return seconds(finished)
 
     with torch.no_grad():
         times = {
@@ -195,7 +202,11 @@ def plot_growth(rows: list[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(1, len(GROWTH), figsize=(12, 3.6), constrained_layout=True)
     names = {"n_points": "N (points)", "n_dims": "D (dimensions)", "n_steps": "k (steps)"}
     for axis, (parameter, part) in zip(axes, frame.groupby("parameter", sort=False), strict=True):
-        for column, label in (("build_ms", "build"), ("forward_ms", "forward, batch 16"), ("proof_ms", "symbolic step")):
+        for column, label in (
+            ("build_ms", "build"),
+            ("forward_ms", "forward, batch 16"),
+            ("proof_ms", "symbolic step"),
+        ):
             axis.loglog(part["value"], part[column], "o-", label=label)
         axis.set_xticks(list(part["value"]), list(map(str, part["value"])))
         axis.minorticks_off()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, get_args
 
 import flint
 import numpy as np
@@ -20,7 +20,8 @@ import constructions as C
 from constructions.network import Network
 from precls_theory.regression_data import DataError, RegressionData
 
-METHODS = ("doubling", "newton", "tight", "gram", "heavy_ball", "chebyshev")
+Method = Literal["doubling", "newton", "tight", "gram", "heavy_ball", "chebyshev"]
+METHODS: tuple[str, ...] = get_args(Method)
 MAX_DEPTH = 512
 """Methods that take one layer a step are stopped at this depth, with a warning."""
 GD_STEPS = 10_000
@@ -189,8 +190,8 @@ def solve(
         )
     if kappa**2 > 1 / eps:
         warnings.append(
-            f"{name} limits the answer: the squared condition number {kappa**2:.1e} exceeds 1/eps = {1 / eps:.1e}, so directions "
-            "below eps are not resolved and refinement need not converge"
+            f"{name} limits the answer: the squared condition number {kappa**2:.1e} exceeds 1/eps = {1 / eps:.1e}, so "
+            "directions below eps are not resolved and refinement need not converge"
             + ("; use --dtype float64" if name == "float32" else "")
         )
     network, refinements = plan(sigma, data.n_points, data.n_dims, method, eps, warnings)

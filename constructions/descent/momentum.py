@@ -21,8 +21,9 @@ def heavy_ball(
     momentum: Fraction | int | str,
     layout: LayoutName = "A",
 ) -> Network:
-    """Polyak's heavy ball ``x_{k+1} = x_k − η g(x_k) + β (x_k − x_{k−1})``, x_{−1} = x_0, in n_steps + 1 layers (one more in S).
+    """Polyak's heavy ball ``x_{k+1} = x_k − η g(x_k) + β (x_k − x_{k−1})`` with x_{−1} = x_0.
 
+    Depth n_steps + 1 (one more in layout S).
     Raises ``ValueError`` for sizes below one or an unknown layout.
     """
     step, beta = as_fraction("step_size", step_size), as_fraction("momentum", momentum)
@@ -42,9 +43,9 @@ def chebyshev(
 ) -> Network:
     """The Chebyshev semi-iteration for eigenvalues of G/N in [lower, upper], in n_steps + 1 layers (one more in S).
 
-    ``x_{k+1} = x_k + (ω_{k+1} − 1)(x_k − x_{k−1}) − (ω_{k+1}/d) g(x_k)`` with d = (lower + upper)/2, ρ = (upper − lower)/(upper + lower),
-    ω_1 = 1, ω_2 = 1/(1 − ρ²/2), ω_{k+1} = 1/(1 − ρ²ω_k/4) (Golub & Varga 1961): its error polynomial is
-    ``T_k((d − λ)/(ρd)) / T_k(1/ρ)``, the smallest possible on the interval.
+    ``x_{k+1} = x_k + (ω_{k+1} − 1)(x_k − x_{k−1}) − (ω_{k+1}/d) g(x_k)`` with d = (lower + upper)/2,
+    ρ = (upper − lower)/(upper + lower), ω_1 = 1, ω_2 = 1/(1 − ρ²/2), ω_{k+1} = 1/(1 − ρ²ω_k/4) (Golub & Varga 1961). Its
+    error polynomial is ``T_k((d − λ)/(ρd)) / T_k(1/ρ)``, the smallest possible on the interval.
     Raises ``ValueError`` unless 0 < lower < upper.
     """
     low, high = as_fraction("lower", lower), as_fraction("upper", upper)

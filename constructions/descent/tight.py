@@ -1,13 +1,13 @@
 """Gradient descent in tight form (new): any k ≥ 1 steps in ⌊log2 k⌋ + 2 layers, the least depth possible.
 
-Row n carries the increments ``W_n = P_n^j − P_{n−1}^j`` and ``v_n = q_n − q_{n−1}`` of the map of j steps. The convolution branch sums
-them, ``T = P^j − I``, so a layer can apply the map to x *and* square it. With the midpoint filter H = [½, 1, 1, …]
-(the mean of the inclusive and the exclusive sum) the increments of the squared map are
+Row n carries the increments ``W_n = P_n^j − P_{n−1}^j`` and ``v_n = q_n − q_{n−1}`` of the map of j steps. The convolution
+branch sums them, ``T = P^j − I``, so a layer can apply the map to x *and* square it. With the midpoint filter
+H = [½, 1, 1, …] (the mean of the inclusive and the exclusive sum) the increments of the squared map are
 
     W ← 2W + (H⋆W) W + W (H⋆W),    v ← 2v + (H⋆W) v + W (H⋆v),
 
-because ``P_n² − P_{n−1}² = ½[(P_n + P_{n−1})(P_n − P_{n−1}) + (P_n − P_{n−1})(P_n + P_{n−1})]``. The layer of j applies the map or not by the binary
-digit of k. Layout E differs only in the sum seen by x, which leaves out the last row.
+because ``P_n² − P_{n−1}² = ½[(P_n + P_{n−1})(P_n − P_{n−1}) + (P_n − P_{n−1})(P_n + P_{n−1})]``. The layer of j applies the
+map or not by the binary digit of k. Layout E differs only in the sum seen by x, which leaves out the last row.
 """
 
 from __future__ import annotations

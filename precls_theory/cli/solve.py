@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -13,24 +12,19 @@ from rich.table import Table
 
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, warn
 from precls_theory.regression_data import DataError, read_regression
-from precls_theory.solving import METHODS, Solution, decimal
+from precls_theory.solving import Method, Solution, decimal
 from precls_theory.solving import solve as solve_regression
 
-Method = Enum("Method", {name: name for name in METHODS}, type=str)  # type: ignore[misc]
-
-
-class Dtype(str, Enum):
-    float32 = "float32"
-    float64 = "float64"
+Dtype = Literal["float32", "float64"]
 
 
 def solve(
     data: Annotated[Path, typer.Argument(help="CSV file with a header line; every cell a decimal number.")],
     target: Annotated[str, typer.Option(help="Column to be explained; all others are regressors.")],
     intercept: Annotated[bool, typer.Option("--intercept/--no-intercept", help="Add a constant column.")] = True,
-    dtype: Annotated[Dtype, typer.Option(help="Floating point that the network runs in.")] = Dtype.float64,
+    dtype: Annotated[Dtype, typer.Option(help="Floating point that the network runs in.")] = "float64",
     device: Annotated[str, typer.Option(help="PyTorch device, such as cpu or cuda.")] = "cpu",
-    method: Annotated[Method, typer.Option(help="Algorithm that the network runs.")] = Method.doubling,  # type: ignore[valid-type]
+    method: Annotated[Method, typer.Option(help="Algorithm that the network runs.")] = "doubling",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also save the network here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
@@ -54,7 +48,7 @@ def solve(
     try:
         with err.status("reading, solving exactly, building and running the network …"):
             regression = read_regression(data, target, intercept)
-            solution = solve_regression(regression, method.value, getattr(torch, dtype.value), device)  # type: ignore[attr-defined]
+            solution = solve_regression(regression, method, getattr(torch, dtype), device)
             if output is not None:
                 solution.network.save(output)
     except (DataError, OSError) as error:
