@@ -326,8 +326,8 @@ def require_even_parts_cancel(mlp: Gated, channels: Sequence[str] | None = None)
         if form != ZERO:
             named = channels or [f"channel {index}" for index in range(mlp.gate.n_in)]
             raise EvenPartRemains(
-                f"the even part of act({renamed(gate, named)}) reaches {named[mlp.targets[target]]} with the coefficient "
-                f"{renamed(form, named)}; an exact construction pairs each gated unit act(z)·y with −act(−z)·y"
+                f"the even part of act({renamed(gate, named)}) reaches {named[mlp.targets[target]]} with the "
+                f"coefficient {renamed(form, named)}; an exact construction pairs each gated unit act(z)·y with −act(−z)·y"
             )
 
 

@@ -196,6 +196,18 @@ def test_bad_input():
         linear_attention.multiply(n_rows=2, n_channels=2, left=0, right=1, target=0).encode(A, b, x)
 
 
+def test_the_gap_under_a_causal_mask(monkeypatch):
+    """The check refuses the bidirectional mask, where the bound is attained, and a false shape of the top part."""
+    assert all(len(theorems.require_gap(mask)) for mask in ("causal", "strict"))
+    with pytest.raises(Refuted, match="the lower bound is attained"):
+        theorems.require_gap("full")
+    causal_parts = theorems.top_parts
+    monkeypatch.setattr(theorems, "top_parts", lambda n_layers, mask, a: causal_parts(n_layers, "causal", a))
+    theorems.require_top_part(2, "causal", 0)
+    with pytest.raises(Refuted, match="top part"):
+        theorems.require_top_part(2, "full", 0)
+
+
 def test_description_names_every_head():
     lines = build(2, 2, 1).describe()
     assert lines == [
