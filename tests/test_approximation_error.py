@@ -59,19 +59,17 @@ def test_both_proofs_agree_with_the_bound_and_the_measurement(network: Network) 
     assert bound < 2 * from_weights
 
 
-@pytest.mark.parametrize("layer", range(6))
 @pytest.mark.parametrize("part", ["conv", "gate", "out"])
-def test_one_wrong_weight_is_refused(network: Network, layer: int, part: str) -> None:
-    if layer >= network.depth:
-        layer = network.depth - 1
-    entry = getattr(network.layers[layer], part).n_nonzero // 2
-    for factor in (Fraction(-1), Fraction(1_000_001, 1_000_000)):
-        wrong = changed(network, layer, part, entry, factor)
-        with pytest.raises(Refuted, match="the weights prove only"):
-            check_approximation(wrong, [F], Fraction(1, 10**8))
-        assert taylor_error(wrong, F, max_parts=64) > network.error_bound
-        with pytest.raises(Unequal):
-            prove_network(wrong)
+def test_one_wrong_weight_is_refused(network: Network, part: str) -> None:
+    for layer in range(network.depth):
+        entry = getattr(network.layers[layer], part).n_nonzero // 2
+        for factor in (Fraction(-1), Fraction(1_000_001, 1_000_000)):
+            wrong = changed(network, layer, part, entry, factor)
+            with pytest.raises(Refuted, match="the weights prove only"):
+                check_approximation(wrong, [F], Fraction(1, 10**8))
+            assert taylor_error(wrong, F, max_parts=64) > network.error_bound
+            with pytest.raises(Unequal):
+                prove_network(wrong)
 
 
 def test_a_bound_that_is_too_good_is_refused(network: Network) -> None:
@@ -98,7 +96,7 @@ def test_a_network_that_is_too_deep_is_refused(network: Network) -> None:
 def test_the_theorems_are_proved(check: Check) -> None:
     evidence = check(Size())
     assert evidence.failure_probability_log2 is None
-    assert "sample" not in evidence.engine
+    assert evidence.engine in ("python-flint", "sympy")
 
 
 def test_the_approximation_theorem_refuses_a_wrong_network(monkeypatch: pytest.MonkeyPatch) -> None:

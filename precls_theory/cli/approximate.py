@@ -17,8 +17,6 @@ from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
 if TYPE_CHECKING:
     import sympy as sp
 
-    from constructions.chebyshev_network import Approximation
-
 EXAMPLES = """A network for smooth functions of one to three variables, with a proven bound on its error.
 
 The polynomial is a Chebyshev interpolant, shortened; its error is proved with Arb balls, not sampled, and the network
@@ -96,6 +94,7 @@ def _run(
 ) -> None:  # fmt: skip
     import constructions as C
     from precls_theory.approximation_error import chebyshev_error, measure
+    from precls_theory.approximation_plot import plot_error
 
     watch = Stopwatch()
     for path in (output, plot):
@@ -217,34 +216,3 @@ def _number(what: str, text: str) -> Fraction:
     if not value.is_Rational:
         raise ValueError(f"{what} must be a rational number such as 0.1 or 1/3, got {text}")
     return Fraction(int(value.p), int(value.q))
-
-
-def plot_error(network: Approximation, functions: list[sp.Expr], path: Path | None = None, n_points: int = 801) -> Any:
-    """A figure of the exact error and the proven bound: over the interval, or along the diagonal of the box.
-
-    Saved to ``path`` where one is given; returns the figure.
-    """
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    from precls_theory.approximation_error import errors_at, function_task
-
-    task, domain = function_task(network)
-    unit = [Fraction(i, n_points - 1) for i in range(n_points)]
-    points = np.array([[low + (high - low) * t for low, high in domain] for t in unit], dtype=object)
-    errors = errors_at(network, functions, points)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    along = points[:, 0].astype(float) if len(domain) == 1 else np.linspace(0, 1, n_points)
-    for column, function in enumerate(functions):
-        axes.plot(along, errors[:, column], linewidth=0.9, label=str(function)[:60])
-    bound = float(network.error_bound)
-    for side in (-bound, bound):
-        axes.axhline(side, color="black", linestyle="--", linewidth=0.9, label="proven bound" if side > 0 else None)
-    axes.set_xlabel(task.variables[0] if len(domain) == 1 else "position on the diagonal of the box")
-    axes.set_ylabel("network − function")
-    axes.set_title(f"degree {network.degree}, {network.depth} layers, width {network.width}")
-    axes.legend(loc="upper right", fontsize="small")
-    if path is not None:
-        figure.savefig(path, dpi=120)
-    return figure
