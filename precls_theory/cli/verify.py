@@ -53,7 +53,11 @@ def verify(
       precls verify gd-doubling gd-tight --n-points 10 --n-dims 3 --certificates certificates
     """
     watch = Stopwatch()
-    chosen = choose(all_theorems(), theorem or [])
+    try:
+        known = all_theorems()
+    except (ImportError, ValueError) as error:
+        fail(escape(f"the theorems cannot be loaded: {error}"))
+    chosen = choose(known, theorem or [])
     if list_only:
         show_list(chosen, watch, json)
         return

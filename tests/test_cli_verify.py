@@ -1,0 +1,156 @@
+"""``precls verify``: what is listed, proved, saved and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from precls_theory.cli import verify as command
+from precls_theory.cli.main import app
+from precls_theory.registry import Check, Evidence, Refuted, Size, Theorem, all_theorems
+
+RESULT_KEYS = {"id", "title", "source", "status", "scope", "ring", "engine", "seconds"}
+
+
+def precls(*arguments: Any) -> Result:
+    """Run a command, wide enough that no message is wrapped."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "300", "TERM": "dumb"})
+
+
+def words(result: Result) -> str:
+    """Standard error with line breaks and frames removed."""
+    return " ".join(result.stderr.replace("│", " ").split())
+
+
+def _proved(size: Size) -> Evidence:
+    return Evidence(f"N={size.n_points}, D={size.n_dims}", "Q", "by hand", failure_probability_log2=-70.5)
+
+
+def _refuted(size: Size) -> Evidence:
+    raise Refuted("it is not so [for A]", {"A": [1]})
+
+
+def _broken(size: Size) -> Evidence:
+    raise RuntimeError("the check broke")
+
+
+@pytest.fixture
+def theorems(monkeypatch: pytest.MonkeyPatch) -> dict[str, Theorem]:
+    """Three theorems: one that holds, one that does not, one whose check breaks."""
+
+    def named(id: str, check: Check) -> Theorem:
+        return Theorem(id, f"The {id} one", "x = x", ("x is x",), "new", "all x", check)
+
+    known = {id: named(id, check) for id, check in (("true", _proved), ("false", _refuted), ("broken", _broken))}
+    monkeypatch.setattr(command, "all_theorems", lambda: known)
+    return known
+
+
+def test_proved(theorems: dict[str, Theorem]) -> None:
+    result = precls("verify", "true")
+    assert result.exit_code == 0
+    assert "1 of 1 theorems proved at N=20, D=5" in result.stdout
+    assert "failure < 2^-70" in result.stdout
+
+
+def test_anything_else_fails(theorems: dict[str, Theorem]) -> None:
+    for id, message in (("false", "false refuted: it is not so [for A]"), ("broken", "RuntimeError: the check broke")):
+        result = precls("verify", "true", id)
+        assert result.exit_code == 1
+        assert "1 of 2 theorems proved" in result.stdout
+        assert message in words(result)
+
+
+def test_json(theorems: dict[str, Theorem]) -> None:
+    result = precls("verify", "--json", "--n-points", 3, "--n-dims", 2)
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["ok"] is False
+    assert [(entry["id"], entry["status"]) for entry in found["theorems"]] == [
+        ("true", "proved"), ("false", "refuted"), ("broken", "failed"),
+    ]  # fmt: skip
+    assert all(set(entry) >= RESULT_KEYS for entry in found["theorems"])
+    assert found["theorems"][0]["scope"] == "N=3, D=2"
+    assert found["theorems"][1]["detail"]["counterexample"] == {"A": [1]}
+    assert {"precls", "versions", "seconds"} <= set(found)
+    assert json.loads(precls("verify", "true", "--json").stdout)["ok"] is True
+
+
+def test_certificates(theorems: dict[str, Theorem], tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "certificates"
+    precls("verify", "--certificates", folder)
+    saved = {path.name: json.loads(path.read_text()) for path in folder.iterdir()}
+    assert {name: entry["status"] for name, entry in saved.items()} == {
+        "true.json": "proved", "false.json": "refuted", "broken.json": "failed",
+    }  # fmt: skip
+    for key in ("statement", "hypotheses", "n_points", "ring", "engine", "seconds", "versions"):
+        assert key in saved["true.json"]
+    (tmp_path / "file").write_text("")
+    assert precls("verify", "true", "--certificates", tmp_path / "file" / "x").exit_code == 1
+    assert precls("verify", "true", "--certificates", tmp_path / "file").exit_code == 2
+
+
+def test_unknown_theorem(theorems: dict[str, Theorem]) -> None:
+    result = precls("verify", "tru")
+    assert result.exit_code == 2
+    assert "there is no theorem 'tru': the nearest are true" in words(result)
+    assert result.stdout == ""
+    assert "there are true, false, broken" in words(precls("verify", "zzzzzzzz"))
+
+
+def test_bad_sizes(theorems: dict[str, Theorem]) -> None:
+    for arguments in (("--n-points", 0), ("--n-dims", -1), ("--n-dims", "five")):
+        assert precls("verify", *arguments).exit_code == 2
+
+
+def test_nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proving nothing must not pass for proving everything."""
+    monkeypatch.setattr(command, "all_theorems", dict)
+    result = precls("verify")
+    assert result.exit_code == 1
+    assert "no theorem is registered" in words(result)
+
+
+def test_theorems_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clash() -> None:
+        raise ValueError("theorem 'x' is registered twice")
+
+    monkeypatch.setattr(command, "all_theorems", clash)
+    result = precls("verify")
+    assert result.exit_code == 1
+    assert "the theorems cannot be loaded: theorem 'x' is registered twice" in words(result)
+
+
+def test_list_of_the_real_theorems() -> None:
+    known = all_theorems()
+    result = precls("verify", "--list")
+    assert result.exit_code == 0
+    assert all(id in result.stdout for id in known)
+    found = json.loads(precls("verify", "--list", "--json").stdout)["theorems"]
+    assert [entry["id"] for entry in found] == list(known)
+    assert all({"title", "source", "statement", "hypotheses", "covers"} <= set(entry) for entry in found)
+
+
+def test_a_real_theorem_is_proved() -> None:
+    result = precls("verify", "gd-gram", "--n-points", 4, "--n-dims", 2, "--json")
+    assert result.exit_code == 0
+    (entry,) = json.loads(result.stdout)["theorems"]
+    assert entry["status"] == "proved"
+    assert entry["ring"]
+    assert entry["engine"]
+
+
+def test_help_has_examples() -> None:
+    assert "precls verify gd-doubling gd-tight" in precls("verify", "--help").stdout
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_identifiers_stay_whole(theorems: dict[str, Theorem], width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command.out, "_width", width)
+    result = precls("verify")
+    for id, status in (("true", "proved"), ("false", "refuted"), ("broken", "failed")):
+        assert any(line.split()[:2] == [id, status] for line in result.stdout.splitlines())
