@@ -80,7 +80,7 @@ def train(model, target, steps=250):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return float(loss / scale)
+    return float((loss / scale).detach())
 
 
 @pytest.mark.parametrize(("target", "mlp"), [("square", "gelu"), ("multiply", "relu")])

@@ -353,7 +353,7 @@ def test_linear_model_is_bounded_tightly():
     model = build(lambda: nn.Linear(CHANNELS, 7, bias=False))
     certificate = growth_certificate(model, SHAPE)
     assert certificate.C0 == 0
-    assert pytest.approx(float(torch.linalg.matrix_norm(model.weight, 2)), rel=1e-2) == certificate.C1
+    assert pytest.approx(float(torch.linalg.matrix_norm(model.weight.detach(), 2)), rel=1e-2) == certificate.C1
     model.weight.data.zero_()
     assert growth_certificate(model, SHAPE).coefficients == (0.0,)
 
@@ -399,6 +399,9 @@ def causal(rows=ROWS):
 
 TRACED = {
     **MODELS,
+    "in place where nothing else looks": lambda: Wrap(
+        lambda m, u: m.n(m.l(u).add_(u).mul_(0.5)), l=nn.Linear(CHANNELS, CHANNELS), n=nn.ReLU(inplace=True)
+    ),
     **{name: factory for name, (factory, _) in FASTER.items()},
     "encoder with a boolean mask": lambda: Wrap(
         lambda m, u: m.e(u, mask=causal()),
@@ -459,6 +462,12 @@ def aliased(m, u):
     return x * 2
 
 
+def assigned(m, u):
+    x = m.l(u)
+    x[:, 0] = u[:, 0] * 2
+    return x
+
+
 VIOLATIONS = {
     "attention without softmax": (lambda m, u: (u @ u.transpose(1, 2)) @ u, "multiplies"),
     "attention divided by its sum": (quotient, "denominator"),
@@ -483,6 +492,16 @@ VIOLATIONS = {
     "random like the input": (lambda m, u: u + torch.randn_like(u), "random"),
     "functional dropout": (lambda m, u: F.dropout(u, 0.5), "random"),
     "in place through another name": (aliased, "in place"),
+    "in place, module": (lambda m, u: m.i(x := m.l(u)) + x, "in place"),
+    "in place, positional flag": (lambda m, u: F.relu(x := m.l(u), True) + x, "in place"),
+    "in place on a buffer": (lambda m, u: m.b.running_mean.add_(u[0, 0]) + u, "in place"),
+    "assigned slice": (assigned, "item assignment"),
+    "in place, other module": (lambda m, u: m.s(u), "inplace=True"),
+    "eps of the wrong sign": (
+        lambda m, u: u * torch.rsqrt(torch.add(u.pow(2).mean(-1, keepdim=True), torch.tensor(1.0), alpha=-1)),
+        "bounded away",
+    ),
+    "bits reinterpreted": (lambda m, u: u.view(torch.int32).float(), "bits"),
     "assignment to a slice": (lambda m, u: u.clone().index_fill_(1, torch.tensor([0]), 1.0), "no rule"),
     "two outputs": (lambda m, u: (u, u), "wrap it"),
     "filter made from the input": (lambda m, u: F.conv1d(u, u[:, :4, :2].transpose(0, 1)[:4]), "input"),
@@ -499,7 +518,13 @@ def test_no_certificate(name):
     function, reason = VIOLATIONS[name]
     torch.manual_seed(0)
     model = Wrap(
-        function, l=nn.Linear(CHANNELS, CHANNELS), r=nn.LSTM(CHANNELS, 3, batch_first=True), e=nn.Embedding(3, 2)
+        function,
+        i=nn.ReLU(inplace=True),
+        s=nn.SiLU(inplace=True),
+        b=nn.BatchNorm1d(CHANNELS),
+        l=nn.Linear(CHANNELS, CHANNELS),
+        r=nn.LSTM(CHANNELS, 3, batch_first=True),
+        e=nn.Embedding(3, 2),
     ).eval()
     with pytest.raises(Inconclusive, match=reason) as caught:
         growth_certificate(model, SHAPE)

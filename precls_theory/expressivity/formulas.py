@@ -59,7 +59,7 @@ for _dropout in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.Fea
 
 
 _ELEMENTWISE: dict[type[nn.Module], Callable[[Any, Any], Any]] = {
-    nn.ReLU: lambda m, x: torch.nn.functional.relu(x),
+    nn.ReLU: lambda m, x: torch.nn.functional.relu(x, inplace=m.inplace),
     nn.ReLU6: lambda m, x: torch.clamp(x, 0.0, 6.0),
     nn.Hardtanh: lambda m, x: torch.clamp(x, m.min_val, m.max_val),
     nn.Hardswish: lambda m, x: torch.nn.functional.hardswish(x),
@@ -77,8 +77,19 @@ _ELEMENTWISE: dict[type[nn.Module], Callable[[Any, Any], Any]] = {
     nn.GLU: lambda m, x: torch.nn.functional.glu(x, m.dim),
     nn.Conv1d: lambda m, x: _conv1d(m, x),
 }
+
+
+def _out_of_place(formula: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def checked(m: Any, x: Any) -> Any:
+        if getattr(m, "inplace", False) and not isinstance(m, nn.ReLU):
+            raise Inconclusive(type(m).__name__, "inplace=True changes its input; set inplace=False")
+        return formula(m, x)
+
+    return checked
+
+
 for _type, _formula in _ELEMENTWISE.items():
-    register_formula(_type)(_formula)
+    register_formula(_type)(_out_of_place(_formula))
 
 
 def _conv1d(m: nn.Conv1d, x: Any) -> Any:

@@ -350,7 +350,11 @@ class _Interpreter:
             hidden = [x for x in tensors if x.masked is not None]
             if hidden and name not in _MASK_AWARE:
                 raise Inconclusive(place, f"{name}: entries that are masked with -inf must go to a softmax first")
-            result = _with_kind(rule.apply(context, *args, **kwargs), max([context.kind, *map(_kind, inputs)]))
+            try:
+                result = rule.apply(context, *args, **kwargs)
+            except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
+                raise Inconclusive(place, f"{name}: its rule does not cover this call ({error})") from error
+            result = _with_kind(result, max([context.kind, *map(_kind, inputs)]))
         for item in result if isinstance(result, tuple) else (result,):
             if isinstance(item, Growth):
                 self.steps.append(Step(place, name, rule.statement, item.norm))

@@ -119,6 +119,8 @@ def _rearrange(c: Context, x: Any, *args: Any, **kwargs: Any) -> Any:
         "expand_as", "view_as", "reshape_as"
     ):  # fmt: skip
         raise c.fail("positions that depend on the input are not covered")
+    if any(isinstance(a, torch.dtype) for a in (*args, *kwargs.values())):
+        raise c.fail("a view as another type reinterprets the bits")
     if name == "getattr" and args[0] not in ("T", "mT", "H", "mH"):
         raise c.fail(f"attribute {args[0]!r} is not covered")
     plain = [a.value if isinstance(a, Growth) and a.value is not None else a for a in args]
@@ -168,14 +170,16 @@ def _new_constant(c: Context, *args: Any, **kwargs: Any) -> Growth:
 def _add(c: Context, x: Any, y: Any, *, alpha: float = 1) -> Growth:
     x, y = _growth(c, x), _growth(c, y)
     n = math.prod(c.shape)
-    scale = abs(_number(c, alpha))
+    plain, scale = _number(c, alpha) == 1, abs(_number(c, alpha))
+    if y.masked is not None and not plain:
+        raise c.fail("-inf is multiplied by alpha")
     relation = None
     for first, second in ((x, y), (y, x)):  # eps is added to a mean square, for norms written out by hand
         if first.relation and first.relation[0] in ("mean square", "variance") and second.value is not None:
-            shift = float(second.value.min()) * scale
-            if second.value.numel() == 1 and shift > 0 and scale == 1 and not first.relation[3]:
+            shift = float(second.value.min())
+            if second.value.numel() == 1 and shift > 0 and plain and not first.relation[3]:
                 relation = (*first.relation[:3], shift)
-    lower = x.lower + (y.lower if scale == 1 else -math.inf)
+    lower = x.lower + (y.lower if plain else -math.inf)
     return Growth(
         c.shape, poly_add(x.expanded(n), poly_scale(y.expanded(n), scale)), up(x.entry + up_mul(y.entry, scale)),
         lower=math.nextafter(lower, -math.inf) if lower != 0 else 0.0, masked=_any(c, x, y), relation=relation,
@@ -192,7 +196,7 @@ def _sub(c: Context, x: Any, y: Any, *, alpha: float = 1) -> Growth:
     n = math.prod(c.shape)
     scale = abs(_number(c, alpha))
     relation = None
-    if y.relation and y.relation[0] == "mean" and y.relation[1] == x.origin:
+    if y.relation and y.relation[0] == "mean" and y.relation[1] == x.origin and _number(c, alpha) == 1:
         relation = ("centred", x.origin, y.relation[2], 0.0)
     return Growth(
         c.shape, poly_add(x.expanded(n), poly_scale(y.expanded(n), scale)), up(x.entry + up_mul(y.entry, scale)),
@@ -668,6 +672,13 @@ def _rms_norm(c: Context, x: Growth, shape: Any, weight: Any = None, eps: float 
     return _normalise(c, x, math.prod(shape), weight, None)
 
 
+@function_rule("normalize", statement="rows are divided by their norm: at most 1", exponent=0, analytic="neither")
+def _unit(c: Context, x: Growth, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Growth:
+    if p != 2 or not eps > 0 or not isinstance(dim, int):
+        raise c.fail(f"p = {p}, dim = {dim!r}, eps = {eps}: only p = 2, one dimension and eps > 0 are covered")
+    return Growth(c.shape, (up_sqrt(float(x.numel // x.shape[dim])),), 1.0)
+
+
 # ---- functions of one entry ------------------------------------------------------------------------------------------
 
 
@@ -765,7 +776,7 @@ def _clamp(c: Context, x: Growth, min: Any = None, max: Any = None, *args: Any, 
     norm = poly_add(x.norm, (up_mul(largest, up_sqrt(float(x.numel))),))
     if c.pieces:
         return Growth(c.shape, norm)
-    lower = -math.inf if min is None else _number(c, min)
+    lower = -math.inf if min is None else sorted(limits)[0]
     return Growth(c.shape, norm, largest if len(limits) == 2 else math.inf, lower)
 
 

@@ -69,6 +69,7 @@ class Program:
     root: nn.Module
     values: dict[fx.Node, Any] = field(default_factory=dict)
     places: dict[fx.Node, str] = field(default_factory=dict)
+    changes: dict[fx.Node, fx.Node] = field(default_factory=dict)  # operation in place -> what it changes
 
     def place(self, node: fx.Node) -> str:
         """Where the node comes from, for people: the module's path and type."""
@@ -185,11 +186,13 @@ class _Tracer(fx.Tracer):
         if kind == "get_attr":
             value = _attribute(self.root, str(target))
         else:
+            tensors = [(n, t, t._version) for n in node.all_input_nodes if isinstance(t := value_of(n), Tensor)]
             try:
                 with torch.no_grad():
                     value = _run(kind, target, arguments, keywords, self.root)
             except Exception as error:
                 raise Inconclusive(here, f"running {_name(target)} failed: {type(error).__name__}: {error}") from error
+            self.program.changes.update((node, n) for n, t, version in tensors if t._version != version)
         self.program.values[node] = value
         return proxy
 
@@ -289,35 +292,20 @@ def _run(kind: str, target: Any, args: Any, kwargs: Any, root: nn.Module) -> Any
 def _check_aliases(program: Program) -> None:
     """Refuse an in-place change that a later operation could see through another name of the same memory."""
 
-    def memory(value: Any) -> int | None:
+    def memory(node: fx.Node) -> int | None:
+        value = program.values.get(node)
         return value.untyped_storage().data_ptr() if isinstance(value, Tensor) else None
 
     nodes = list(program.graph.nodes)
-    for position, node in enumerate(nodes):
-        name = _name(node.target)
-        in_place = (
-            (node.op == "call_method" and name.endswith("_") and not name.endswith("__"))
-            or (node.op == "call_function" and (name.endswith("_") or name.startswith("i")) and _is_in_place(node))
-            or node.kwargs.get("inplace") is True
-            or name == "setitem"
-        )
-        if not in_place or not node.args or not isinstance(node.args[0], fx.Node):
-            continue
-        changed = memory(program.values.get(node.args[0]))
-        before = {other for other in nodes[:position] if memory(program.values.get(other)) == changed}
-        for later in nodes[position + 1 :]:
-            if name == "setitem" or before.intersection(later.all_input_nodes):
-                raise Inconclusive(
-                    program.place(node),
-                    f"{name} changes a tensor in place that is used again later; write it out of place",
-                )
-
-
-def _is_in_place(node: fx.Node) -> bool:
-    module = getattr(node.target, "__module__", "") or ""
-    name = _name(node.target)
-    return (module == "_operator" and name.startswith("i") and name not in ("is_", "is_not", "inv", "invert", "index",
-            "indexOf", "itemgetter")) or (not module.startswith("_operator") and name.endswith("_"))  # fmt: skip
+    for node, changed in program.changes.items():
+        position = nodes.index(node)
+        before = {other for other in nodes[:position] if memory(other) == memory(changed)}
+        seen = any(before.intersection(later.all_input_nodes) for later in nodes[position + 1 :])
+        if seen or any(other.op == "get_attr" for other in before):
+            raise Inconclusive(
+                program.place(node),
+                f"{_name(node.target)} changes a tensor in place that is used again; write it out of place",
+            )
 
 
 def trace(
