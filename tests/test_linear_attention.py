@@ -203,9 +203,9 @@ def test_the_gap_under_a_causal_mask(monkeypatch):
         theorems.require_gap("full")
     causal_parts = theorems.top_parts
     monkeypatch.setattr(theorems, "top_parts", lambda n_layers, mask, a: causal_parts(n_layers, "causal", a))
-    theorems.require_top_part(2, "causal", 0)
+    theorems.require_top_part(2, "causal", 1)
     with pytest.raises(Refuted, match="top part"):
-        theorems.require_top_part(2, "full", 0)
+        theorems.require_top_part(2, "full", 1)
 
 
 def test_description_names_every_head():

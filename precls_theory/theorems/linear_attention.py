@@ -398,7 +398,7 @@ def causal_gap(size: Size) -> Evidence:
     x_k with 2k+1 = 3^L this has to be (−η/N)^k x Q_0^k. Q_0 = a_1² + a_2² is irreducible, so Q_1 would be a power of
     it; it has another factor. (Without a mask Q_1 = Q_0³, and the bound is attained.)
     """
-    for seed, mask in enumerate(MASKS):
+    for seed, mask in enumerate(MASKS, start=1):  # seeds whose top part is not zero
         for n_layers in (1, 2):
             require_top_part(n_layers, mask, seed)
     _, (a,) = claims.generic((2,))
