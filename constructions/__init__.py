@@ -22,6 +22,7 @@ from constructions.newton import newton as newton
 from constructions.primitives import linear as linear
 from constructions.primitives import multiply as multiply
 from constructions.primitives import read as read
+from constructions.published_block import published_block as published_block
 from constructions.reciprocal import reciprocal as reciprocal
 from constructions.serialization import CorruptFileError as CorruptFileError
 from constructions.serialization import load as load
