@@ -132,7 +132,9 @@ class Network:
         from constructions.evaluate import evaluate
 
         if isinstance(u, torch.Tensor):
-            return self.to_torch(dtype=u.dtype, device=u.device, rows="all")(u)
+            from constructions.lowering import lowered_once
+
+            return lowered_once(self, u.dtype, u.device)(u)
         return evaluate(self, u, ring)
 
     def to_torch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -35,6 +36,12 @@ def lower(
         raise ValueError(f"rows must be 'readout' or 'all', got {rows!r}")
     kept = network.task.readout_rows if rows == "readout" else tuple(range(network.n_rows))
     return LoweredNetwork(network, kept, dtype).to(device)
+
+
+@lru_cache(maxsize=4)
+def lowered_once(network: Network, dtype: torch.dtype, device: torch.device) -> LoweredNetwork:
+    """The network with all rows, kept for the next call: what ``evaluate`` runs on tensors."""
+    return lower(network, dtype, device, rows="all")
 
 
 class LoweredLayer(nn.Module):
