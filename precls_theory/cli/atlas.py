@@ -94,7 +94,9 @@ def _run(chosen: list[str], prove: bool, html: Path | None, svg: Path | None, js
     else:
         colours = {"yes": "green", "no": "dark_orange", "refused": "bold red"}
         signs = {"yes": "✓", "no": "✗", "refused": "!"}
-        table = Table("architecture", *TARGETS.values(), title="What each architecture can express", show_lines=True)
+        table = Table(title="What each architecture can express", show_lines=True)
+        for heading in ("architecture", *TARGETS.values()):
+            table.add_column(heading, overflow="fold")
         for name, row_cells in atlas_picture.rows(cells):
             texts = []
             for cell in row_cells:

@@ -263,8 +263,8 @@ def check_impossible(architecture: Architecture, target: Target) -> tuple[str, d
         record = {"model": dict(variant), "C0": certificate.C0, "C1": certificate.C1, "t": float(t)}
         growth = {"exponent": certificate.exponent, "analytic": certificate.analytic}
         records.append(record | growth | {"proved miss": float(gap), "measured miss": float(miss)})
-    many = f"{len(records)} models" if len(records) > 1 else "1 model"
-    return f"impossible: {many} missed at t ≤ {max(scales):.0f}", {"certificates": records}
+    many = f"{len(records)} models miss" if len(records) > 1 else "1 model misses"
+    return f"impossible: {many} it at t ≤ {max(scales):.0f}", {"certificates": records}
 
 
 # ---- the rows --------------------------------------------------------------------------------------------------------
