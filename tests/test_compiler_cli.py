@@ -1,0 +1,87 @@
+"""``precls compile``: one JSON document, files that ``precls check`` accepts, errors in words."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import constructions as C
+from precls_theory.cli.main import app
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["compile", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_json_is_one_document_with_the_facts():
+    code, out, err = run("x**2*y - 3*z", "x*y", "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    facts = {"depth": 2, "width": 3, "degree": 3, "plain_width": 4, "n_terms": 3, "n_polynomials": 2}
+    assert facts.items() <= document.items()
+    assert document["variables"] == ["x", "y", "z"]
+    assert document["n_nonzero"] > 0
+    assert document["proved"] == {"method": "polynomials over Q (fmpq_mpoly)", "failure_probability_log2": None}
+    assert {"precls", "versions", "seconds"} <= document.keys()
+
+
+def test_files_are_saved_drawn_and_checked(tmp_path):
+    file, picture = tmp_path / "motzkin.safetensors", tmp_path / "motzkin.png"
+    code, out, _ = run("x**4*y**2 + x**2*y**4 - 3*x**2*y**2 + 1", "-o", file, "--plot", picture, "--variables", "y,x")
+    assert code == 0
+    assert "proved" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    network = C.load(file)
+    assert network.parameters["variables"] == ["y", "x"]
+    assert network.decode(network.evaluate(network.encode([2, 1]))).tolist() == [1 * 4 + 16 - 12 + 1]
+    checked = CliRunner().invoke(app, ["check", str(file), "--json"])
+    assert checked.exit_code == 0
+    assert json.loads(checked.stdout)["ok"]
+
+
+def test_a_table_for_people():
+    code, out, _ = run("3*x", "7")
+    assert code == 0
+    assert "2 polynomials in x" in out
+    assert "plain width" in out
+    assert run("--help")[0] == 0
+
+
+def test_exact_decimals_and_a_leading_minus():
+    code, out, _ = run("--json", "--", "-0.1*x**3")
+    assert code == 0
+    assert json.loads(out)["degree"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["exp(x)"], "no function calls"),
+        (["x/y"], "not a polynomial"),
+        (["x**y"], "whole number"),
+        (["x**-1"], "whole number"),
+        (["x +"], "cannot read"),
+        (["__import__('os').system('true')"], "Attribute|cannot use"),
+        (["w*x", "--variables", "x,y"], "w is not one of"),
+        (["x", "--variables", "x,x"], "distinct"),
+        (["(a+b+c+d+e+f)**900"], "terms when expanded"),
+        (["x**600*y**600"], "degree must be at most 1024"),
+        ([], "Missing argument"),
+    ],
+)
+def test_bad_usage_is_exit_code_2_and_words(arguments, message):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    flat = " ".join(err.replace("│", " ").split())
+    assert any(part in flat for part in message.split("|")), flat
+
+
+def test_an_unwritable_file_is_exit_code_1(tmp_path):
+    code, out, err = run("x*y", "-o", tmp_path / "nowhere" / "p.safetensors", "--json")
+    assert code == 1
+    assert out == ""
+    assert "no folder" in err
+    assert run("x*y", "--plot", tmp_path / "p.unknown")[0] == 1
