@@ -499,7 +499,8 @@ def _check_sizes(
         if isinstance(value, bool) or value is None:
             return
         if isinstance(value, int):
-            bound = bounds.get(name, MAX_COUNT)
+            # A count of an unknown kind is one of rows, channels or layers.
+            bound = bounds.get(name, max(n_rows, n_inputs, depth) if name.startswith("n_") else MAX_COUNT)
             found.expect(
                 abs(value) <= bound,
                 f"parameter {name} is {_short(value)}: too large for {n_rows} rows, {n_inputs} inputs, {depth} layers",

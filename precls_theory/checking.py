@@ -23,6 +23,7 @@ import numpy as np
 from constructions.construction import rebuild
 from constructions.filters import Filter
 from constructions.network import Layer, Network, SparseMap
+from constructions.restricted_parser import parse_expression
 from constructions.rings import FMPQ, Ring, polynomials
 from constructions.serialization import layer_key, write_rational
 from constructions.tasks import Regression, Sequence
@@ -103,6 +104,10 @@ def check(network: Network, *, seed: int | None = None, progress: Progress | Non
     if entry is not None:
         message = f"every output is as claimed, but a stored number is not: {describe_entry(entry)}"
         return CheckResult(**refused, method="residues", message=message, detail=detail)
+    wrong_bound = error_bound_problem(network)
+    if wrong_bound is not None:
+        entry = _entry("parameter error_bound", network.parameters["error_bound"], None)
+        return CheckResult(False, network.algorithm, wrong_bound, entry=entry, method="residues", detail=detail)
     rows = len(network.task.exact_rows)
     if n_terms(network, proof.degree) <= MAX_TERMS and prove_symbolically(network):
         message = f"equal to {network.algorithm} as polynomials over Q at {rows} rows; every stored number is as built"
@@ -136,6 +141,30 @@ def prove_symbolically(network: Network) -> bool:
         u[row, column] = generator
     left, right = computed(network, u, ring), claimed(network, u, ring)
     return left.shape == right.shape and all(a == b for a, b in zip(left.flat, right.flat, strict=True))
+
+
+def error_bound_problem(network: Network) -> str | None:
+    """What is wrong with the approximation error that a network records, or ``None``: it is proved again from the weights.
+
+    Only a network whose parameters claim an ``error_bound`` for the functions named in ``label`` has one; the weights
+    do not depend on it, so the rebuild says nothing about it.
+    """
+    if not Fraction(network.parameters.get("error_bound", 0)):
+        return None
+    from precls_theory.approximation_error import chebyshev_error
+
+    label, bound = str(network.parameters.get("label", "")), Fraction(network.parameters["error_bound"])
+    try:
+        functions = [parse_expression(text, network.parameters["variables"]) for text in label.split("; ")]
+        proved = chebyshev_error(network, functions)
+    except (ValueError, ArithmeticError, LookupError) as error:
+        return f"the recorded error bound cannot be proved again for the function {_short(label)!r}: {error}"
+    if proved <= bound:
+        return None
+    return (
+        f"the recorded error bound is {_short(write_rational(bound))}, and the weights are proved to within "
+        f"{float(proved):.6g} of {_short(label)} only"
+    )
 
 
 # --- Counterexamples ----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 import flint
 import numpy as np
 import pytest
+import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import SMALL, fields, tap_changes, weights_of, with_filter, with_layer, with_weight
@@ -290,6 +291,25 @@ def test_a_network_without_a_reference_is_refused(monkeypatch: pytest.MonkeyPatc
     result = check(SMALL["read"]())
     assert not result.ok
     assert "no reference" in result.message
+
+
+def test_a_recorded_error_bound_is_proved_again(tmp_path: Path) -> None:
+    """Neither the bound nor the function shows in the weights, so the rebuild alone would accept any."""
+    x = sp.Symbol("x")
+    network = C.approximate(sp.exp(sp.sin(3 * x)), {x: (-1, 1)}, Fraction(1, 10**8))
+    network.save(tmp_path / "network.safetensors")
+    assert check(C.load(tmp_path / "network.safetensors")).ok
+    bound = Fraction(network.parameters["error_bound"])
+    for change, message in (
+        ({"error_bound": str(bound / 2)}, "the recorded error bound is"),
+        ({"label": "exp(sin(2*x))"}, "the recorded error bound is"),
+        ({"label": "something else"}, "cannot be proved again"),
+        ({"label": ""}, "cannot be proved again"),
+    ):
+        result = check(C.rebuild(network.algorithm, network.parameters | change))
+        assert not result.ok
+        assert message in result.message
+        assert result.to_json()["entry"]["where"] == "parameter error_bound"
 
 
 def test_symbolic_proof_can_refuse() -> None:

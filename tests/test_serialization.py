@@ -314,6 +314,15 @@ def test_inconsistent_files(kind: str, tmp_path: Path) -> None:
     assert time.perf_counter() - start < 5
 
 
+def test_a_count_of_an_unknown_kind_is_bounded_too(tmp_path: Path) -> None:
+    network = C.published_block(n_points=2, n_dims=1, n_applications=2, step_size="1/10")
+    tensors, metadata = parts(network, tmp_path)
+    _parameters(n_applications=10**6)(tensors, metadata)
+    save_file(tensors, tmp_path / "changed.safetensors", metadata)
+    with pytest.raises(C.CorruptFileError, match="n_applications is 1000000: too large"):
+        C.load(tmp_path / "changed.safetensors")
+
+
 def test_unchanged_parts_load(tmp_path: Path) -> None:
     """The rewriting that the test above relies on is not itself the damage."""
     network = SMALL["gd-doubling-A"]()
