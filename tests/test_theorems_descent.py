@@ -11,7 +11,8 @@ from precls_theory.symbolic import flint_variables, sympy_variables
 from precls_theory.theorems.gd_doubling import prove_doubling
 from precls_theory.theorems.gd_gram import gradient_descent_schedule, heavy_ball_schedule, prove_gram
 from precls_theory.theorems.gd_residual import prove_residual
-from precls_theory.theorems.gd_tight import prove_tight
+from precls_theory.theorems.gd_tight import prove_increments, prove_tight
+from precls_theory.theorems.layouts import prove_last_row, unmasked
 
 STEPS = {"residual": 2, "gram": 3, "doubling": 4, "tight": 5}
 CASES = [(form, layout) for form in STEPS for layout in "AES"]
@@ -79,6 +80,22 @@ def test_a_mask_one_row_off_is_refused(form, layout):
         prove(replace(network, positions=moved))
 
 
+def test_an_increment_with_the_wrong_sign_is_refused():
+    prove_increments()
+    with pytest.raises(Refuted, match="inclusive"):
+        prove_increments(sign=-1)
+
+
+@pytest.mark.parametrize(("form", "k"), [("gram", 3), ("doubling", 4)])
+def test_the_last_row_of_layout_s_without_a_mask(form, k):
+    network = unmasked(2, 2, k, form)
+    prove_last_row(network, form)
+    for what, wrong in [*changed_weights(network), *changed_filters(network)]:
+        assert refuses(prove_last_row, wrong, form) or not differs(network, wrong), what
+    with pytest.raises(Refuted):
+        prove_last_row(unmasked(2, 2, k, form, skip=False), form)
+
+
 def test_the_mode_matters():
     with pytest.raises(Refuted):
         prove(replace(build("residual", "A"), mode="causal"))
@@ -105,7 +122,10 @@ def test_a_refutation_carries_a_point_that_shows_it():
     assert refusal.value.counterexample["point"]
 
 
-@pytest.mark.parametrize("name", ["gd-residual", "gd-gram", "gd-doubling", "gd-tight", "heavy-ball"])
+@pytest.mark.parametrize(
+    "name",
+    ["gd-residual", "gd-gram", "gd-doubling", "gd-tight", "heavy-ball", "layout-s-mixed-up", "layout-s-last-row"],
+)
 def test_certificates_at_the_papers_size_and_at_an_odd_one(name):
     theorem = all_theorems()[name]
     for size in (Size(), Size(3, 4)):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import constructions as C
 from constructions.tasks import LAYOUTS
-from precls_theory.induction import RegressionSymbols, prove_base, prove_layer, prove_readout
+from precls_theory.induction import Claims, RegressionSymbols, prove_base, prove_layer, prove_readout
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.symbolic import (
     MakeVariables,
+    Variables,
     apply,
     compose,
     flint_variables,
@@ -35,8 +36,7 @@ def prove_doubling(network: C.Network, make: MakeVariables = flint_variables) ->
     P, q = p.variables.identity(n_dims) - scale * p.G, scale * p.c
     prove_base(network, p.u, base, {"P": P, "q": q, "x": apply(P, p.x) + q}, p.variables, p.rows)
     v = make(P=(n_dims, n_dims, 1), q=(n_dims, 1), x=(n_dims, 1))
-    P, q, x = mirror(v["P"]), v["q"], v["x"]
-    before, after = {"P": P, "q": q, "x": x}, {"P": compose(P, P), "q": apply(P, q) + q, "x": apply(P, x) + q}
+    before, after = squared(v)
     proved = set()
     for index in range(base, network.depth):
         key = id(network.layers[index]), network.layers[index - 1].outputs
@@ -44,6 +44,12 @@ def prove_doubling(network: C.Network, make: MakeVariables = flint_variables) ->
             prove_layer(network, index, before, after, v)
             proved.add(key)
     prove_readout(network)
+
+
+def squared(v: Variables) -> tuple[Claims, Claims]:
+    """Generic symmetric P and generic q, x before a layer; P², Pq + q and Px + q after it."""
+    P, q, x = mirror(v["P"]), v["q"], v["x"]
+    return {"P": P, "q": q, "x": x}, {"P": compose(P, P), "q": apply(P, q) + q, "x": apply(P, x) + q}
 
 
 def prove_powers(make: MakeVariables = flint_variables) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 import constructions as C
@@ -17,6 +19,7 @@ from precls_theory.symbolic import (
     mirror,
     outer,
     parameters_of,
+    require_equal,
     sympy_variables,
 )
 from precls_theory.theorems.gd_doubling import prove_powers
@@ -88,6 +91,28 @@ def doubled(v: Variables, digit: int, layout: str) -> tuple[Claims, Claims]:
     return before, {"W": unclaimed_last(W[..., :-1]), "v": unclaimed_last(b_a[..., :-1]), "x": last}
 
 
+def prove_increments(size: int = 2, make: MakeVariables = flint_variables, sign: int = 1) -> None:
+    """Three ways to write the increment of the squared map, for matrices that need not commute.
+
+    With S = T_{n−1} and W, so that T_n = S + W, and the same for q: the increment ``2W + T_n² − T_{n−1}²`` is, by the
+    filter of the sums, inclusive ``2W + TW + WT − W²``, exclusive ``2W + SW + WS + W²``, midpoint H = S + W/2: ``2W +
+    HW + WH``. Likewise ``2v + Tv + Wq − Wv`` and so on. ``sign`` is that of the square.
+    """
+    square, vector = (size, size, 1), (size, 1)
+    v = make(S=square, W=square, q=vector, v=vector)
+    S, W, q, dv, half = v["S"], v["W"], v["q"], v["v"], v.constant(Fraction(1, 2))
+    T, new_q, signed = S + W, q + dv, v.constant(sign)
+    rise = compose(T, T) - compose(S, S)
+    require_equal(compose(T, W) + compose(W, T) - signed * compose(W, W), rise, "inclusive", v.ring)
+    require_equal(compose(S, W) + compose(W, S) + signed * compose(W, W), rise, "exclusive", v.ring)
+    H = S + half * W
+    require_equal(compose(H, W) + compose(W, H), rise, "midpoint", v.ring)
+    rise_q = apply(T, new_q) - apply(S, q)
+    require_equal(apply(T, dv) + apply(W, new_q) - signed * apply(W, dv), rise_q, "inclusive, q", v.ring)
+    require_equal(apply(S, dv) + apply(W, q) + signed * apply(W, dv), rise_q, "exclusive, q", v.ring)
+    require_equal(apply(H, dv) + apply(W, q + half * dv), rise_q, "midpoint, q", v.ring)
+
+
 @theorem(
     id="gd-tight",
     title="Gradient descent, tight form: any k steps in ⌊log2 k⌋ + 2 layers",
@@ -95,12 +120,15 @@ def doubled(v: Variables, digit: int, layout: str) -> tuple[Claims, Claims]:
     r"x \mapsto x + \kappa\,(T x + q),\ \kappa\in\{0,1\}\text{ a binary digit of }k",
     hypotheses=("N, D, k >= 1", "layouts A, E (⌊log2 k⌋+2 layers) and S (one more)"),
     source="new",
-    covers="every k by induction on the layer; exact at every row for its prefix problem (layout E: at the last row)",
+    covers="every k by induction on the layer; exact at every row for its prefix problem (layout E: at the last row); "
+    "the increments by inclusive, exclusive and midpoint filters",
 )
 def tight_descent(size: Size) -> Evidence:
     N, D = size.n_points, size.n_dims
     steps = (1, 2, 5, 37)
     prove_powers()
+    prove_increments()
+    prove_increments(make=sympy_variables)
     for layout in LAYOUTS:
         for k in steps:
             prove_tight(

@@ -171,8 +171,9 @@ def prove_sweep(n_points: int, n_dims: int, make: MakeVariables = flint_variable
     """Row n of ``L s = ρ`` says ``|a_n|² s_n = a_n·x_{n−1} − b_n``: x_n is x_{n−1} projected onto row n, one Kaczmarz
     sweep.
 
-    So the fixed point is ``x_N = x_init − Aᵀ L⁻¹ (A x_init − b)``, and with b = A x* the error is
-    ``(I − Aᵀ L⁻¹ A)(x_init − x*)``. ``sign`` is that of the projection.
+    There every residual ``a_n·x_n − b_n`` is zero: each row fits its own point, the last row the last training point,
+    which says nothing of the others. The fixed point is ``x_N = x_init − Aᵀ L⁻¹ (A x_init − b)``, and with b = A x* the
+    error is ``(I − Aᵀ L⁻¹ A)(x_init − x*)``. ``sign`` is that of the projection.
     """
     v = make(a=(n_dims, n_points), b=(n_points,), x=(n_dims, 1), s=(n_points,))
     a, b, start, s = v["a"], v["b"], v["x"], v["s"]
@@ -180,6 +181,7 @@ def prove_sweep(n_points: int, n_dims: int, make: MakeVariables = flint_variable
     before = np.concatenate([start, after[:, :-1]], axis=1)
     projection = dot(a, a) * s - v.constant(sign) * (dot(a, before) - b)
     system = lower_triangle(a, v) @ s - (dot(a, start) - b)
+    require_equal(dot(a, after) - b, -system, "every row fits its own point where L s = ρ", v.ring)
     require_equal(projection, system, "a Kaczmarz sweep solves L s = ρ by forward substitution", v.ring)
 
 
@@ -242,7 +244,7 @@ def published_block_is_not_descent(size: Size) -> Evidence:
     id="published-block-kaczmarz",
     title="The published block converges to one Kaczmarz sweep",
     statement=r"x_N \to x_{\mathrm{init}} - A^\top L^{-1}(A x_{\mathrm{init}}-b),\quad L=\mathrm{tril}(AA^\top);\qquad "
-    r"b=Ax^\ast \implies x-x^\ast\to(I-A^\top L^{-1}A)(x_{\mathrm{init}}-x^\ast)",
+    r"a_N\cdot x_N\to b_N;\ b=Ax^\ast \implies x-x^\ast\to(I-A^\top L^{-1}A)(x_{\mathrm{init}}-x^\ast)",
     hypotheses=(
         "a_n ≠ 0 for every n",
         "0 < η|a_n|² < 2 for every n: sufficient, and necessary for all rows to converge whatever b and x_init",
