@@ -120,7 +120,7 @@ class _Ellipses:
 
     def value(self, z: Any, others: Rectangle) -> Any:
         """f on the box: ``z`` a ball in the complex plane, ``others`` real intervals, all in [−1, 1] coordinates."""
-        point = [acb(interval(*side)) for side in others]
+        point = [acb(arb(low).union(arb(high))) for low, high in others]
         point.insert(self.axis, z)
         return self.function([middle + half * w for (middle, half), w in zip(self.scale, point, strict=True)])
 
@@ -210,7 +210,7 @@ def best_ellipse(function: BallFunction, domain: Box, axis: int, tolerance: Frac
     while size < 9 and degree(size + step) <= degree(size) < math.inf:
         size += step
     # between the last radius that helped and the next: a singularity, or the minimum of a unimodal function
-    for _ in range(4):
+    for _ in range(4 if len(domain) == 1 else 2):
         step /= 2
         size = min((size, size + step, size - step), key=degree)
     best = tried[size]
