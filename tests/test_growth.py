@@ -156,6 +156,9 @@ MODELS = {
         lambda m, u: m.out(torch.cat([u.cumsum(1), u.mean(1, keepdim=True).expand_as(u), F.leaky_relu(u).flip(1)], -1)),
         out=nn.Linear(3 * CHANNELS, CHANNELS),
     ),
+    "NumPy's argument names": lambda: Wrap(
+        lambda m, u: u.mean(axis=1, keepdims=True) + torch.softmax(input=u, dim=1) + u.sum(axis=-1, keepdims=True)
+    ),
     "Fourier": lambda: Wrap(lambda m, u: torch.fft.irfft(torch.fft.rfft(u, n=2 * ROWS, dim=1), n=2 * ROWS, dim=1)),
 }  # fmt: skip
 FASTER = {
@@ -213,30 +216,28 @@ def adversarial(model, certificate, scale: float, seed: int, steps: int = 12, co
     return u
 
 
-TESTED = {"count": 0}
+WEIGHTS, COUNT = (0.3, 1.0, 3.0), 48
 
 
 @pytest.mark.parametrize("name", [*MODELS, *FASTER])
 def test_no_output_exceeds_its_bound(name):
     """Together more than 10,000 inputs at scales from 1e-9 to 1e9: random, sparse, constant, and by gradient ascent."""
     factory = MODELS[name] if name in MODELS else FASTER[name][0]
-    for weights in (0.3, 1.0, 3.0):
+    tested = 0
+    for weights in WEIGHTS:
         model = build(factory, seed=len(name), scale=weights)
         certificate = growth_certificate(model, SHAPE, exponent=None)
         generator = torch.Generator().manual_seed(1)
-        scales = 10.0 ** torch.linspace(-9, 9, 48, dtype=torch.float64)[:, None, None]
-        dense = torch.randn(48, *SHAPE[1:], generator=generator, dtype=torch.float64) * scales
+        scales = 10.0 ** torch.linspace(-9, 9, COUNT, dtype=torch.float64)[:, None, None]
+        dense = torch.randn(COUNT, *SHAPE[1:], generator=generator, dtype=torch.float64) * scales
         spike = torch.zeros_like(dense)
-        spike.view(48, -1)[torch.arange(48), torch.arange(48) % (ROWS * CHANNELS)] = scales[:, 0, 0]
+        spike.view(COUNT, -1)[torch.arange(COUNT), torch.arange(COUNT) % (ROWS * CHANNELS)] = scales[:, 0, 0]
         equal = torch.ones_like(dense) * scales
         rising = torch.cat([adversarial(model, certificate, scale, 3) for scale in (1e-3, 1.0, 1e3)])
         for u in (dense, spike, equal, rising, torch.zeros_like(dense[:1])):
             assert worst_ratio(model, certificate, u) <= 1 + ALLOWANCE
-            TESTED["count"] += len(u)
-
-
-def test_enough_inputs_were_tested():
-    assert TESTED["count"] >= 10_000 or TESTED["count"] == 0  # 0 where another process ran the test above
+            tested += len(u)
+    assert tested * len([*MODELS, *FASTER]) >= 10_000
 
 
 @given(
@@ -326,7 +327,9 @@ def test_linear_growth_is_certified(name):
     piecewise = "relu" in name or "torch" in name or name in ("convolution", "prefix means, concatenation")
     exact = {"torch encoder, pre norm": False}.get(name, piecewise)
     assert certificate.analytic == ("piecewise analytic" if exact else "analytic")
-    assert str(certificate.C0)[:3] in str(certificate) or certificate.C0 == 0
+    shown = str(certificate).split("≤ ")[1].split("   for")[0].split(" + ")
+    assert float(shown[0]) >= certificate.C0  # what is printed is a bound too
+    assert float(shown[0]) <= certificate.C0 * 1.0001
     assert set(certificate.to_json()) >= {"C0", "C1", "exponent", "analytic", "rules"}
 
 

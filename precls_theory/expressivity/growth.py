@@ -20,6 +20,7 @@ Source: new (no such certificate is in Liu et al. 2025); soundness of each rule 
 
 from __future__ import annotations
 
+import decimal
 import itertools
 import math
 import operator
@@ -403,6 +404,11 @@ def _is_constant(x: Any) -> bool:
 # ---- the certificate -------------------------------------------------------------------------------------------------
 
 
+def _shown(bound: float) -> str:
+    """Six digits, rounded up, so that what is printed is a bound too."""
+    return f"{decimal.Context(prec=6, rounding=decimal.ROUND_CEILING).create_decimal_from_float(bound).normalize():g}"
+
+
 @dataclass(frozen=True)
 class GrowthCertificate:
     """A proof that ``‖F(u)‖ ≤ Σ coefficients[i] ‖u‖ⁱ`` for all real inputs of shape ``input_shape``.
@@ -476,8 +482,8 @@ class GrowthCertificate:
         }
 
     def __str__(self) -> str:
-        terms = " + ".join(f"{c:.6g}" + ("" if i == 0 else "·‖u‖" if i == 1 else f"·‖u‖^{i}")
-                           for i, c in enumerate(self.coefficients))  # fmt: skip
+        powers = ["", "·‖u‖", *(f"·‖u‖^{i}" for i in range(2, len(self.coefficients)))]
+        terms = " + ".join(_shown(c) + power for c, power in zip(self.coefficients, powers, strict=False))
         lines = [f"‖F(u)‖ ≤ {terms}   for every u of shape {self.input_shape}: {self.model}, {self.analytic}"]
         lines += [f"  {module}: {'; '.join(rules)}" for module, rules in self.by_module.items()]
         return "\n".join(lines)

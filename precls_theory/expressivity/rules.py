@@ -231,14 +231,14 @@ def _pad(c: Context, x: Growth, pad: Any, mode: str = "constant", value: float |
 
 @function_rule("sum", statement="Cauchy-Schwarz: ‖Σ x‖ ≤ √n ‖x‖ over n entries")
 def _sum(c: Context, x: Growth, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Growth:
-    n = float(math.prod(x.shape[d] for d in _dims(dim, len(x.shape))))
+    n = float(x.numel // math.prod(c.shape))
     return Growth(c.shape, poly_scale(x.norm, up_sqrt(n)), up_mul(x.entry, n) if math.isfinite(x.entry) else math.inf)
 
 
 @function_rule("mean", statement="Cauchy-Schwarz: ‖mean x‖ ≤ ‖x‖/√n over n entries")
 def _mean(c: Context, x: Growth, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Growth:
     dims = _dims(dim, len(x.shape))
-    n = float(math.prod(x.shape[d] for d in dims))
+    n = float(x.numel // math.prod(c.shape))
     relation: tuple[Any, ...] | None = None
     if keepdim:
         square = x.relation is not None and x.relation[0] == "square"

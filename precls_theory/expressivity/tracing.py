@@ -84,6 +84,9 @@ _CONCRETE = frozenset(
 )  # fmt: skip
 
 
+_ALIASES = {"axis": "dim", "keepdims": "keepdim"}
+
+
 class _ShapedProxy(fx.Proxy):
     """A proxy that answers questions about shape and type with concrete values."""
 
@@ -168,6 +171,10 @@ class _Tracer(fx.Tracer):
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> Any:
         here = self._stack[-1] if self._stack else "model"
+        if kind in ("call_function", "call_method"):  # NumPy's names for arguments, and the first one by its name
+            kwargs = {_ALIASES.get(name, name): value for name, value in kwargs.items()}
+            if not args and "input" in kwargs:
+                args = (kwargs.pop("input"),)
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **named)
         node = proxy.node
         self.program.places[node] = here
@@ -343,7 +350,11 @@ def trace(
             tracer.failed, f"control flow depends on the input ({error}); register a rule for that module"
         ) from error
     except Exception as error:
-        raise Inconclusive(tracer.failed, f"its forward failed: {type(error).__name__}: {error}") from error
+        raise Inconclusive(
+            tracer.failed,
+            f"its forward could not be followed ({type(error).__name__}: {error}); write it in torch operations, or "
+            "register a rule for it with register_rule",
+        ) from error
     if not torch.equal(random_state, torch.get_rng_state()):
         torch.set_rng_state(random_state)
         raise Inconclusive(type(model).__name__, "its forward draws random numbers")
