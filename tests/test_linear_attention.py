@@ -105,6 +105,16 @@ def test_wrong_recurrences_fail_the_theorem(monkeypatch):
         theorems.ternary(Size(2, 2))
 
 
+@pytest.mark.parametrize("name", ["query", "key", "value"])
+def test_a_layer_that_breaks_the_invariant_is_refused(name):
+    block = theorems.block_at(1, 3)
+    theorems.require_layer(1, 3, block)
+    for part, head in enumerate(block.blocks[0].heads):
+        broken = block.with_weight(0, part, name, head.maps()[name].weights[0] + 1)
+        with pytest.raises(Refuted, match="layer 1"):
+            theorems.require_layer(1, 3, broken)
+
+
 def test_a_wrong_number_of_steps_is_refused():
     with pytest.raises(Refuted):
         claims.verify_descent_polynomials(build(n_steps=2), 2, 2, 3, THIRD)
