@@ -50,6 +50,16 @@ def test_a_changed_file_fails_the_check(tmp_path: Path) -> None:
     assert runner.invoke(app, ["check", str(file)]).exit_code != 0
 
 
+def test_the_error_of_a_saved_network_is_proved(tmp_path: Path) -> None:
+    file = tmp_path / "exp.safetensors"
+    run("exp(x)", "--domain", "-1", "1", "-t", "1e-6", "-o", str(file))
+    document = json.loads(run("exp(x)", "--domain", "-1", "1", "--load", str(file), "--json")[0])
+    assert document["error_bound_from_weights"] <= document["error_bound"] <= 1e-6
+    assert "the weights prove only" in run("exp(x)+x/10**6", "--domain", "-1", "1", "--load", str(file), code=1)[1]
+    assert "holds 1 functions on x in [-1, 1]" in run("exp(x)", "--domain", "0", "1", "--load", str(file), code=1)[1]
+    assert "no file" in run("exp(x)", "--domain", "0", "1", "--load", str(tmp_path / "none"), code=1)[1]
+
+
 def test_several_variables_and_functions() -> None:
     args = ("exp(x*y)", "x - y", "--domain", "x=-1,1", "--domain", "y=0", "1/2", "-t", "1e-4", "--json")
     document = json.loads(run(*args)[0])

@@ -17,6 +17,8 @@ from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
 if TYPE_CHECKING:
     import sympy as sp
 
+    from constructions.chebyshev_network import Approximation
+
 EXAMPLES = """A network for smooth functions of one to three variables, with a proven bound on its error.
 
 The polynomial is a Chebyshev interpolant, shortened; its error is proved with Arb balls, not sampled, and the network
@@ -32,7 +34,10 @@ Examples:
 
   precls approximate "exp(x*y)" --domain x=-1,1 --domain y=0,1/2 --tolerance 1e-8 --verify --json
 
-Several expressions make one network with several outputs. An interval without a name is for the only variable.
+  precls approximate "1/(1 + 25*x**2)" --domain -1 1 --load runge.safetensors
+
+The last proves the error of a saved network, from its weights. Several expressions make one network with several
+outputs. An interval without a name is for the only variable.
 Exit code 1 when no bound could be proved (a pole in the domain, a function that is not smooth), 2 for bad usage.
 """
 _PLOTS = (".png", ".svg", ".pdf")
@@ -83,14 +88,17 @@ def register(app: typer.Typer) -> None:
         verify: Annotated[
             bool, typer.Option("--verify", help="Prove the error once more, from the weights alone.")
         ] = False,
+        load: Annotated[
+            Path | None, typer.Option("--load", metavar="FILE", help="Prove the error of this saved network instead.")
+        ] = None,
         json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        _run(expressions, domain, tolerance, output, plot, verify, json_)
+        _run(expressions, domain, tolerance, output, plot, verify or load is not None, load, json_)
 
 
 def _run(
     texts: list[str], intervals: list[str], tolerance: str, output: Path | None, plot: Path | None, verify: bool,
-    json_: bool,
+    load: Path | None, json_: bool,
 ) -> None:  # fmt: skip
     import constructions as C
     from precls_theory.approximation_error import chebyshev_error, measure
@@ -105,8 +113,8 @@ def _run(
     functions, domain, bound = _read(texts, intervals, tolerance)
     with err.status("approximating…"):
         try:
-            network = C.approximate(functions, domain, bound)
-        except ValueError as error:
+            network = C.approximate(functions, domain, bound) if load is None else _load(load, domain, len(functions))
+        except (ValueError, OSError) as error:
             fail(escape(str(error)))
     proved_again: Fraction | None = None
     if verify:
@@ -114,13 +122,13 @@ def _run(
             proved_again = chebyshev_error(network, functions)
     with err.status("measuring…"):
         measured = measure(network, functions, n_points=300)
+    try:
         if plot is not None:
             plot_error(network, functions, plot)
-    if output is not None:
-        try:
+        if output is not None:
             network.save(output)
-        except OSError as error:
-            fail(escape(str(error)))
+    except OSError as error:
+        fail(escape(str(error)))
     rows: dict[str, Any] = {
         "depth": network.depth,
         "width": network.width,
@@ -156,6 +164,23 @@ def _run(
             err.print(f"wrote {escape(str(written))}", highlight=False)
     if proved_again is not None and proved_again > network.error_bound:
         fail(f"the weights prove only {above(proved_again):.6g}, above the bound {above(network.error_bound):.6g}")
+
+
+def _load(path: Path, domain: dict[str, tuple[Fraction, Fraction]], n_functions: int) -> Approximation:
+    """The approximation saved at ``path``; ``ValueError`` when it is for other variables, intervals or outputs."""
+    import constructions as C
+    from precls_theory.approximation_error import function_task
+
+    network = C.load(path)
+    task, box = function_task(network)
+    saved = dict(zip(task.variables, box, strict=True))
+    if saved != domain or len(task.columns) != n_functions:
+        raise ValueError(
+            f"{path} holds {len(task.columns)} functions on {_show(saved)}; got {n_functions} expressions on {_show(domain)}"
+        )
+    if not isinstance(network, C.Approximation):
+        raise ValueError(f"{path} computes its functions exactly: `precls check` proves that")
+    return network
 
 
 def above(value: Fraction) -> float:
