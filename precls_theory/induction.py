@@ -9,7 +9,7 @@ row.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,16 @@ def channel_of(claims: Claims, name: str) -> np.ndarray:
 def input_names(network: Network, index: int) -> tuple[str, ...]:
     """Names of the channels that layer ``index`` reads."""
     return network.layers[index - 1].outputs if index else network.inputs
+
+
+def content(network: Network, index: int) -> Hashable:
+    """Everything that layer ``index`` is: equal for layers that repeat, so that each is proved once."""
+    layer = network.layers[index]
+    maps = (
+        (m.n_in, m.n_out, m.rows.tobytes(), m.columns.tobytes(), tuple(m.weights))
+        for m in (layer.conv, layer.gate, layer.out)
+    )
+    return tuple(maps), layer.filters, layer.filter_index.tobytes(), layer.outputs, input_names(network, index)
 
 
 def is_row_local(layer: Layer) -> bool:

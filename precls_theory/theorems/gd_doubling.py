@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import constructions as C
 from constructions.tasks import LAYOUTS
-from precls_theory.induction import Claims, RegressionSymbols, prove_base, prove_layer, prove_readout
+from precls_theory.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.symbolic import (
     MakeVariables,
@@ -39,7 +39,7 @@ def prove_doubling(network: C.Network, make: MakeVariables = flint_variables) ->
     before, after = squared(v)
     proved = set()
     for index in range(base, network.depth):
-        key = id(network.layers[index]), network.layers[index - 1].outputs
+        key = content(network, index)
         if key not in proved:
             prove_layer(network, index, before, after, v)
             proved.add(key)

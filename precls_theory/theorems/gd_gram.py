@@ -8,7 +8,7 @@ import flint
 
 import constructions as C
 from constructions.tasks import LAYOUTS
-from precls_theory.induction import RegressionSymbols, prove_base, prove_layer, prove_readout
+from precls_theory.induction import RegressionSymbols, content, prove_base, prove_layer, prove_readout
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.symbolic import (
     MakeVariables,
@@ -40,7 +40,7 @@ def prove_gram(network: C.Network, schedule: Schedule, make: MakeVariables = fli
     v = make(G=(n_dims, n_dims, 1), c=(n_dims, 1), x=(n_dims, 1), previous=(n_dims, 1))
     proved = set()
     for index, (step, momentum) in enumerate(schedule[1:], start=base):
-        key = id(network.layers[index]), id(network.layers[index - 1].outputs), step, momentum
+        key = content(network, index), step, momentum
         if key not in proved:
             prove_step(network, index, step / n_points, momentum, v)
             proved.add(key)

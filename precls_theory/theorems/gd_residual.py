@@ -6,7 +6,7 @@ import numpy as np
 
 import constructions as C
 from constructions.tasks import LAYOUTS
-from precls_theory.induction import Claims, RegressionSymbols, prove_base, prove_layer, prove_readout
+from precls_theory.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.symbolic import MakeVariables, Variables, dot, flint_variables, parameters_of, sympy_variables
 
@@ -34,7 +34,7 @@ def prove_residual(network: C.Network, make: MakeVariables = flint_variables) ->
     proved = set()
     for index in range(base, network.depth):
         stage = (index - base) % 2
-        key = id(network.layers[index]), network.layers[index - 1].outputs, stage
+        key = content(network, index), stage
         if key not in proved:
             prove_layer(network, index, *(add if stage else multiply), v)
             proved.add(key)

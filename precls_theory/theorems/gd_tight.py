@@ -8,7 +8,7 @@ import numpy as np
 
 import constructions as C
 from constructions.tasks import LAYOUTS
-from precls_theory.induction import Claims, RegressionSymbols, prove_base, prove_layer, prove_readout
+from precls_theory.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.symbolic import (
     MakeVariables,
@@ -45,7 +45,7 @@ def prove_tight(network: C.Network, make: MakeVariables = flint_variables) -> No
     v = make(T=(n_dims, n_dims, rows), q=(n_dims, rows), x=(n_dims, rows))
     proved = set()
     for index, digit in enumerate(digits, start=base):
-        key = id(network.layers[index]), network.layers[index - 1].outputs, digit
+        key = content(network, index), digit
         if key not in proved:
             prove_layer(network, index, *doubled(v, digit, p.task.layout), v)
             proved.add(key)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 import constructions as C
-from precls_theory.induction import Claims, RegressionSymbols, prove_base, prove_layer, prove_readout
+from precls_theory.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.symbolic import (
     MakeVariables,
@@ -95,7 +95,7 @@ def prove_iterates(network: C.Network, p: RegressionSymbols, make: MakeVariables
     proved = set()
     for index in range(2, t + 2):
         M = initial(v, alpha) if index == 2 else v["M"]
-        key = id(network.layers[index]), network.layers[index - 1].outputs, index == 2
+        key = content(network, index), index == 2
         if key not in proved:
             before = carried | {"R": R, "M": M, "y": y}
             prove_layer(
