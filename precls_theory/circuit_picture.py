@@ -23,7 +23,9 @@ def draw(network: Network, path: Path | None = None, dpi: int = 120) -> Any:
 
     columns = [network.inputs, *(layer.outputs for layer in network.layers)]
     tallest = max(*map(len, columns), network.width, 1)
-    figure, axes = plt.subplots(figsize=(2.2 * (network.depth + 1), min(7.0, 1.2 + 0.28 * tallest)))
+    figure, axes = plt.subplots(
+        layout="constrained", figsize=(2.2 * (network.depth + 1), min(7.0, 1.2 + 0.28 * tallest))
+    )
 
     def heights(count: int) -> np.ndarray:
         return (np.arange(count) + 0.5) / max(count, 1)
@@ -51,7 +53,6 @@ def draw(network: Network, path: Path | None = None, dpi: int = 120) -> Any:
     axes.plot([], [], color=CONV, label="convolution branch")
     axes.plot([], [], color=GATE, label="gate")
     axes.legend(loc="lower right", fontsize=7, frameon=False)
-    figure.tight_layout()
     if path is not None:
         figure.savefig(path, dpi=dpi)
         plt.close(figure)

@@ -11,6 +11,7 @@ from mutations import changed_filters, changed_weights, differs
 from problems import rationals
 
 import constructions as C
+from constructions.compiler import rebalance_circuit
 from constructions.compiler.circuit import Circuit, Wire
 from constructions.compiler.instructions import instructions, read_instructions
 from constructions.compiler.schedule import circuit_width, earliest, latest, plan, schedule
@@ -60,6 +61,31 @@ def test_depth_is_that_of_the_circuit_and_rebalancing_makes_it_least():
     short = C.compile_polynomials([chain], ["x", "y"], rebalance=True)
     assert short.depth == 3
     assert value(short, 2, 3) == value(C.compile_circuit([chain]), 2, 3)
+
+
+def test_what_rebalancing_costs_is_reported():
+    x, y, z = C.wires("x y z")
+    value_ = x
+    for i in range(6):
+        value_ = value_ * (x + (i + 1) * y) + (i + 2) * z
+    found = rebalance_circuit([value_])
+    assert (found.written.depth, found.network.depth, found.n_terms) == (6, 3, 28)
+    assert found.network.width > found.written.width
+    assert str(found).startswith(f"depth 6 to 3, width {found.written.width} to {found.network.width}, ")
+    at_least = rebalance_circuit([(x + y * z) ** 4])  # degree 8 in three layers already
+    assert at_least.network is at_least.written
+    with pytest.raises(ValueError, match="one row"):
+        rebalance_circuit([Circuit(2).input("x")])
+
+
+def test_a_product_of_matrices_is_found_in_its_expansion():
+    circuit = C.Circuit()
+    product = circuit.input("M0", 2, 2)
+    for index in range(1, 8):
+        product = product @ circuit.input(f"M{index}", 2, 2)
+    found = rebalance_circuit(list(product.flat))
+    assert (found.n_terms, found.written.depth) == (4 * 128, 7)
+    assert [layer.width for layer in found.network.layers] == [32, 16, 8]  # four products of 2×2 matrices, two, one
 
 
 def test_matrices_of_wires():

@@ -8,6 +8,8 @@ from constructions.compiler.circuit import shift as shift
 from constructions.compiler.circuit import total as total
 from constructions.compiler.circuit import wires as wires
 from constructions.compiler.instructions import compile_circuit as compile_circuit
+from constructions.compiler.polynomials import Rebalanced as Rebalanced
 from constructions.compiler.polynomials import compile_polynomials as compile_polynomials
+from constructions.compiler.polynomials import rebalance_circuit as rebalance_circuit
 from constructions.compiler.splitting import minimal_depth as minimal_depth
 from constructions.compiler.splitting import plain_width as plain_width

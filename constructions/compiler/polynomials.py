@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence as Rows
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from constructions.arrays import as_fraction
 from constructions.compiler.circuit import Wire
 from constructions.compiler.instructions import compile_circuit, instructions
 from constructions.compiler.schedule import emit, schedule
-from constructions.compiler.splitting import Polynomial, circuits
+from constructions.compiler.splitting import Polynomial, circuits, minimal_depth
 from constructions.construction import construction
 from constructions.function_task import FunctionTask
 from constructions.network import Network
@@ -208,9 +209,38 @@ def _compile_wires(items: list[Any], variables: Rows[Any] | None, rebalance: boo
         )
     if not rebalance:
         return compile_circuit(items)
-    if circuit.n_rows > 1:
-        raise ValueError("only circuits over numbers (one row) can be rebalanced")
-    return polynomials(variables=list(circuit.inputs), polynomials=expand(items))
+    return rebalance_circuit(items).network
+
+
+@dataclass(frozen=True)
+class Rebalanced:
+    """A circuit as it was written, and the network of least depth for the same polynomials (what it costs:
+    ``str``)."""
+
+    written: Network
+    network: Network
+    n_terms: int
+
+    def __str__(self) -> str:
+        before, after = self.written, self.network
+        return (
+            f"depth {before.depth} to {after.depth}, width {before.width} to {after.width}, "
+            f"{before.n_nonzero} to {after.n_nonzero} nonzero weights; {self.n_terms} terms when expanded"
+        )
+
+
+def rebalance_circuit(outputs: Rows[Wire]) -> Rebalanced:
+    """Expand a circuit over numbers and compile its polynomials anew in the least depth, where that is less.
+
+    The width may be larger or smaller; the result shows both. Raises ``ValueError`` for sequences and above MAX_TERMS.
+    """
+    terms = expand(outputs)
+    written = compile_circuit(outputs)
+    n_terms = sum(map(len, terms))
+    least = minimal_depth([[tuple(exponents) for exponents, _ in polynomial] for polynomial in terms])
+    if least == written.depth:
+        return Rebalanced(written, written, n_terms)
+    return Rebalanced(written, polynomials(variables=list(outputs[0].circuit.inputs), polynomials=terms), n_terms)
 
 
 def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
