@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 import constructions as C
@@ -50,13 +52,13 @@ def data_rows(a: np.ndarray, b: np.ndarray, layout: str, v: Variables) -> tuple[
     return np.concatenate([a, a_zero][:: order[0]], axis=1), np.concatenate([b, b_zero][:: order[0]])
 
 
-def one_step(v: Variables, step: object, layout: str) -> tuple[tuple[Claims, Claims], tuple[Claims, Claims]]:
+def one_step(v: Variables, step: Fraction, layout: str) -> tuple[tuple[Claims, Claims], tuple[Claims, Claims]]:
     """(before, after) of the two layers of a step."""
     a, b = data_rows(v["a"], v["b"], layout, v)
     x = np.broadcast_to(v["x"], a.shape)
     carried = {"a": a, "b": b, "x": x}
     total = np.add.reduce(v["ra"], axis=1)[:, None]
-    new = np.broadcast_to(v["x"] - v.constant(step) * total, a.shape)  # type: ignore[arg-type]
+    new = np.broadcast_to(v["x"] - v.constant(step) * total, a.shape)
     multiply = (carried | {"r": v["r"]}, carried | {"ra": v["r"] * a})
     add = (carried | {"ra": v["ra"]}, {"a": a, "b": b, "x": new, "r": dot(a, new) - b})
     return multiply, add

@@ -52,10 +52,10 @@ def prove_tight(network: C.Network, make: MakeVariables = flint_variables) -> No
     prove_readout(network)
 
 
-def increments_of_data(p: RegressionSymbols, step: object) -> Claims:
+def increments_of_data(p: RegressionSymbols, step: Fraction) -> Claims:
     """What the first layer holds: W and v at the data rows (zero at the start row of S), x_init at the exact rows."""
     v, task = p.variables, p.task
-    scale = v.constant(step)  # type: ignore[arg-type]
+    scale = v.constant(step)
     W, b_a = -scale * outer(p.a, p.a), scale * v["b"] * p.a
     x = np.broadcast_to(p.x, (task.n_dims, task.n_rows)).copy()
     if task.layout == "S":
