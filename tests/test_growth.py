@@ -116,6 +116,91 @@ class UserGPT(nn.Module):
         return self.head(x)
 
 
+class Conv1D(nn.Module):
+    """A linear layer as GPT-2's published weights have it: ``x W + b`` by addmm."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(n_in, n_out) / n_in**0.5), nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, x):
+        size = (*x.size()[:-1], self.weight.shape[1])
+        return torch.addmm(self.bias, x.view(-1, x.size(-1)), self.weight).view(size)
+
+
+class UserGPT2(nn.Module):
+    """GPT-2 attention with a finite mask value chosen by ``torch.where``, and an additive mask."""
+
+    def __init__(self, width=8, heads=2, rows=16):
+        super().__init__()
+        self.read, self.heads = nn.Linear(CHANNELS, width), heads
+        self.c_attn, self.c_proj, self.ln = Conv1D(width, 3 * width), Conv1D(width, width), nn.LayerNorm(width)
+        self.fc, self.proj, self.head = Conv1D(width, 4 * width), Conv1D(4 * width, width), nn.Linear(width, CHANNELS)
+        self.register_buffer("bias", torch.tril(torch.ones((rows, rows), dtype=torch.bool)).view(1, 1, rows, rows))
+
+    def attention(self, x):
+        query, key, value = self.c_attn(x).split(x.shape[-1], dim=2)
+
+        def split_heads(tensor):
+            shape = (*tensor.size()[:-1], self.heads, tensor.size(-1) // self.heads)
+            return tensor.view(shape).permute(0, 2, 1, 3)
+
+        query, key, value = split_heads(query), split_heads(key), split_heads(value)
+        weights = torch.matmul(query, key.transpose(-1, -2)) / torch.full([], value.size(-1) ** 0.5, dtype=value.dtype)
+        n, m = query.size(-2), key.size(-2)
+        lowest = torch.full([], torch.finfo(weights.dtype).min, dtype=weights.dtype)
+        weights = torch.where(self.bias[:, :, m - n : m, :m], weights, lowest)
+        weights = nn.functional.softmax(weights, dim=-1).type(value.dtype)
+        out = torch.matmul(weights, value).permute(0, 2, 1, 3).contiguous()
+        return self.c_proj(out.view(*out.size()[:-2], -1))
+
+    def forward(self, u):
+        x = self.read(u)
+        x = x + self.attention(self.ln(x))
+        return self.head(x + self.proj(HandGELU()(self.fc(self.ln(x)))))
+
+
+class UserLlama(nn.Module):
+    """Rotary positions by rotate_half, grouped keys and values, RMSNorm by hand, SwiGLU: bounded by its norms."""
+
+    def __init__(self, width=8, heads=4, groups=2, normalised=True):
+        super().__init__()
+        self.read, self.head = nn.Linear(CHANNELS, width), nn.Linear(width, CHANNELS, bias=False)
+        self.heads, self.groups, self.dims = heads, groups, width // heads
+        self.q, self.o = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.k = nn.Linear(width, groups * self.dims, bias=False)
+        self.v = nn.Linear(width, groups * self.dims, bias=False)
+        self.gate, self.up, self.down = nn.Linear(width, 12), nn.Linear(width, 12), nn.Linear(12, width)
+        self.norm1 = HandRMSNorm(width)
+        self.norm2 = HandRMSNorm(width) if normalised else nn.Identity()
+        self.register_buffer("inv_freq", 1.0 / 100 ** (torch.arange(0, self.dims, 2).float() / self.dims))
+
+    def forward(self, u):
+        x = self.read(u)
+        b, t, _ = x.shape
+        angle = torch.outer(torch.arange(t, dtype=self.inv_freq.dtype), self.inv_freq)
+        cos, sin = torch.cat((angle, angle), -1).cos(), torch.cat((angle, angle), -1).sin()
+
+        def rotate(y):
+            first, second = y.chunk(2, dim=-1)
+            return y * cos + torch.cat((-second, first), dim=-1) * sin
+
+        def repeat(y):
+            n = self.heads // self.groups
+            wide = y[:, :, None, :, :].expand(b, self.groups, n, t, self.dims)
+            return wide.reshape(b, self.heads, t, self.dims)
+
+        h = self.norm1(x)
+        q = self.q(h).view(b, t, self.heads, self.dims).transpose(1, 2)
+        k, v = (f(h).view(b, t, self.groups, self.dims).transpose(1, 2) for f in (self.k, self.v))
+        scores = torch.matmul(rotate(q), repeat(rotate(k)).transpose(2, 3)) / math.sqrt(self.dims)
+        scores = scores + torch.triu(torch.full((t, t), -math.inf, dtype=x.dtype), diagonal=1)
+        weights = F.softmax(scores, dim=-1, dtype=torch.float64).to(q.dtype)
+        x = x + self.o(torch.matmul(weights, repeat(v)).transpose(1, 2).reshape(b, t, -1))
+        h = self.norm2(x)
+        return self.head(x + self.down(F.silu(self.gate(h)) * self.up(h)))
+
+
 def ours(**kw):
     return Transformer(CHANNELS, CHANNELS, 8, 2, ROWS, n_heads=2, **kw)
 
@@ -141,6 +226,8 @@ MODELS = {
     "user GPT, fused, RMS norm": lambda: UserGPT(HandRMSNorm, fused=True),
     "user GPT, hand layer norm": lambda: UserGPT(HandLayerNorm),
     "user GPT, no norm": lambda: UserGPT(lambda width: nn.Identity(), fused=True),
+    "GPT-2 with addmm and where": lambda: UserGPT2(),
+    "user Llama": lambda: UserLlama(),
     "convolution": lambda: Wrap(
         lambda m, u: F.softplus(m.conv(u.transpose(1, 2)).transpose(1, 2)),
         conv=nn.Conv1d(CHANNELS, CHANNELS, 3, padding=1, groups=2),
@@ -166,6 +253,7 @@ FASTER = {
     "geglu": (lambda: ours(mlp="geglu"), "mul"),
     "reglu": (lambda: ours(mlp="reglu"), "mul"),
     "bilinear": (lambda: ours(mlp="bilinear"), "mul"),
+    "Llama without its second norm": (lambda: UserLlama(normalised=False), "mul"),
     "linear attention": (lambda: ours(attention="linear", mlp="none"), "matmul"),
     "BaseConv operator": (lambda: BaseConvOperator(ROWS, CHANNELS), "mul"),
     "BaseConv layer": (lambda: BaseConvLayer(ROWS, CHANNELS, CHANNELS, 6, "circular", branch_weights=True), "mul"),

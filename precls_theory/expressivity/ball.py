@@ -462,7 +462,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("matmul", "bmm", "mm", "__matmul__"), Evaluator.matmul),
     **dict.fromkeys(("pow", "ipow", "__pow__", "square"), Evaluator.pow),
     **dict.fromkeys(
-        ("float", "double", "half", "bfloat16", "to", "type_as", "clone", "detach", "dropout"), Evaluator.identity
+        ("float", "double", "half", "bfloat16", "to", "type", "type_as", "clone", "detach", "dropout"), Evaluator.identity
     ),
     **{
         name: getattr(Evaluator, name)

@@ -155,7 +155,7 @@ def _identity(c: Context, x: Growth, *args: Any, **kwargs: Any) -> Growth:
     return x
 
 
-mask_aware("float", "double", "half", "bfloat16", "to", "type_as", "clone", "detach")
+mask_aware("float", "double", "half", "bfloat16", "to", "type", "type_as", "clone", "detach")
 
 
 @function_rule("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", statement="a constant")
