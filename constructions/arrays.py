@@ -86,7 +86,9 @@ def as_fraction(name: str, value: Any) -> Fraction:
     if isinstance(value, float):
         raise TypeError(f"{name} must be exact: write Fraction(1, 10) or '0.1' rather than the float {value!r}")
     try:
-        return Fraction(value)
+        exact = Fraction(value)
+        # Of a NumPy integer the fraction would keep its type, which overflows in silence.
+        return Fraction(int(exact.numerator), int(exact.denominator))
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ValueError(f"{name} must be a rational number such as 1/10 or 0.1, got {value!r}") from error
 

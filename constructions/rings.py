@@ -10,6 +10,15 @@ import numpy as np
 import sympy
 
 
+def python_number(value: Any) -> Any:
+    """``value``, or the Python integer or fraction equal to it: NumPy integers overflow in silence, inside fractions too."""
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, Fraction) and (type(value.numerator), type(value.denominator)) != (int, int):
+        return Fraction(int(value.numerator), int(value.denominator))
+    return value
+
+
 class Ring:
     """A commutative ring of NumPy arrays. The base class is Q, with ``int`` and ``Fraction`` entries."""
 
@@ -18,12 +27,12 @@ class Ring:
 
     def element(self, value: Fraction | int) -> Any:
         """The rational number ``value`` in this ring."""
-        value = Fraction(value)
+        value = python_number(Fraction(value))
         return value.numerator if value.denominator == 1 else value
 
     def coerce(self, array: np.ndarray) -> np.ndarray:
         """``array`` with every Python number turned into an element of this ring."""
-        return array
+        return np.fromiter(map(python_number, array.flat), object, array.size).reshape(array.shape)
 
     def elements(self, values: Any) -> np.ndarray:
         """An array of rational numbers as an array of ring elements (each distinct value converted once)."""
@@ -60,7 +69,7 @@ class ElementRing(Ring):
         self._reduce = reduce
 
     def element(self, value: Fraction | int) -> Any:
-        return self._element(Fraction(value))
+        return self._element(python_number(Fraction(value)))
 
     def coerce(self, array: np.ndarray) -> np.ndarray:
         entries = (
@@ -102,7 +111,7 @@ class Residues(Ring):
         self.name = f"F_{prime}"
 
     def element(self, value: Fraction | int) -> int:
-        value = Fraction(value)
+        value = python_number(Fraction(value))
         if value.denominator % self.prime == 0:
             raise ZeroDivisionError(f"the denominator of {value} is divisible by {self.prime}: choose another prime")
         return value.numerator * pow(value.denominator, -1, self.prime) % self.prime

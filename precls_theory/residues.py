@@ -32,7 +32,7 @@ import flint
 import numpy as np
 
 from constructions.network import Network
-from constructions.rings import Residues, Ring
+from constructions.rings import Residues, Ring, python_number
 from precls_theory.majorants import Majorant, network_majorant
 from precls_theory.references import claimed, claimed_majorant, computed
 
@@ -50,7 +50,7 @@ class BigResidues(Ring):
         self.name = f"F_p, p of {prime.bit_length()} bits"
 
     def element(self, value: Fraction | int) -> int:
-        value = Fraction(value)
+        value = python_number(Fraction(value))
         if value.denominator % self.prime == 0:
             raise ZeroDivisionError(f"the denominator of {value} is divisible by the prime: choose another")
         return value.numerator * pow(value.denominator, -1, self.prime) % self.prime
