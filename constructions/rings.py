@@ -37,9 +37,10 @@ class Ring:
     def elements(self, values: Any) -> np.ndarray:
         """An array of rational numbers as an array of ring elements (each distinct value converted once)."""
         values = np.asarray(values, dtype=object)
-        known = {value: self.element(value) for value in set(values.flat)}
+        numbers = [python_number(value) for value in values.flat]
+        known = {value: self.element(value) for value in set(numbers)}
         # NumPy would take polynomials apart, which are sequences of their terms: only fromiter and fill do not.
-        return np.fromiter((known[value] for value in values.flat), self.dtype, values.size).reshape(values.shape)
+        return np.fromiter((known[value] for value in numbers), self.dtype, values.size).reshape(values.shape)
 
     def reduce(self, array: np.ndarray) -> np.ndarray:
         """Bring entries to canonical form (modulo the prime, expanded, …)."""
