@@ -80,8 +80,8 @@ def convolve(filter: Filter, u: np.ndarray, ring: Ring, mode: str) -> np.ndarray
         elif lag < n_rows:
             sums = ring.reduce(np.add.accumulate(u[:, : n_rows - lag], axis=1))
             out[:, lag:] = ring.reduce(ring.elements([filter.tail]) * sums) if filter.tail != 1 else sums
-    for lag, tap in enumerate(filter.head):
-        if not tap or (lag >= n_rows and mode == "causal"):
+    for lag, tap in enumerate(filter.head[:n_rows]):
+        if not tap:
             continue
         moved = ring.reduce(ring.elements([tap]) * u) if tap != 1 else u
         if mode == "circular":
