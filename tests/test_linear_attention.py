@@ -18,7 +18,7 @@ from constructions.linear_attention import causal_depth, ternary_depth, ternary_
 from precls_theory.certificate import certify
 from precls_theory.expressivity import claims
 from precls_theory.registry import Refuted, Size, all_theorems
-from precls_theory.theorems import linear_attention as theorems
+from precls_theory.theorems import linear_attention_causal, linear_attention_ternary
 
 FORMS = ("step", "ternary", "causal")
 THIRD = Fraction(1, 3)
@@ -83,36 +83,38 @@ def test_every_wrong_weight_is_refused(form, n_steps):
 def test_a_wrong_weight_is_refused_modulo_a_prime_and_coordinatewise():
     net = build(5, 3, 13, form="ternary")
     small = linear_attention.gradient_descent(n_points=1, n_dims=1, n_steps=13, step_size=THIRD / 5, form="ternary")
-    theorems.require_coordinatewise(net, small, 3)
+    linear_attention_ternary.require_coordinatewise(net, small, 3)
     broken = net.with_weight(1, 0, "value", Fraction(7, 5), 2)
     with pytest.raises(Refuted, match="13 steps"):
         claims.verify_descent_residues(broken, 5, 3, 13, THIRD)
     with pytest.raises(Refuted, match="coordinate"):
-        theorems.require_coordinatewise(broken, small, 3)
+        linear_attention_ternary.require_coordinatewise(broken, small, 3)
     # A weight that mixes two coordinates is refused too, whatever its size.
     head = net.blocks[1].heads[0]
     columns = head.value.columns.copy()
     columns[0] = (columns[0] + 1) % 3
     mixed = replace(net.blocks[1], heads=(replace(head, value=replace(head.value, columns=columns)),))
     with pytest.raises(Refuted):
-        theorems.require_coordinatewise(replace(net, blocks=(net.blocks[0], mixed, net.blocks[2])), small, 3)
+        linear_attention_ternary.require_coordinatewise(
+            replace(net, blocks=(net.blocks[0], mixed, net.blocks[2])), small, 3
+        )
 
 
 def test_wrong_recurrences_fail_the_theorem(monkeypatch):
     p, w = sp.symbols("P w")
-    monkeypatch.setattr(theorems, "recurrence_identities", lambda: {"P^d = P": w - p})
+    monkeypatch.setattr(linear_attention_ternary, "recurrence_identities", lambda: {"P^d = P": w - p})
     with pytest.raises(Refuted, match="false: P\\^d = P"):
-        theorems.ternary(Size(2, 2))
+        linear_attention_ternary.ternary(Size(2, 2))
 
 
 @pytest.mark.parametrize("name", ["query", "key", "value"])
 def test_a_layer_that_breaks_the_invariant_is_refused(name):
-    block = theorems.block_at(1, 3)
-    theorems.require_layer(1, 3, block)
+    block = linear_attention_ternary.block_at(1, 3)
+    linear_attention_ternary.require_layer(1, 3, block)
     for part, head in enumerate(block.blocks[0].heads):
         broken = block.with_weight(0, part, name, head.maps()[name].weights[0] + 1)
         with pytest.raises(Refuted, match="layer 1"):
-            theorems.require_layer(1, 3, broken)
+            linear_attention_ternary.require_layer(1, 3, broken)
 
 
 def test_a_wrong_number_of_steps_is_refused():
@@ -208,14 +210,16 @@ def test_bad_input():
 
 def test_the_gap_under_a_causal_mask(monkeypatch):
     """The check refuses the bidirectional mask, where the bound is attained, and a false shape of the top part."""
-    assert all(len(theorems.require_gap(mask)) for mask in ("causal", "strict"))
+    assert all(len(linear_attention_causal.require_gap(mask)) for mask in ("causal", "strict"))
     with pytest.raises(Refuted, match="the lower bound is attained"):
-        theorems.require_gap("full")
-    causal_parts = theorems.top_parts
-    monkeypatch.setattr(theorems, "top_parts", lambda n_layers, mask, a: causal_parts(n_layers, "causal", a))
-    theorems.require_top_part(2, "causal", 1)
+        linear_attention_causal.require_gap("full")
+    causal_parts = linear_attention_causal.top_parts
+    monkeypatch.setattr(
+        linear_attention_causal, "top_parts", lambda n_layers, mask, a: causal_parts(n_layers, "causal", a)
+    )
+    linear_attention_causal.require_top_part(2, "causal", 1)
     with pytest.raises(Refuted, match="top part"):
-        theorems.require_top_part(2, "full", 1)
+        linear_attention_causal.require_top_part(2, "full", 1)
 
 
 def test_description_names_every_head():
