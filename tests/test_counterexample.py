@@ -15,11 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from constructions.models import GatedMLP, Transformer
-from precls_theory.expressivity import Inconclusive, counterexample, entries, growth_certificate, register_rule, trace
+from constructions.models import GatedMLP, Transformer, TransformerBlock
+from precls_theory.expressivity import (
+    Inconclusive,
+    counterexample,
+    entries,
+    growth_certificate,
+    register_formula,
+    register_rule,
+    trace,
+)
 from precls_theory.expressivity.ball import Evaluator, UncertainSign, Unsupported, ball, evaluate, precision
+from precls_theory.expressivity.bounds import spectral_norm
 from precls_theory.expressivity.counterexample import make_target
 from precls_theory.expressivity.growth import MODULE_RULES
+from precls_theory.expressivity.tracing import _FORMULAS
 from precls_theory.registry import Refuted, Size
 from precls_theory.theorems import any_depth
 from tests.test_growth import MODELS, TRACED, Wrap, build, run
@@ -234,6 +244,55 @@ def test_kinks_are_reported():
             Evaluator(trace(model, (1, 1, 1)), 1)([[[0]]], [[[1]]])
     away = counterexample(model, "square", 0.0, (1, 1, 1), region=(0.0, 0.5))  # the centre itself is a kink
     assert away.confirmed
+
+
+def test_dead_units_have_no_kink():
+    model = Wrap(lambda m, u: m.down(torch.relu(m.up(u))), up=nn.Linear(4, 6), down=nn.Linear(6, 4))
+    with torch.no_grad():
+        model.up.weight[2] = 0
+        model.up.bias[2] = 0
+    found = counterexample(model, "square", 0.0, SHAPE, region=(0.5, 0.25))
+    assert found.confirmed
+    assert found.units == 30
+    with torch.no_grad():
+        model.up.weight[2, 0] = 1.0  # alive again, its kink runs through every point with u[., 0] = 0
+    with pytest.raises(Inconclusive, match="border"):
+        counterexample(Wrap(lambda m, u: m.m(u - u), m=model), "square", 0.0, SHAPE, region=(0.5, 0.25))
+
+
+def test_a_formula_gives_bound_and_enclosure():
+    class Tripled(nn.Module):
+        def forward(self, u):
+            return torch.tensor((3 * u).tolist(), dtype=u.dtype)
+
+    try:
+
+        @register_formula(Tripled)
+        def formula(module, u):
+            return 3 * u
+
+        found = counterexample(Tripled(), "square", 3.0, SHAPE)
+        assert found.confirmed
+        assert growth_certificate(Tripled(), SHAPE).C1 == pytest.approx(3.0)  # noqa: SIM300
+    finally:
+        _FORMULAS.pop(Tripled, None)
+
+
+def test_the_symbolic_block_is_the_certificate_of_a_block():
+    """The induction's symbols, replaced by the norms of a block's weights, give its certificate."""
+    torch.manual_seed(0)
+    block = TransformerBlock(4, mlp="gelu").double()
+    certificate = growth_certificate(block, SHAPE)
+    t = any_depth.T
+    symbolic = sympy.expand(any_depth.SymbolicBlock("gelu", "none", "pre")(t))
+    attention, mlp = block.attention, block.mlp
+    values = {"sqrt_n0": math.sqrt(5)}
+    for index, layer in ((1, attention.v_proj), (3, attention.out_proj), (5, mlp.up), (7, mlp.down)):
+        values[f"w{index}"] = spectral_norm(layer.weight)
+        values[f"b{index + 1}"] = math.sqrt(5) * float(layer.bias.detach().norm())
+    symbols = {s: values[s.name] for s in symbolic.free_symbols if s != t}
+    wanted = [float(c) for c in sympy.Poly(symbolic.subs(symbols), t).all_coeffs()[::-1]]
+    assert np.allclose(certificate.coefficients, wanted, rtol=1e-9)
 
 
 def test_users_modules_have_a_proof_but_no_enclosure():

@@ -72,6 +72,7 @@ class Jet:
     def __init__(self, coefficients: Sequence[np.ndarray], order: int) -> None:
         self.coefficients: Coefficients = tuple(np.asarray(c, dtype=object) for c in coefficients[: order + 1])
         self.order = order
+        self.null: np.ndarray | None = None  # entries that are zero for every input, so that a ReLU has no kink there
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -217,7 +218,11 @@ class Evaluator:
         out = flat.bilinear(w, _matrix_product)
         shape = (*self.jet(x).shape[:-1], out.shape[-1])
         out = out.map(lambda c: c.reshape(shape))
-        return out if bias is None else out + self.jet(bias)
+        out = out if bias is None else out + self.jet(bias)
+        if isinstance(weight, Tensor) and (bias is None or isinstance(bias, Tensor)):
+            dead = (weight == 0).all(dim=1) & (torch.ones(()).bool() if bias is None else bias == 0)
+            out.null = np.broadcast_to(dead.numpy(), shape)
+        return out
 
     def add(self, x: Any, y: Any, alpha: Any = 1) -> Jet:
         return self.jet(x) + self.mul(y, alpha)
@@ -323,6 +328,8 @@ class Evaluator:
             chosen = np.array(self.pattern[len(self.signs) : len(self.signs) + first.size]).reshape(first.shape)
             positive, negative, zero = chosen > 0, chosen <= 0, np.zeros_like(zero)
         unsure = ~(positive | negative)
+        if jet.null is not None:
+            unsure &= ~jet.null
         self.signs.extend((positive.astype(int) - negative.astype(int)).reshape(-1).tolist())
         if self.order and unsure.any():
             raise UncertainSign("a ReLU's argument is zero within the precision; move the input or raise the precision")

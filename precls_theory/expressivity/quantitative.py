@@ -20,8 +20,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+import flint
 import torch
 from torch import Tensor, nn
+
+from constructions.models import Transformer
+from precls_theory.expressivity.ball import evaluate
+from precls_theory.expressivity.tracing import single_thread, trace
 
 Affine = tuple[Fraction, Fraction]  # (constant, slope)
 
@@ -194,3 +199,50 @@ def measure_square_error(widths: Sequence[int], seeds: Iterable[int] = range(4),
     if best is None:
         raise ValueError("give at least one seed")
     return SquareError(widths, max_pieces(widths), best[1], bound, best[0])
+
+
+def causal_softmax_error(model: nn.Module, n_rows: int) -> tuple[float, float]:
+    """Lower and upper bounds of the sup-norm error at row 0 for Square on [-1, 1], for one causal softmax layer.
+
+    ``model`` maps ``(1, n_rows, 1)`` to the same.  Row 0 is ``a + b u_0``; a and b are enclosed by evaluating at 0 and 1,
+    and the error is that of one affine piece.
+
+    Raises:
+        ValueError: row 0 is not affine in u_0 (the enclosures at -1, 0 and 1 say so): this is not such a layer.
+    """
+    program = trace(model.double(), (1, n_rows, 1))
+    at = [evaluate(program, [[[x]] + [[0]] * (n_rows - 1)])[0, 0, 0] for x in (-1, 0, 1)]
+    if not (at[0] - 2 * at[1] + at[2]).contains(0):
+        raise ValueError("row 0 is not affine in its input, so the model is not one causal softmax layer")
+    a, b = at[1], at[2] - at[1]
+    errors = [abs(1 - a - b), abs(1 - a + b)]
+    if bool(abs(b) < 2):  # the vertex of the error's parabola lies inside
+        errors.append(abs(a + b * b / 4))
+    worst = flint.arb(0)
+    for error in errors:
+        worst = worst.max(error)
+    return float(worst.lower()), math.nextafter(float(worst.upper()), math.inf)
+
+
+def measure_causal_softmax_error(
+    width: int, n_heads: int = 1, n_rows: int = 3, seeds: Iterable[int] = range(2), n_steps: int = 300
+) -> float:
+    """Train one causal softmax layer of this width on Square over [-1, 1]; the least error reached at row 0."""
+    best = math.inf
+    for seed in seeds:
+        with torch.random.fork_rng(devices=[]), single_thread():
+            torch.manual_seed(seed)
+            model = Transformer(1, 1, width, 1, n_heads=n_heads, mlp="none").double()
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps, eta_min=1e-4)
+            for _ in range(n_steps):
+                u = torch.rand(128, n_rows, 1, dtype=torch.float64) * 2 - 1
+                error = (model(u) - u**2).abs()
+                scale = error.detach().max()
+                loss = scale * ((error / scale) ** 8).mean() ** (1 / 8)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+        best = min(best, causal_softmax_error(model, n_rows)[1])
+    return best
