@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -171,7 +172,11 @@ def as_peer_layer(base_conv: type[nn.Module], layer: Layer, n_rows: int, size: i
 def against_peer(checkout: Path, batch: int = 16) -> dict[str, Any]:
     """256 steps of our doubling network against 256 applications of the published three-layer block (which is not GD
     from the second application on), in the peer's own modules; float32."""
-    base_conv = peer_base_conv(checkout)
+    with redirect_stdout(sys.stderr):  # its modules print as they are made
+        return _against(peer_base_conv(checkout), batch)
+
+
+def _against(base_conv: type[nn.Module], batch: int) -> dict[str, Any]:
     block = C.published_block(**PAPER, n_applications=1, step_size=Fraction(1, 100))
     size = max(max(layer.conv.n_in, layer.width, layer.out.n_out) for layer in block.layers)
     layers = nn.Sequential(*(as_peer_layer(base_conv, layer, block.n_rows, size) for layer in block.layers))

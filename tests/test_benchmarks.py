@@ -28,6 +28,7 @@ PEER = """
     class BaseConv(nn.Module):
         def __init__(self, d_model, l_max, conv_type, resid, causal):
             super().__init__()
+            print("a module that prints")
             assert conv_type == "short" and causal and not resid
             self.in_proj, self.projection, self.out_proj = (nn.Linear(d_model, d_model) for _ in range(3))
             self.conv = Conv(d_model, l_max)
