@@ -10,6 +10,9 @@ import pytest
 from typer.main import get_command
 
 from precls_theory.cli.main import app
+from precls_theory.regression_data import read_regression
+from precls_theory.result_figure import STEPS, depths, draw
+from precls_theory.solving import solve
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -53,3 +56,11 @@ def test_ci_runs_the_test_command_of_the_readme():
     lines = re.findall(r"^python3 -m venv .*pytest.*$", README, flags=re.M)
     assert len(lines) == 1
     assert "grep -E '^python3 -m venv .*pytest' README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_picture_can_be_drawn_again(tmp_path):
+    path = tmp_path / "result.png"
+    draw(solve(read_regression(ROOT / "notebooks" / "data" / "longley.csv", "employed")), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert depths("doubling")[-1] == 10
+    assert depths("doubling") == [(2 * steps).bit_length() for steps in STEPS]  # the lower bound is reached
