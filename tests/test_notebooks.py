@@ -69,21 +69,56 @@ def kinds(cell: nbformat.NotebookNode) -> set[str]:
     return found - {"stderr"}
 
 
-@each_notebook
-def test_notebook_is_committed_as_it_ran(path):
+def faults(path: Path) -> list[str]:
+    """What is wrong with a notebook as it is committed."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     cells = code_cells(notebook)
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "not run from top to bottom"
     outputs = [output for cell in cells for output in cell.outputs]
-    assert outputs, "committed without outputs"
-    assert not [output for output in outputs if output.output_type == "error"]
-    assert not [output.text for output in outputs if output.get("name") == "stderr"]
-    assert any("image/png" in output.get("data", {}) for output in outputs), "no picture"
-    assert path.stat().st_size < LARGEST
     text = json.dumps([output for output in outputs if "image/png" not in output.get("data", {})])
-    for private in ("/home/", "/tmp/", "/root/", "/work/", "site-packages"):
-        assert private not in text, f"an output names a folder of the machine: {private}"
+    private = [folder for folder in ("/home/", "/tmp/", "/root/", "/work/", "site-packages") if folder in text]
+    wrong = {
+        "not run from top to bottom": [c.execution_count for c in cells] != list(range(1, len(cells) + 1)),
+        "no outputs": not outputs,
+        "an error": any(output.output_type == "error" for output in outputs),
+        "standard error": any(output.get("name") == "stderr" for output in outputs),
+        "no picture": not any("image/png" in output.get("data", {}) for output in outputs),
+        f"larger than {LARGEST} bytes": path.stat().st_size >= LARGEST,
+        f"folders of the machine: {', '.join(private)}": bool(private),
+    }
+    return [fault for fault, found in wrong.items() if found]
+
+
+@each_notebook
+def test_notebook_is_committed_as_it_ran(path):
+    assert faults(path) == []
+
+
+def committed(source: str, count: int, *outputs: dict) -> nbformat.NotebookNode:
+    made = [nbformat.v4.new_output(**output) for output in outputs]
+    return nbformat.v4.new_code_cell(source, execution_count=count, outputs=made)
+
+
+PICTURE = {"output_type": "display_data", "data": {"image/png": "aGVsbG8="}}
+TEXT = {"output_type": "stream", "name": "stdout", "text": "1"}
+BAD = [
+    ("not run from top to bottom", [committed("a", 2, PICTURE)]),
+    ("no outputs", [committed("a", 1)]),
+    ("an error", [committed("a", 1, PICTURE, {"output_type": "error", "ename": "E", "evalue": "", "traceback": []})]),
+    ("standard error", [committed("a", 1, PICTURE, TEXT | {"name": "stderr"})]),
+    ("no picture", [committed("a", 1, TEXT)]),
+    ("larger than", [committed("a", 1, PICTURE, TEXT | {"text": "x" * LARGEST})]),
+    ("folders of the machine", [committed("a", 1, PICTURE, TEXT | {"text": "saved to /home/me/net"})]),
+]
+
+
+@pytest.mark.parametrize(("fault", "cells"), BAD, ids=[fault for fault, _ in BAD])
+def test_every_fault_of_a_committed_notebook_is_noticed(fault, cells, tmp_path):
+    path = tmp_path / "bad.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    assert any(found.startswith(fault) for found in faults(path))
+    nbformat.write(nbformat.v4.new_notebook(cells=[committed("a", 1, PICTURE, TEXT)]), path)
+    assert faults(path) == []
 
 
 def test_the_kernel_is_the_running_interpreter_whatever_is_registered(tmp_path, monkeypatch):
