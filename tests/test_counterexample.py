@@ -385,3 +385,13 @@ def test_certificates_do_not_contradict_exact_constructions():
     """Both proofs cannot hold: a model that is Square exactly has no certificate of linear growth."""
     with pytest.raises(Inconclusive):
         growth_certificate(ExactSquare(), SHAPE)
+
+
+def test_a_miss_that_may_be_zero_is_no_counterexample():
+    """u·u against Square, computed in two ways whose enclosures overlap: no derivative differs, nothing is claimed."""
+    model = Wrap(lambda m, u: (u / 3) * (u * 3))
+    with pytest.raises(Inconclusive, match="may equal the target"):
+        counterexample(model, "square", 0.0, SHAPE, region=(0.3, 0.1))
+    touching = Wrap(lambda m, u: u * u + 0 * torch.exp(-(u**2)))
+    with pytest.raises(Inconclusive):
+        counterexample(touching, "square", 0.0, SHAPE, region=(0.3, 0.1))

@@ -167,13 +167,13 @@ def _norm(values: list[Any]) -> flint.arb:
     for value in values:
         x = flint.arb(value)
         total += x * x
-    return total.sqrt() if not total.is_zero() else total
+    return total.nonnegative_part().sqrt()  # a sum of squares, whose enclosure may reach below zero
 
 
 def _low(x: flint.arb) -> float:
     """A float below the ball."""
     value = float(x.lower())
-    return value if not math.isfinite(value) else math.nextafter(value, -math.inf)
+    return value if not math.isfinite(value) or value == 0 else math.nextafter(value, -math.inf)
 
 
 def _high(x: flint.arb) -> float:
@@ -441,7 +441,7 @@ def _in_region(
             name,
             f"no derivative up to order {order} differs at {judge.bits} bits; the model may equal the target there",
         )
-    if low < margin:
+    if not low >= margin or not low > 0:
         raise Inconclusive(name, f"the largest miss found in the region is {high:.6g}, below the margin {margin}")
     return Counterexample(
         judge.target.name, chosen, margin, max(low, 0.0), "ball", None, judge.float64(chosen), low, high, "",
