@@ -111,7 +111,7 @@ def test_a_program_is_as_deep_and_wide_as_the_hand_written_network(name):
     write, count, depth, by_hand = PROGRAMS[name]
     compiled = C.compile_circuit(write(layout_A(by_hand.mode), count))
     assert compiled.depth == by_hand.depth == depth
-    assert compiled.width == by_hand.width
+    assert compiled.width <= by_hand.width
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -17,7 +17,7 @@ from constructions.arrays import as_fraction
 from constructions.compiler.circuit import Wire
 from constructions.compiler.instructions import compile_circuit, instructions
 from constructions.compiler.schedule import emit, schedule
-from constructions.compiler.splitting import Polynomial, circuits, minimal_depth
+from constructions.compiler.splitting import LARGE, Polynomial, circuits, minimal_depth
 from constructions.construction import construction
 from constructions.function_task import FunctionTask
 from constructions.network import Network
@@ -49,7 +49,8 @@ def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Networ
             f"the polynomials have {n_terms} terms together, the limit is {MAX_TERMS}: write them as a circuit"
         )
     task: Any = partial(FunctionTask, tuple(names))
-    networks = [emit(schedule(circuit, outputs), task) for circuit, outputs in circuits(read, names)]
+    keep = 4 if n_terms <= LARGE else 1
+    networks = [emit(schedule(circuit, outputs), task) for circuit, outputs in circuits(read, names, keep)]
     return min(networks, key=lambda network: (network.width, network.n_nonzero))
 
 

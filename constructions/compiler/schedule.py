@@ -30,10 +30,12 @@ from constructions.terms import Form, Terms, as_terms
 from constructions.terms import convolve as convolve_terms
 
 Linear = tuple[tuple[Key, Fraction], ...]
-"""A linear form over (filter, node), without the constant: sorted, leading weight one."""
+"""A linear form over (filter, node), without the constant: sorted, the weight of its oldest node one."""
 LOCAL_SEARCH_PRODUCTS = 150
 LOCAL_SEARCH_MOVES = 60
-SPREAD_ENTRIES = 60_000
+NEVER = 10**9
+POLICIES = (NEVER, 1, 0)
+"""Values of ``late_from`` that are tried when there are filters."""
 
 
 def earliest(circuit: Circuit, outputs: Iterable[Wire]) -> tuple[dict[int, int], int]:
@@ -83,7 +85,9 @@ def _left_convolves(left: Wire, right: Wire, levels: dict[int, int]) -> bool:
 class Layout:
     """A schedule: level of each product, the forms handed on by each layer, and the hidden channels that it takes.
 
-    ``handed[s]`` lists the linear forms that layer s (0: the input) hands on; ``channels[s]`` an independent choice
+    A filter that a form needs is applied to each node in the layer after it; when one node is that young, nodes of level
+    ``late_from`` or more are filtered together with it. (Early is good for what several forms share, late for what is
+    a factor of products as it is.) ``handed[s]`` lists the linear forms that layer s (0: the input) hands on; ``channels[s]`` an independent choice
     of them and ``combination[s][form]`` how each form is made of it. ``widths[s−1]`` counts the hidden channels of
     layer s.
     """
@@ -92,6 +96,7 @@ class Layout:
     outputs: Sequence[Wire]
     levels: dict[int, int]
     depth: int
+    late_from: int = NEVER
     handed: list[dict[Linear, None]] = field(default_factory=list)
     channels: list[list[Linear]] = field(default_factory=list)
     combination: list[dict[Linear, dict[int, Fraction]]] = field(default_factory=list)
@@ -113,11 +118,11 @@ class Layout:
         old: list[tuple[Key, Fraction]] = []
         fresh: dict[int, list[tuple[Key, Fraction]]] = defaultdict(list)
         new: list[tuple[Key, Fraction]] = []
+        reading = {filter for (filter, node), _ in form if filter and self.level(node) == s - 1}
         for (filter, node), weight in form:
-            level = self.level(node)
             if not filter:
-                (new if level == s and s else old).append(((0, node), weight))
-            elif level == s - 1:
+                (new if self.level(node) == s and s else old).append(((0, node), weight))
+            elif filter in reading and (self.level(node) == s - 1 or self.level(node) >= self.late_from):
                 fresh[filter].append(((0, node), weight))
             else:
                 old.append(((filter, node), weight))
@@ -158,13 +163,16 @@ def _linear(terms: Iterable[tuple[Key, Fraction]]) -> tuple[Fraction, Linear]:
     kept = [(key, weight) for key, weight in terms if key != CONSTANT]
     if not kept:
         return Fraction(1), ()
-    scale = kept[0][1]
+    # The oldest node has weight one: an iterate x − η g keeps its scale.
+    scale = min(kept, key=lambda term: (term[0][1], term[0][0]))[1]
     return (scale, tuple(kept)) if scale == 1 else (scale, tuple((key, weight / scale) for key, weight in kept))
 
 
-def plan(circuit: Circuit, outputs: Sequence[Wire], levels: dict[int, int], depth: int) -> Layout:
+def plan(
+    circuit: Circuit, outputs: Sequence[Wire], levels: dict[int, int], depth: int, late_from: int = NEVER
+) -> Layout:
     """What every layer hands on, when the products are in the given layers."""
-    layout = Layout(circuit, outputs, levels, depth)
+    layout = Layout(circuit, outputs, levels, depth, late_from)
     by_level: dict[int, list[int]] = defaultdict(list)
     for node, level in sorted(levels.items()):
         by_level[level].append(node)
@@ -256,11 +264,17 @@ def schedule(circuit: Circuit, outputs: Sequence[Wire]) -> Layout:
     slack."""
     first, depth = earliest(circuit, outputs)
     depth = max(depth, 1)
-    best = plan(circuit, outputs, first, depth)
     last = latest(circuit, outputs, depth)
+    best = min(
+        (
+            plan(circuit, outputs, levels, depth, late_from)
+            for late_from in (POLICIES if len(circuit.filters) > 1 else (NEVER,))
+            for levels in ((first, last) if last != first else (first,))
+        ),
+        key=lambda layout: layout.cost,
+    )
     if last == first:
         return best
-    best = min(best, plan(circuit, outputs, last, depth), key=lambda layout: layout.cost)
     if len(first) > LOCAL_SEARCH_PRODUCTS:
         return best
     moves = 0
@@ -275,7 +289,7 @@ def schedule(circuit: Circuit, outputs: Sequence[Wire]) -> Layout:
                 if moved is None:
                     continue
                 moves += 1
-                candidate = plan(circuit, outputs, moved, depth)
+                candidate = plan(circuit, outputs, moved, depth, best.late_from)
                 if candidate.cost < best.cost:
                     best, improved = candidate, True
     return best

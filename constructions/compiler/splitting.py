@@ -44,6 +44,8 @@ FACTOR_TERMS = 4_000
 RANK_ENTRIES = 250_000
 CANDIDATES = 4_000
 TIES = 24
+LARGE = 600
+"""Above so many terms fewer ways are tried."""
 CUTS = ("first", "balanced", "last")
 
 
@@ -98,7 +100,7 @@ def circuits(
     depth = minimal_depth(polynomials)
     beam = [State(wanted)]
     finished: list[tuple[State, Words | None]] = []
-    large = sum(map(len, wanted)) > 600
+    large = sum(map(len, wanted)) > LARGE
     for level in range(depth, 0, -1):
         grown = []
         for state in beam:
