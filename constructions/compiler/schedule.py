@@ -14,7 +14,7 @@ the rank of the older parts, the least that linear carrying can do.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -81,15 +81,26 @@ def _left_convolves(left: Wire, right: Wire, levels: dict[int, int]) -> bool:
     return by_left <= max(_ready(right, levels, convolved=True), _ready(left, levels))
 
 
+@dataclass(frozen=True)
+class Split:
+    """A form as layer s makes it: an older part, what each filter reads, products of this layer."""
+
+    old: Linear
+    fresh: Mapping[int, Linear]
+    new: Linear
+
+
 @dataclass
 class Layout:
     """A schedule: level of each product, the forms handed on by each layer, and the hidden channels that it takes.
 
-    A filter that a form needs is applied to each node in the layer after it; when one node is that young, nodes of level
-    ``late_from`` or more are filtered together with it. (Early is good for what several forms share, late for what is
-    a factor of products as it is.) ``handed[s]`` lists the linear forms that layer s (0: the input) hands on; ``channels[s]`` an independent choice
-    of them and ``combination[s][form]`` how each form is made of it. ``widths[s−1]`` counts the hidden channels of
-    layer s.
+    ``handed[s]`` lists the linear forms that layer s (0: the input) hands on, ``splits[s][form]`` how layer s makes
+    each; ``channels[s]`` is an independent choice of them and ``combination[s][form]`` how each form is made of it.
+    ``widths[s−1]`` counts the hidden channels of layer s.
+
+    A filter that a form needs is applied to each node in the layer after it. When one node is that young, nodes of
+    level ``late_from`` or more are filtered together with it: early is good for what several forms share, late for
+    what is handed on unfiltered as well.
     """
 
     circuit: Circuit
@@ -98,6 +109,7 @@ class Layout:
     depth: int
     late_from: int = NEVER
     handed: list[dict[Linear, None]] = field(default_factory=list)
+    splits: list[dict[Linear, Split]] = field(default_factory=list)
     channels: list[list[Linear]] = field(default_factory=list)
     combination: list[dict[Linear, dict[int, Fraction]]] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
@@ -113,20 +125,38 @@ class Layout:
     def level(self, node: int) -> int:
         return self.levels.get(node, 0)
 
-    def split(self, form: Linear, s: int) -> tuple[Linear, dict[int, Linear], Linear]:
-        """``(older part, {filter: what it reads}, products)`` of a form handed on by layer s."""
-        old: list[tuple[Key, Fraction]] = []
+    def split(self, form: Linear, s: int, factors: Mapping[Linear, Linear]) -> Split:
+        """How layer s makes a form; ``factors`` are what its products read anyway, by their youngest part."""
+        old: dict[Key, Fraction] = {}
         fresh: dict[int, list[tuple[Key, Fraction]]] = defaultdict(list)
         new: list[tuple[Key, Fraction]] = []
         reading = {filter for (filter, node), _ in form if filter and self.level(node) == s - 1}
         for (filter, node), weight in form:
-            if not filter:
-                (new if self.level(node) == s and s else old).append(((0, node), weight))
+            if not filter and self.level(node) == s:
+                new.append(((0, node), weight))
             elif filter in reading and (self.level(node) == s - 1 or self.level(node) >= self.late_from):
                 fresh[filter].append(((0, node), weight))
             else:
-                old.append(((filter, node), weight))
-        return tuple(old), {filter: tuple(parts) for filter, parts in fresh.items()}, tuple(new)
+                old[filter, node] = weight
+        for filter, parts in fresh.items():
+            scale, young = _linear(parts)
+            if factor := factors.get(young):
+                # Filter the whole factor, and take back what that is too much: worth it when less is left to carry.
+                rest = dict(old)
+                for (_, node), weight in factor:
+                    if self.level(node) < s - 1:
+                        rest[filter, node] = rest.get((filter, node), Fraction(0)) - scale * weight
+                rest = {key: weight for key, weight in rest.items() if weight}
+                if len(rest) < len(old):
+                    old, fresh[filter] = rest, [(key, scale * weight) for key, weight in factor]
+        return Split(tuple(sorted(old.items())), {filter: tuple(parts) for filter, parts in fresh.items()}, tuple(new))
+
+    def young(self, form: Linear, s: int) -> tuple[Linear, Linear] | None:
+        """``(youngest part, form)``, scaled alike, of an unfiltered form that holds nodes of layer s."""
+        if any(filter for (filter, _), _ in form):
+            return None
+        scale, part = _linear(((key, weight) for key, weight in form if self.level(key[1]) == s))
+        return (part, tuple((key, weight / scale) for key, weight in form)) if part else None
 
     def factors(self, node: int) -> tuple[dict[int, Linear], Wire]:
         """``({filter: what the convolution branch reads}, gate)`` of a product; filter 0 reads what is ready."""
@@ -177,29 +207,29 @@ def plan(
     for node, level in sorted(levels.items()):
         by_level[level].append(node)
     handed: list[dict[Linear, None]] = [{} for _ in range(depth + 1)]
-    carried: list[dict[Linear, None]] = [{} for _ in range(depth + 1)]
     handed[depth] = dict.fromkeys(_linear(wire.key)[1] for wire in outputs)
     layout.widths = [0] * depth
+    layout.splits = [{} for _ in range(depth + 1)]
     for s in range(depth, 0, -1):
-        filtered: dict[int, dict[Linear, None]] = defaultdict(dict)
-        for form in handed[s]:
-            old, fresh, _ = layout.split(form, s)
-            if old:
-                carried[s - 1].setdefault(_linear(old)[1])
-            for filter, parts in fresh.items():
-                filtered[filter].setdefault(_linear(parts)[1])
-        handed[s - 1] |= carried[s - 1]
+        read: dict[Linear, None] = {}
         n_terms = 0
-        for forms in filtered.values():
-            handed[s - 1] |= forms
-            n_terms += len(_independent(forms)[0])
         for node in by_level[s]:
             reads, gate = layout.factors(node)
             n_terms += len(reads)
-            for parts in (*reads.values(), gate.key):
-                handed[s - 1].setdefault(_linear(parts)[1])
+            read |= dict.fromkeys(_linear(parts)[1] for parts in (*reads.values(), gate.key))
+        factors = dict(pair for form in reversed(read) if (pair := layout.young(form, s - 1)))
+        carried: dict[Linear, None] = {}
+        filtered: dict[int, dict[Linear, None]] = defaultdict(dict)
+        for form in handed[s]:
+            split = layout.splits[s][form] = layout.split(form, s, factors)
+            carried.setdefault(_linear(split.old)[1])
+            for filter, parts in split.fresh.items():
+                filtered[filter].setdefault(_linear(parts)[1])
+        # What is carried comes first: of dependent forms the later ones get no channel.
+        handed[s - 1] = carried | {form: None for forms in filtered.values() for form in forms} | read
         handed[s - 1].pop((), None)
-        layout.widths[s - 1] = n_terms + len(_independent(carried[s - 1])[0])
+        n_terms += sum(len(_independent(forms)[0]) for forms in filtered.values())
+        layout.widths[s - 1] = n_terms + len(_independent(carried)[0])
     layout.handed = handed
     for s in range(depth):
         chosen, combination = _independent(handed[s])
@@ -348,22 +378,20 @@ def emit(layout: Layout, task: Callable[..., Task]) -> Network:
     for s in range(1, layout.depth + 1):
         products = {node: product(node, s) for node, level in sorted(layout.levels.items()) if level == s}
         last = s == layout.depth
-        forms: Iterable[tuple[Linear, Fraction]]
+        forms: list[tuple[Fraction, Linear, Fraction]]
         if last:
-            forms = [
-                (tuple((k, w) for k, w in wire.key if k != CONSTANT), wire.terms.get(CONSTANT, Fraction(0)))
-                for wire in layout.outputs
-            ]
+            forms = [(*_linear(wire.key), wire.terms.get(CONSTANT, Fraction(0))) for wire in layout.outputs]
         else:
-            forms = [(form, Fraction(0)) for form in layout.channels[s]]
-        outputs = np.empty(len(list(forms)), dtype=object)
-        for index, (form, constant) in enumerate(forms):
-            old, fresh, new = layout.split(form, s)
-            items = dict(as_terms(read(old, s - 1, constant) if old else Form({}, constant)).items)
-            for filter, parts in fresh.items():
-                _accumulate(items, convolve_terms(circuit.filters[filter], read_affine(parts, s - 1)), Fraction(1))
-            for (_, node), weight in new:
-                _accumulate(items, products[node], weight)
+            forms = [(Fraction(1), form, Fraction(0)) for form in layout.channels[s]]
+        outputs = np.empty(len(forms), dtype=object)
+        for index, (scale, form, constant) in enumerate(forms):
+            split = layout.splits[s][form]
+            old = read(split.old, s - 1).scaled(scale) if split.old else Form({})
+            items = dict(as_terms(old + Form({}, constant)).items)
+            for filter, parts in split.fresh.items():
+                _accumulate(items, convolve_terms(circuit.filters[filter], read_affine(parts, s - 1)), scale)
+            for (_, node), weight in split.new:
+                _accumulate(items, products[node], scale * weight)
             outputs[index] = Terms(items)
         if len(outputs) == 0:
             held = []
@@ -394,9 +422,9 @@ def circuit_width(circuit: Circuit, outputs: Sequence[Wire]) -> int:
     for s in range(1, layout.depth + 1):
         needed: set[tuple] = set()
         for form in layout.handed[s]:
-            old, fresh, _ = layout.split(form, s)
-            needed |= {key for key, _ in old}
-            needed |= {(filter, source) for filter, parts in fresh.items() for (_, source), _ in parts}
+            split = layout.splits[s][form]
+            needed |= {key for key, _ in split.old}
+            needed |= {(filter, source) for filter, parts in split.fresh.items() for (_, source), _ in parts}
         products = [node for node, level in first.items() if level == s]
         widest = max(widest, len(needed) + sum(len(layout.factors(node)[0]) for node in products))
     return widest
