@@ -488,8 +488,15 @@ def causal(rows=ROWS):
     return torch.ones(rows, rows, dtype=torch.bool).triu(1)
 
 
+def gate_in_place(m, u):
+    """The value of ``out`` as it was made, 5, is what counts; at the zero input it becomes 2.5."""
+    out = u.new_full(u.shape, 5.0)
+    return out.mul_(torch.sigmoid(u))
+
+
 TRACED = {
     **MODELS,
+    "constant changed in place": lambda: Wrap(gate_in_place),
     "in place where nothing else looks": lambda: Wrap(
         lambda m, u: m.n(m.l(u).add_(u).mul_(0.5)), l=nn.Linear(CHANNELS, CHANNELS), n=nn.ReLU(inplace=True)
     ),
@@ -522,7 +529,7 @@ def test_traced_graph_equals_the_model(name):
     traced = fx.GraphModule(program.root, program.graph)
     assert torch.allclose(traced(u), run(model, u), rtol=1e-10, atol=1e-12)
     certificate = growth_certificate(model, SHAPE, exponent=None)
-    assert worst_ratio(model, certificate, torch.cat([u, 1e4 * u])) <= 1 + ALLOWANCE
+    assert worst_ratio(model, certificate, torch.cat([u, 1e4 * u, torch.full_like(u, 1e4)])) <= 1 + ALLOWANCE
 
 
 # ---- for each rule, a module that violates it ------------------------------------------------------------------------
@@ -559,7 +566,15 @@ def assigned(m, u):
     return x
 
 
+def constant_changes(m, u):
+    mask = torch.ones(CHANNELS)
+    y = u * mask
+    mask.zero_()
+    return y + u * mask
+
+
 VIOLATIONS = {
+    "constant that changes": (constant_changes, "constant is changed in place"),
     "attention without softmax": (lambda m, u: (u @ u.transpose(1, 2)) @ u, "multiplies"),
     "attention divided by its sum": (quotient, "denominator"),
     "softmax of the wrong thing": (lambda m, u: u.softmax(-1) * u @ u.transpose(1, 2), "multiplies"),
@@ -689,6 +704,11 @@ def test_hooks_and_overridden_methods_void_a_rule():
 
     with pytest.raises(Inconclusive, match="multiplies"):
         growth_certificate(Squared(CHANNELS, CHANNELS), SHAPE)
+
+    patched = nn.Linear(CHANNELS, CHANNELS)
+    patched.forward = lambda u: u * u  # type: ignore[method-assign]
+    with pytest.raises(Inconclusive):
+        growth_certificate(nn.Sequential(patched), SHAPE)
 
     class Same(nn.LayerNorm):
         pass

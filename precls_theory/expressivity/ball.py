@@ -186,6 +186,9 @@ class Evaluator:
                 raise Unsupported(f"{self.program.place(node)} has a growth rule only, no formula")
             else:
                 name = operation_name(node) or ""
+                if name in _CONSTANTS:
+                    state[node] = self.program.values[node]
+                    continue
                 args, kwargs = fx.node.map_arg((node.args, node.kwargs), state.__getitem__)
                 state[node] = self._apply(name, node, args, kwargs)
         raise AssertionError("a traced graph ends in an output")  # pragma: no cover
@@ -491,6 +494,9 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "cos": _pointwise(lambda b: b.cos()),
     "reciprocal": _pointwise(_one_over),
 }  # fmt: skip
+
+
+_CONSTANTS = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"})
 
 
 def evaluate(program: Program, u: Any, bits: int = 256) -> np.ndarray:

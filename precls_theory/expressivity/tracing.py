@@ -49,7 +49,12 @@ def register_formula(module_type: type[nn.Module]) -> Callable[[Function], Funct
 
 
 def lookup(table: dict[type[nn.Module], Any], module: nn.Module) -> Any | None:
-    """The entry for the module's type, or for a base class of which the subclass overrides no method."""
+    """The entry for the module's type, or for a base class of which the subclass overrides no method.
+
+    A module whose own ``forward`` was replaced has no entry.
+    """
+    if "forward" in vars(module):
+        return None
     for base in type(module).__mro__:
         if base in table:
             overridden = [
@@ -69,7 +74,6 @@ class Program:
     root: nn.Module
     values: dict[fx.Node, Any] = field(default_factory=dict)
     places: dict[fx.Node, str] = field(default_factory=dict)
-    changes: dict[fx.Node, fx.Node] = field(default_factory=dict)  # operation in place -> what it changes
 
     def place(self, node: fx.Node) -> str:
         """Where the node comes from, for people: the module's path and type."""
@@ -92,7 +96,7 @@ class _ShapedProxy(fx.Proxy):
 
     @property
     def _value(self) -> Any:
-        return self.tracer.program.values[self.node]  # type: ignore[attr-defined]
+        return self.tracer.live[self.node]  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:
         if name in _CONCRETE and isinstance(self._value, Tensor):
@@ -162,6 +166,9 @@ class _Tracer(fx.Tracer):
         self.program: Program
         self._stack: list[str] = []
         self.failed = ""
+        self.live: dict[fx.Node, Any] = {}  # the tensors themselves; the program keeps their values as first computed
+        self.versions: list[tuple[Tensor, int, str]] = []
+        self.changes: dict[fx.Node, fx.Node] = {}  # operation in place -> what it changes
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         return attr_val  # parameters stay tensors, so that what is computed from them alone is a constant
@@ -182,16 +189,18 @@ class _Tracer(fx.Tracer):
             return proxy
 
         def value_of(other: fx.Node) -> Any:
-            if other not in self.program.values:  # constants and parameters that fx lifted into get_attr nodes
+            if other not in self.live:  # constants and parameters that fx lifted into get_attr nodes
                 assert other.op == "get_attr", other
-                self.program.values[other] = _attribute(self.root, str(other.target))
+                tensor = _attribute(self.root, str(other.target))
+                self.live[other] = self.program.values[other] = tensor
                 self.program.places[other] = here
-            return self.program.values[other]
+                self.versions.append((tensor, tensor._version, here))
+            return self.live[other]
 
         arguments = fx.node.map_arg(node.args, value_of)
         keywords = fx.node.map_arg(node.kwargs, value_of)
-        if kind == "get_attr":
-            value = _attribute(self.root, str(target))
+        if kind == "get_attr":  # a parameter that fx was asked for by name
+            value_of(node)
         else:
             tensors = [(n, t, t._version) for n in node.all_input_nodes if isinstance(t := value_of(n), Tensor)]
             try:
@@ -199,8 +208,9 @@ class _Tracer(fx.Tracer):
                     value = _run(kind, target, arguments, keywords, self.root)
             except Exception as error:
                 raise Inconclusive(here, f"running {_name(target)} failed: {type(error).__name__}: {error}") from error
-            self.program.changes.update((node, n) for n, t, version in tensors if t._version != version)
-        self.program.values[node] = value
+            self.changes.update((node, n) for n, t, version in tensors if t._version != version)
+            self.live[node] = value
+            self.program.values[node] = _snapshot(value)
         return proxy
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -245,7 +255,7 @@ class _Tracer(fx.Tracer):
                 self.model = model
 
             def forward(self, u: Any) -> Any:
-                tracer.program.values[u.node] = example
+                tracer.live[u.node] = tracer.program.values[u.node] = example
                 return apply_model(self.model, u)
 
         root = Root()
@@ -296,21 +306,30 @@ def _run(kind: str, target: Any, args: Any, kwargs: Any, root: nn.Module) -> Any
     return root.model.get_submodule(target)(*args, **kwargs)  # type: ignore[union-attr, operator]
 
 
-def _check_aliases(program: Program) -> None:
+def _snapshot(value: Any) -> Any:
+    """A copy that later changes in place do not reach."""
+    if isinstance(value, tuple | list):
+        return type(value)(map(_snapshot, value)) if type(value) in (tuple, list) else value
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _check_aliases(tracer: _Tracer) -> None:
     """Refuse an in-place change that a later operation could see through another name of the same memory."""
 
     def memory(node: fx.Node) -> int | None:
-        value = program.values.get(node)
+        value = tracer.live.get(node)
         return value.untyped_storage().data_ptr() if isinstance(value, Tensor) else None
 
-    nodes = list(program.graph.nodes)
-    for node, changed in program.changes.items():
+    for tensor, version, place in tracer.versions:
+        if tensor._version != version:
+            raise Inconclusive(place, "a tensor that it uses as a constant is changed in place while the model runs")
+    nodes = list(tracer.program.graph.nodes)
+    for node, changed in tracer.changes.items():
         position = nodes.index(node)
         before = {other for other in nodes[:position] if memory(other) == memory(changed)}
-        seen = any(before.intersection(later.all_input_nodes) for later in nodes[position + 1 :])
-        if seen or any(other.op == "get_attr" for other in before):
+        if any(before.intersection(later.all_input_nodes) for later in nodes[position + 1 :]):
             raise Inconclusive(
-                program.place(node),
+                tracer.program.place(node),
                 f"{_name(node.target)} changes a tensor in place that is used again; write it out of place",
             )
 
@@ -361,5 +380,5 @@ def trace(
     for name, (buffer, before) in state.items():
         if not torch.equal(buffer, before) and not buffer.isnan().any():
             raise Inconclusive(type(model).__name__, f"its forward changes its own buffer {name!r}")
-    _check_aliases(program)
+    _check_aliases(tracer)
     return program
