@@ -29,10 +29,27 @@ from constructions.tasks import Task
 from constructions.terms import Form, Terms, as_terms
 from constructions.terms import convolve as convolve_terms
 
-Linear = tuple[tuple[Key, Fraction], ...]
-"""A linear form over (filter, node), without the constant: sorted, the weight of its oldest node one."""
+
+class Linear(tuple[tuple[Key, Fraction], ...]):
+    """A linear form over (filter, node), without the constant: sorted; in dictionaries, the weight of its oldest
+    node is one.
+
+    Hashed once, and by its nodes: hashing a rational number takes a modular inverse.
+    """
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            weights = (self[0][1].numerator, self[-1][1].numerator) if self else ()
+            self._hash = hash((tuple(key for key, _ in self), weights))
+        return self._hash
+
+
 LOCAL_SEARCH_PRODUCTS = 150
 LOCAL_SEARCH_MOVES = 60
+SEARCH_ENTRIES = 50_000
+"""Above so many terms in the factors of all products a single schedule is made."""
 NEVER = 10**9
 POLICIES = (NEVER, 1, 0)
 """Values of ``late_from`` that are tried when there are filters."""
@@ -149,14 +166,16 @@ class Layout:
                 rest = {key: weight for key, weight in rest.items() if weight}
                 if len(rest) < len(old):
                     old, fresh[filter] = rest, [(key, scale * weight) for key, weight in factor]
-        return Split(tuple(sorted(old.items())), {filter: tuple(parts) for filter, parts in fresh.items()}, tuple(new))
+        return Split(
+            Linear(sorted(old.items())), {filter: Linear(parts) for filter, parts in fresh.items()}, Linear(new)
+        )
 
     def young(self, form: Linear, s: int) -> tuple[Linear, Linear] | None:
         """``(youngest part, form)``, scaled alike, of an unfiltered form that holds nodes of layer s."""
         if any(filter for (filter, _), _ in form):
             return None
         scale, part = _linear(((key, weight) for key, weight in form if self.level(key[1]) == s))
-        return (part, tuple((key, weight / scale) for key, weight in form)) if part else None
+        return (part, Linear((key, weight / scale) for key, weight in form)) if part else None
 
     def factors(self, node: int) -> tuple[dict[int, Linear], Wire]:
         """``({filter: what the convolution branch reads}, gate)`` of a product; filter 0 reads what is ready."""
@@ -174,7 +193,7 @@ class Layout:
                 reads[filter].append(((0, source), weight))
             else:
                 reads[0].append(((filter, source), weight))
-        return {filter: tuple(parts) for filter, parts in reads.items()}, right
+        return {filter: Linear(parts) for filter, parts in reads.items()}, right
 
 
 def _fresh(wire: Wire, levels: dict[int, int], before: int) -> set[int]:
@@ -192,10 +211,12 @@ def _linear(terms: Iterable[tuple[Key, Fraction]]) -> tuple[Fraction, Linear]:
     """``(scale, form)`` of an affine form without its constant."""
     kept = [(key, weight) for key, weight in terms if key != CONSTANT]
     if not kept:
-        return Fraction(1), ()
+        return Fraction(1), Linear()
     # The oldest node has weight one: an iterate x − η g keeps its scale.
     scale = min(kept, key=lambda term: (term[0][1], term[0][0]))[1]
-    return (scale, tuple(kept)) if scale == 1 else (scale, tuple((key, weight / scale) for key, weight in kept))
+    if scale == 1:
+        return scale, terms if isinstance(terms, Linear) and len(terms) == len(kept) else Linear(kept)
+    return scale, Linear((key, weight / scale) for key, weight in kept)
 
 
 def plan(
@@ -227,7 +248,7 @@ def plan(
                 filtered[filter].setdefault(_linear(parts)[1])
         # What is carried comes first: of dependent forms the later ones get no channel.
         handed[s - 1] = carried | {form: None for forms in filtered.values() for form in forms} | read
-        handed[s - 1].pop((), None)
+        handed[s - 1].pop(Linear(), None)
         n_terms += sum(len(_independent(forms)[0]) for forms in filtered.values())
         layout.widths[s - 1] = n_terms + len(_independent(carried)[0])
     layout.handed = handed
@@ -294,6 +315,8 @@ def schedule(circuit: Circuit, outputs: Sequence[Wire]) -> Layout:
     slack."""
     first, depth = earliest(circuit, outputs)
     depth = max(depth, 1)
+    if sum(len(factor.terms) for node in first for factor in circuit.products[node]) > SEARCH_ENTRIES:
+        return plan(circuit, outputs, first, depth)
     last = latest(circuit, outputs, depth)
     best = min(
         (
@@ -362,7 +385,7 @@ def emit(layout: Layout, task: Callable[..., Task]) -> Network:
 
     def read_affine(terms: Iterable[tuple[Key, Fraction]], s: int) -> Form:
         """An affine form, constant and all."""
-        rest = tuple((key, weight) for key, weight in terms if key != CONSTANT)
+        rest = Linear((key, weight) for key, weight in terms if key != CONSTANT)
         constant = next((weight for key, weight in terms if key == CONSTANT), Fraction(0))
         return read(rest, s, constant) if rest else Form({}, constant)
 
