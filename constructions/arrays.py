@@ -73,6 +73,15 @@ def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:
     return np.full(shape, 0, dtype=dtype)
 
 
+def refuse_reduced_precision(u: torch.Tensor) -> None:
+    """Raise ``RuntimeError`` where PyTorch would multiply ``u`` in TF32: float32 on CUDA, when the program asked for it."""
+    if u.is_cuda and u.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
+        raise RuntimeError(
+            "float32 matrix products are set to reduced precision (TF32), which exact weights do not survive: call "
+            "torch.set_float32_matmul_precision('highest')"
+        )
+
+
 def batch_shape(*shapes: Any) -> tuple[int, ...]:
     """The broadcast of leading batch shapes; raises ``ValueError`` when they do not agree."""
     return tuple(np.broadcast_shapes(*(tuple(shape) for shape in shapes)))

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from constructions.arrays import refuse_reduced_precision
 from constructions.network import Layer, Mode, Network, SparseMap
 
 # The algebra: plain arrays over any ring, shapes as in the formulas.
@@ -184,11 +185,7 @@ class DirectConvolution(nn.Module):
 
     def forward(self, filter: Tensor, u: Tensor) -> Tensor:
         """``filter`` (N, D) and ``u`` (..., N, D): (..., N, D)."""
-        if u.is_cuda and u.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
-            raise RuntimeError(
-                "float32 matrix products are set to reduced precision (TF32), which BaseConv's exact channels do not "
-                "survive: call torch.set_float32_matmul_precision('highest')"
-            )
+        refuse_reduced_precision(u)
         lags, visible = self.get_buffer("lags"), self.get_buffer("visible")
         toeplitz = torch.where(visible[..., None], filter[lags], filter.new_zeros(()))
         return torch.einsum("nmd,...md->...nd", toeplitz, u)

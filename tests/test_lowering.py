@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from problems import integer_regression, layouts
 
 import constructions as C
+from constructions.arrays import refuse_reduced_precision
 from constructions.builder import Builder
 from constructions.filters import Filter
 from constructions.lowering import maps, module
@@ -127,6 +129,19 @@ def test_model_refuses_what_it_cannot_run():
     huge = C.linear(n_rows=1, weight=[[10**50]])
     with pytest.raises(OverflowError, match=r"float32"):
         huge.to_torch(dtype=torch.float32)
+
+
+def test_reduced_precision_on_a_gpu_is_refused():
+    seen_by_the_check = SimpleNamespace(is_cuda=True, dtype=torch.float32)
+    refuse_reduced_precision(seen_by_the_check)
+    torch.set_float32_matmul_precision("high")
+    try:
+        with pytest.raises(RuntimeError, match="TF32"):
+            refuse_reduced_precision(seen_by_the_check)
+        refuse_reduced_precision(SimpleNamespace(is_cuda=True, dtype=torch.float64))
+        refuse_reduced_precision(torch.zeros(1))
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 @pytest.mark.gpu

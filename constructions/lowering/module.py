@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from constructions.arrays import refuse_reduced_precision
 from constructions.lowering.block import Block
 from constructions.lowering.context import Context, Location, rows_needed
 from constructions.lowering.maps import rounded
@@ -110,13 +111,17 @@ class LoweredNetwork(nn.Module):
         self.register_buffer("order", None if order == sorted(order) else torch.tensor(order).argsort())
 
     def forward(self, u: Tensor) -> Tensor:
-        """Run on ``u`` (..., n_rows, n_channels); ``ValueError`` for another shape, ``TypeError`` for another dtype."""
+        """Run on ``u`` (..., n_rows, n_channels); ``ValueError`` for another shape, ``TypeError`` for another dtype.
+
+        ``RuntimeError`` where PyTorch is set to multiply float32 in TF32.
+        """
         if u.ndim < 2 or u.shape[-2:] != (self.n_rows, self.n_inputs):
             raise ValueError(
                 f"the network reads (..., {self.n_rows} rows, {self.n_inputs} channels), got {tuple(u.shape)}"
             )
         if u.dtype != self.dtype:
             raise TypeError(f"the network was lowered to {self.dtype}, and the input has {u.dtype}")
+        refuse_reduced_precision(u)
         batch = u.reshape(-1, self.n_rows, self.n_inputs)
         chunks = batch.split(self.batch_chunk) if u.device.type == "cpu" else (batch,)
         outputs = [self._run(chunk) for chunk in chunks]
