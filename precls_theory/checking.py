@@ -93,7 +93,7 @@ def check(network: Network, *, seed: int | None = None, progress: Progress | Non
     try:
         proof = prove_network(network, seed=seed, progress=progress)
     except Unequal as difference:
-        found = counterexample(network, difference.index, expected.outputs, seed)
+        found = counterexample(network, difference.index, expected, seed)
         message = describe_difference(found)
         if entry is not None:
             message += f"; against the rebuild, {describe_entry(entry)}"
@@ -171,16 +171,20 @@ def error_bound_problem(network: Network) -> str | None:
 
 
 def counterexample(
-    network: Network, index: tuple[int, ...], outputs: tuple[str, ...], seed: int | None = None
+    network: Network, index: tuple[int, ...], expected: Network, seed: int | None = None
 ) -> dict[str, Any]:
     """An input of small integers at which the output ``index`` (place among exact rows, result) differs from the claim.
 
-    ``outputs`` names the output channels. Found modulo a prime, where a difference of integers that is not zero is not
-    zero over Q either; evaluated over Q where that is feasible, else the two values are given modulo the prime.
+    ``expected`` is the rebuild: it names the output channels. Found modulo a prime, where a difference of integers that
+    is not zero is not zero over Q either; evaluated over Q where that is feasible, else the two values are given modulo
+    the prime.
     """
     place, result = index
     row = network.task.exact_rows[place]
-    u, prime = _small_input(network, place, result, random.Random(secrets.randbits(64) if seed is None else seed))
+    # A network whose mode was changed to causal may have to answer for rows that it does not read.
+    last = row if network.mode == expected.mode == "causal" else network.n_rows - 1
+    source = random.Random(secrets.randbits(64) if seed is None else seed)
+    u, prime = _small_input(network, place, result, last, source)
     used_rows = row + 1 if network.mode == "causal" else network.n_rows
     work = network.n_nonzero * used_rows * max(64.0, network_bound(network).log2_height)
     ring = FMPQ if work <= MAX_EXACT_WORK else residue_ring(prime)
@@ -190,7 +194,7 @@ def counterexample(
         for value in values
     ]
     return {
-        "output": outputs[network.task.columns[result]],
+        "output": expected.outputs[network.task.columns[result]],
         "row": row,
         "input": _named_input(network, u),
         "computed": texts[0],
@@ -217,10 +221,9 @@ def _claimed_at(network: Network, u: np.ndarray, place: int, ring: Ring) -> np.n
     return claimed(network, u, ring)[..., place, :]
 
 
-def _small_input(network: Network, place: int, result: int, source: random.Random) -> tuple[np.ndarray, int]:
-    """Integers, small and few if possible, at which the result differs at the row, and the prime that shows it."""
-    row = network.task.exact_rows[place]
-    last = row if network.mode == "causal" else network.n_rows - 1
+def _small_input(network: Network, place: int, result: int, last: int, source: random.Random) -> tuple[np.ndarray, int]:
+    """Integers, small and few if possible, in rows up to ``last``, at which the result differs at an exact row, and the
+    prime that shows it."""
     free = np.array([at for at in network.task.free_channels if at[0] <= last], dtype=np.int64).reshape(-1, 2)
     weights = max(layer.n_nonzero for layer in network.layers) * (last + 1)
     batch = max(1, min(24, int(_BATCH_ENTRIES / max(1, weights))))
@@ -235,7 +238,7 @@ def _small_input(network: Network, place: int, result: int, source: random.Rando
         integers *= generator.random((batch, len(free))) < density
         u = np.zeros((batch, network.n_rows, len(network.inputs)), dtype=np.int64)
         u[:, free[:, 0], free[:, 1]] = integers
-        residues = u % prime
+        residues = ring.coerce(u)
         try:
             gap = _computed_at(network, residues, place, ring) - _claimed_at(network, residues, place, ring)
         except ZeroDivisionError:

@@ -318,6 +318,16 @@ def test_symbolic_proof_can_refuse() -> None:
     assert not checking.prove_symbolically(with_weight(network, 0, "out", 0))
 
 
+@pytest.mark.parametrize(
+    "name", ["gd-residual-A", "gd-residual-E", "gd-residual-S", "gd-gram-A", "newton-refined", "read-circular"]
+)
+def test_the_other_mode_is_refused(name: str) -> None:
+    """A causal network can be asked for what depends on later rows: the counterexample is looked for there too."""
+    network = SMALL[name]()
+    other: Any = "circular" if network.mode == "causal" else "causal"
+    assert refused(replace(network, mode=other)).first_difference is not None
+
+
 def test_degree_beyond_a_word_is_refused_too() -> None:
     network = C.gradient_descent(n_points=3, n_dims=2, n_steps=2**40, step_size="1/10")
     result = check(with_weight(network, 20, "out", 0))
