@@ -116,6 +116,9 @@ def growth(parameter: str, values: tuple[int, ...]) -> list[dict[str, Any]]:
 GROWTH = {"n_points": (5, 10, 20, 40, 80, 160), "n_dims": (2, 4, 8, 16), "n_steps": (4, 16, 64, 256, 1024)}
 
 
+PLOTS = (".png", ".svg", ".pdf")
+
+
 class PeerError(ValueError):
     """The checkout given with ``--peer`` cannot be used; the message says why."""
 
@@ -123,7 +126,7 @@ class PeerError(ValueError):
 def peer_base_conv(checkout: Path) -> type[nn.Module]:
     """The class ``BaseConv`` of the user's own checkout of HazyResearch/precision-ls.
 
-    Raises :class:`PeerError` when the file is not there or needs a package that is not installed.
+    Raises :class:`PeerError` when the file is not there, needs a package that is not installed, or fails as it is run.
     """
     folder = checkout / "src" / "models" / "mixers"
     source = folder / "base_conv.py"
@@ -138,10 +141,13 @@ def peer_base_conv(checkout: Path) -> type[nn.Module]:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+        return module.BaseConv
     except ImportError as error:
         raise PeerError(f"{source} needs the package {error.name!r}: install it beside precls") from error
-    return module.BaseConv
+    except Exception as error:  # it is code of any kind
+        raise PeerError(f"{source} cannot be used: {type(error).__name__}: {error}") from error
 
 
 def as_peer_layer(base_conv: type[nn.Module], layer: Layer, n_rows: int, size: int) -> nn.Module:
@@ -194,6 +200,15 @@ def _against(base_conv: type[nn.Module], batch: int) -> dict[str, Any]:
         "network_ms_for_256_steps": 1e3 * whole, "peer_256_steps_over_network": N_STEPS * step / whole,
         "largest_difference_peer_module_and_ours": same,
     }  # fmt: skip
+
+
+def check_plot(path: Path) -> None:
+    """Raises before anything is measured where :func:`plot_growth` could not write: ``ValueError`` for a kind of file
+    that it does not draw, ``FileNotFoundError`` for a folder that is not there."""
+    if path.suffix not in PLOTS:
+        raise ValueError(f"cannot plot to {path}: expected a file ending in {', '.join(PLOTS)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot plot to {path}: there is no folder {path.parent}")
 
 
 def plot_growth(rows: list[dict[str, Any]], path: Path) -> None:

@@ -84,7 +84,9 @@ def theorem(
 
     def register(check: Check) -> Check:
         if id in _REGISTRY and _REGISTRY[id].check.__module__ != check.__module__:
-            raise ValueError(f"theorem {id!r} is registered twice: {_REGISTRY[id].check.__module__}, {check.__module__}")
+            raise ValueError(
+                f"theorem {id!r} is registered twice: {_REGISTRY[id].check.__module__}, {check.__module__}"
+            )
         _REGISTRY[id] = Theorem(id, title, statement, tuple(hypotheses), source, covers, check)
         return check
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import numpy as np
 INTERCEPT = "intercept"
 LARGEST_EXPONENT = 300
 """Cells beyond 10^±300 are refused: they would not survive a conversion to floating point."""
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
+"""What a cell may hold: Python would also read 1_000 and other scripts' digits, which are more likely mistakes."""
+NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 class DataError(ValueError):
@@ -79,14 +83,22 @@ def read_regression(path: Path, target: str, intercept: bool = True) -> Regressi
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [(number, row) for number, row in enumerate(csv.reader(file, strict=True), start=1) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path} as a CSV file: {error}") from error
+            reader = csv.reader(file, strict=True)
+            # The line of the file, which is not the number of the row where a quoted cell spans several.
+            lines = [(reader.line_num, row) for row in reader if len(row) > 1 or any(cell.strip() for cell in row)]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"cannot read {path} as a CSV file: it is not in UTF-8 ({error}); save it in UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"cannot read {path} as a CSV file: line {reader.line_num}: {error}") from error
     if not lines:
         raise DataError(f"{path} is empty: expected a header line with column names, then rows of numbers")
     header = [name.strip() for name in lines[0][1]]
     if len(set(header)) < len(header) or "" in header:
         raise DataError(f"the header of {path} must name every column once, got {', '.join(map(repr, header))}")
+    if target not in header and len(header) == 1 and (separator := re.search(r"[;\t|]", header[0])):
+        raise DataError(f"{path} separates its cells by {separator.group()!r}: expected commas (and decimal points)")
     if target not in header:
         raise DataError(f"there is no column {target!r} in {path}: its columns are {', '.join(header)}")
     if intercept and INTERCEPT in header:
@@ -117,12 +129,14 @@ def _cell(text: str, header: list[str], index: int, line: int, row: list[str]) -
     where = f"line {line}, column {header[index]!r}"
     if not text.strip():
         raise DataError(f"{where} is missing: fill it in or drop the row")
-    try:
-        value = Decimal(text.strip())
-    except InvalidOperation as error:
-        raise DataError(f"{where} is not a number: {text.strip()!r}") from error
-    if not value.is_finite():
-        raise DataError(f"{where} is not a finite number: {text.strip()!r}")
+    shown = (
+        repr(text.strip()) if len(text.strip()) <= 40 else f"{text.strip()[:30]!r}… ({len(text.strip())} characters)"
+    )
+    if NOT_FINITE.fullmatch(text.strip()):
+        raise DataError(f"{where} is not a finite number: {shown}")
+    if not DECIMAL.fullmatch(text.strip()):
+        raise DataError(f"{where} is not a number: {shown}; write decimals such as -1234.5 or 1e-3")
+    value = Decimal(text.strip())
     if value and abs(value.adjusted()) > LARGEST_EXPONENT:
-        raise DataError(f"{where} is beyond 10^±{LARGEST_EXPONENT}: {text.strip()!r}; change the unit of the column")
+        raise DataError(f"{where} is beyond 10^±{LARGEST_EXPONENT}: {shown}; change the unit of the column")
     return Fraction(value)

@@ -8,6 +8,7 @@ from about eps·κ² to about eps·κ, provided eps·κ² < 1.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, get_args
@@ -18,6 +19,7 @@ import torch
 
 import constructions as C
 from constructions.network import Network
+from constructions.serialization import write_rational
 from precls_theory.regression_data import DataError, RegressionData
 
 Method = Literal["doubling", "newton", "tight", "gram", "heavy_ball", "chebyshev"]
@@ -51,7 +53,7 @@ class Solution:
         """The document that ``precls solve --json`` prints."""
         return {
             "coefficients": self.coefficients,
-            "exact": {name: str(value) for name, value in self.exact.items()},
+            "exact": {name: write_rational(value) for name, value in self.exact.items()},
             "digits": self.digits,
             "lapack_digits": self.lapack_digits,
             "gd_digits": self.gd_digits,
@@ -212,12 +214,28 @@ def solve(
 
     return Solution(
         names=data.names,
-        coefficients={n: float(v) for n, v in zip(data.names, values, strict=True) if v is not None},
+        coefficients={
+            n: as_float(n, v, true) for n, v, true in zip(data.names, values, exact, strict=True) if v is not None
+        },
         exact=dict(zip(data.names, exact, strict=True)),
         digits=digits(values), lapack_digits=digits(lapack), gd_digits=digits(loop),
         network=network, method=method, dtype=name, condition_number=kappa, refinements=refinements,
         gd_steps=GD_STEPS, warnings=warnings,
     )  # fmt: skip
+
+
+def as_float(name: str, value: Fraction, exact: Fraction) -> float:
+    """The coefficient as a float64; :class:`DataError` where it or the exact one is outside the range of normal numbers."""
+    try:
+        result = float(value)
+        if not exact or sys.float_info.min <= abs(exact) <= sys.float_info.max:
+            return result
+    except OverflowError:
+        pass
+    raise DataError(
+        f"the coefficient of {name!r} is about {decimal(exact, 3)}, outside the range of float64: change the unit of its "
+        "column or of the target"
+    )
 
 
 def gradient_descent_loop(A: torch.Tensor, b: torch.Tensor, step: float, n_steps: int) -> torch.Tensor:

@@ -75,6 +75,30 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
     assert "no checkout" in result.stderr
 
 
+@pytest.mark.parametrize("content", ["def broken(", "1 / 0", "class Other: pass"])
+def test_a_broken_module_of_the_peer_is_refused(checkout, content):
+    (checkout / "src" / "models" / "mixers" / "base_conv.py").write_text(content)
+    with pytest.raises(benchmarks.PeerError, match="cannot be used"):
+        benchmarks.peer_base_conv(checkout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (["--plot", "nowhere/growth.png"], "there is no folder nowhere", 1),
+        (["--plot", "growth.xyz"], "ending in .png", 1),
+        (["--device", "nowhere"], "not available", 2),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_measured(monkeypatch, arguments, words, code):
+    monkeypatch.setattr(benchmarks, "proof_against_expand", lambda *sizes: pytest.fail("measured first"))
+    result = CliRunner().invoke(app, ["bench", "--quick", "--json", *arguments])
+    assert result.exit_code == code
+    assert words in " ".join(result.stderr.replace("│", " ").split())
+    if code == 1:
+        assert words in json.loads(result.stdout)["error"]
+
+
 def test_a_missing_package_of_the_peer_is_named(checkout):
     (checkout / "src" / "models" / "mixers" / "base_conv.py").write_text("import a_package_that_is_not_there\n")
     with pytest.raises(benchmarks.PeerError, match="a_package_that_is_not_there"):

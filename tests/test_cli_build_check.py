@@ -139,7 +139,7 @@ def test_build_where_it_cannot_write(tmp_path: Path) -> None:
     result = precls(*GD, "-o", tmp_path, "--json")
     assert result.exit_code == 1
     assert "it is a folder" in words(result)
-    assert result.stdout == ""
+    assert "it is a folder" in document(result)["error"]
 
 
 # --- Check --------------------------------------------------------------------------------------------------------

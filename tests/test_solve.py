@@ -123,13 +123,54 @@ def test_no_intercept(tmp_path):
         ("intercept,y\n1,2\n3,4\n", [], "--no-intercept"),
         ("y\n1\n2\n", ["--no-intercept"], "nothing to fit"),
         ("a,b\n1,2\n3,4\n", [], "no column 'y'"),
+        ("x;y\n1;2\n3;4\n", [], "separates its cells by ';'"),
+        ("x,y\n1_000,2\n3,4\n5,9\n", [], "not a number: '1_000'"),
+        ("x,y\n\u0661,2\n3,4\n5,9\n", [], "line 2, column 'x' is not a number"),
+        ('x,y\n"1,000",2\n3,4\n5,9\n', [], "not a number: '1,000'"),
+        ('x,"a\nb",y\n1,5,1\n2,7,q\n', [], "line 4, column 'y'"),
+        ('x,y\n1,2\n"3,4\n', [], "line 3: unexpected end of data"),
+        ("x,y\n1e-299,1e299\n2e-299,3e299\n3e-299,5e299\n", [], "about 2.00e+598, outside the range of float64"),
+        ("x,y\n1e299,1e-299\n2e299,3e-299\n3e299,5e-299\n", [], "about 2.00e-598, outside the range of float64"),
+        ("x,y\n[/red],2\n3,4\n5,9\n", [], "not a number: '[/red]'"),
+        ("[/a],[b],y\n1,2,1\n2,4,0\n3,6,5\n4,8,2\n", [], "[b] = 2·[/a]"),
     ],
 )
 def test_bad_data_is_refused_in_words(tmp_path, text, arguments, words):
     result = run(csv(tmp_path, text), "--target", "y", "--json", *arguments)
     assert result.exit_code == 1
-    assert result.stdout == ""
     assert words in " ".join(result.stderr.split())
+    assert words in json.loads(result.stdout)["error"]
+
+
+def test_the_same_table_in_other_dress(tmp_path):
+    """A byte-order mark, other line ends, quotes, blank lines, exponents: the same numbers."""
+    plain = run(csv(tmp_path, "x,y\n1,2\n2,3\n3,5\n"), "--target", "y", "--json")
+    for text in (
+        "\ufeffx,y\n1,2\n2,3\n3,5\n", "x,y\r\n1,2\r\n2,3\r\n3,5", '"x", y\n"1",2\n2,"3"\n3,5\n',
+        "\n  \nx,y\n\n1,2\n2,3\n \n3,5\n\n", "x,y\n1e0,+2.\n.2e1,3\n30E-1,5.00\n",
+    ):  # fmt: skip
+        (tmp_path / "data.csv").write_bytes(text.encode())
+        result = run(tmp_path / "data.csv", "--target", "y", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["exact"] == json.loads(plain.stdout)["exact"]
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path):
+    data = csv(tmp_path, "[red],[/foo],y\n1,2,3\n2,1,4\n3,3,9\n4,0,1\n")
+    result = run(data, "--target", "y")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("[red]") == result.stdout.count("[/foo]") == 2
+    missing = run(data, "--target", "[/nothing]")
+    assert missing.exit_code == 1
+    assert "no column '[/nothing]'" in missing.stderr
+
+
+def test_exact_values_of_any_length_are_written_out(tmp_path):
+    text = f"x,y\n1.{'3' * 5000},2\n2,3\n3,5\n"
+    for options in ([], ["--json"]):
+        result = run(csv(tmp_path, text), "--target", "y", *options)
+        assert result.exit_code == 0, result.output
+        assert "5" * 4500 in result.stdout
 
 
 def test_missing_file_and_bad_usage(tmp_path):
@@ -137,6 +178,9 @@ def test_missing_file_and_bad_usage(tmp_path):
     assert run(LONGLEY).exit_code == 2
     assert run(LONGLEY, "--target", "employed", "--dtype", "float8").exit_code == 2
     assert run(LONGLEY, "--target", "employed", "--device", "nowhere").exit_code == 2
+    meta = run(LONGLEY, "--target", "employed", "--device", "meta")  # there, but it computes nothing
+    assert meta.exit_code == 2
+    assert "not available" in meta.stderr
 
 
 def test_numerically_singular_data_is_refused(tmp_path):

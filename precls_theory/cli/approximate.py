@@ -115,7 +115,7 @@ def _run(
         try:
             network = C.approximate(functions, domain, bound) if load is None else _load(load, domain, len(functions))
         except (ValueError, OSError) as error:
-            fail(escape(str(error)))
+            fail(str(error), watch if json_ else None)
     proved_again: Fraction | None = None
     if verify:
         with err.status("proving the error from the weights…"):
@@ -128,7 +128,7 @@ def _run(
         if output is not None:
             network.save(output)
     except OSError as error:
-        fail(escape(str(error)))
+        fail(str(error), watch if json_ else None)
     rows: dict[str, Any] = {
         "depth": network.depth,
         "width": network.width,

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from precls_theory import benchmarks
-from precls_theory.cli.output import Stopwatch, emit_json, fail, out, progress
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, progress
 
 
 def bench(
@@ -35,6 +35,14 @@ def bench(
       precls bench --plot growth.png --peer ~/precision-ls --json
     """
     watch = Stopwatch()
+    check_device(device)
+    try:
+        if plot is not None:
+            benchmarks.check_plot(plot)
+        if peer is not None:
+            benchmarks.peer_base_conv(peer)
+    except (benchmarks.PeerError, OSError, ValueError) as error:
+        fail(str(error), watch if json else None)
     torch.set_num_threads(threads)
     sizes = (4, 2) if quick else (20, 5)
     batches = benchmarks.BATCHES[:2] if quick else benchmarks.BATCHES
@@ -45,7 +53,9 @@ def bench(
         for batch in batches
         for form in ("doubling", "tight")
     ]
-    jobs += [("growth", lambda name=name, values=values: benchmarks.growth(name, values)) for name, values in growth.items()]
+    jobs += [
+        ("growth", lambda name=name, values=values: benchmarks.growth(name, values)) for name, values in growth.items()
+    ]
     if peer is not None:
         jobs.append(("peer", lambda: benchmarks.against_peer(peer)))
     results: dict[str, list[dict[str, Any]]] = {}
@@ -53,10 +63,10 @@ def bench(
         for name, job in progress(jobs, "measuring"):
             found = job()
             results.setdefault(name, []).extend(found if isinstance(found, list) else [found])
-    except (benchmarks.PeerError, RuntimeError) as error:
-        fail(str(error))
-    if plot is not None:
-        benchmarks.plot_growth(results["growth"], plot)
+        if plot is not None:
+            benchmarks.plot_growth(results["growth"], plot)
+    except (benchmarks.PeerError, RuntimeError, OSError) as error:
+        fail(str(error), watch if json else None)
     if json:
         emit_json({"threads": threads, "device": device, **results}, watch)
         return

@@ -81,7 +81,7 @@ def build(
         try:
             network.save(output)
         except (OSError, ValueError) as error:
-            fail(escape(str(error)))
+            fail(str(error), watch if json else None)
     if json:
         emit_json(
             {

@@ -43,7 +43,7 @@ def check(
     except (CorruptFileError, OSError) as error:
         if json:
             emit_json({"ok": False, "algorithm": None, "first_difference": None, "error": str(error)}, watch)
-        fail(escape(str(error)))
+        fail(str(error))
 
     def rounds(primes: Iterable[int], total: int) -> Iterable[int]:
         return progress(primes, "checking modulo random primes", total)
@@ -52,7 +52,7 @@ def check(
     if json:
         emit_json(result.to_json() | {"file": str(file)}, watch)
     if not result.ok:
-        fail(escape(f"{file} is refused: {result.message}"))
+        fail(f"{file} is refused: {result.message}")
     if not json:
         out.print(
             f"[bold green]ok:[/] {escape(result.message)} ({watch.seconds:.2f} s)", highlight=False, soft_wrap=True

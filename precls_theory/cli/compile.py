@@ -58,12 +58,15 @@ def compile_command(
         with err.status("compiling …"):
             network = compile_polynomials(parsed, names)
     except (TypeError, ValueError) as error:
-        raise typer.BadParameter(escape(str(error)), param_hint="POLYNOMIAL") from error
+        raise typer.BadParameter(str(error), param_hint="POLYNOMIAL") from error
     with err.status("proving …"):
         proof = check(network)
     if not proof.ok:
-        fail(escape(f"the compiled network is wrong, please report this: {proof.message}"))
-    _write(network, output, plot)
+        fail(f"the compiled network is wrong, please report this: {proof.message}", watch if json else None)
+    try:
+        _write(network, output, plot)
+    except (OSError, ValueError) as error:
+        fail(str(error), watch if json else None)
     terms = [[tuple(exponents) for exponents, _ in polynomial] for polynomial in network.parameters["polynomials"]]
     facts = {
         "depth": network.depth,
@@ -101,15 +104,12 @@ def compile_command(
 
 
 def _write(network: Network, output: Path | None, plot: Path | None) -> None:
-    try:
-        if output is not None:
-            network.save(output)
-        if plot is not None:
-            from precls_theory.circuit_picture import draw
+    if output is not None:
+        network.save(output)
+    if plot is not None:
+        from precls_theory.circuit_picture import draw
 
-            draw(network, plot)
-    except (OSError, ValueError) as error:
-        fail(escape(str(error)))
+        draw(network, plot)
 
 
 def register(app: typer.Typer) -> None:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterable
 from typing import Any, NoReturn, TypeVar
 
+import torch
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from precls_theory.certificate import precls_version, versions
@@ -35,15 +37,29 @@ def emit_json(payload: dict[str, Any], watch: Stopwatch) -> None:
     typer.echo(json.dumps(document, indent=2, default=str, allow_nan=False))
 
 
-def fail(message: str) -> NoReturn:
-    """A failure in words on standard error, and exit code 1."""
-    err.print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True)
+def fail(message: str, watch: Stopwatch | None = None) -> NoReturn:
+    """A failure in words on standard error, and exit code 1.
+
+    With ``watch`` (a command under ``--json`` that has printed no document yet) also the document ``{"error": message}``.
+    """
+    if watch is not None:
+        emit_json({"error": message}, watch)
+    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(1)
 
 
 def warn(message: str) -> None:
     """A warning in words on standard error."""
-    err.print(f"[bold yellow]warning:[/] {message}", highlight=False, soft_wrap=True)
+    err.print(f"[bold yellow]warning:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+def check_device(device: str) -> None:
+    """A usage error in words unless PyTorch can compute on ``device`` here and give the result back."""
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise typer.BadParameter(f"device {device!r} is not available here: {reason}", param_hint="--device") from error
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:

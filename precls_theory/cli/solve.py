@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 import torch
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, warn
+from constructions.serialization import write_rational
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, err, fail, out, warn
 from precls_theory.regression_data import DataError, read_regression
 from precls_theory.solving import Method, Solution, decimal
 from precls_theory.solving import solve as solve_regression
@@ -41,10 +43,7 @@ def solve(
       precls solve data.csv --target y --no-intercept --dtype float32 --json
     """
     watch = Stopwatch()
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise typer.BadParameter(f"device {device!r} is not available here: {error}") from error
+    check_device(device)
     try:
         with err.status("reading, solving exactly, building and running the network …"):
             regression = read_regression(data, target, intercept)
@@ -52,7 +51,7 @@ def solve(
             if output is not None:
                 solution.network.save(output)
     except (DataError, OSError) as error:
-        fail(str(error))
+        fail(str(error), watch if json else None)
     for warning in solution.warnings:
         warn(warning)
     if json:
@@ -61,7 +60,7 @@ def solve(
         out.print(table(solution))
         out.print("Exact least-squares solution:", highlight=False)
         for name, value in solution.exact.items():
-            out.print(f"  {name} = {value}", highlight=False, soft_wrap=True)
+            out.print(f"  {escape(name)} = {write_rational(value)}", highlight=False, soft_wrap=True)
         out.print(summary(solution), highlight=False)
 
 
@@ -77,7 +76,7 @@ def table(solution: Solution) -> Table:
     for name in solution.names:
         digits = (solution.digits[name], solution.lapack_digits[name], solution.gd_digits[name])
         table.add_row(
-            name,
+            escape(name),
             repr(solution.coefficients[name]),
             decimal(solution.exact[name], 16),
             *(f"{value:.1f}" for value in digits),

@@ -56,12 +56,17 @@ def verify(
     try:
         known = all_theorems()
     except (ImportError, ValueError) as error:
-        fail(escape(f"the theorems cannot be loaded: {error}"))
+        fail(f"the theorems cannot be loaded: {error}", watch if json else None)
+    if not known:
+        fail("no theorem is registered: the installation is incomplete", watch if json else None)
     chosen = choose(known, theorem or [])
     if list_only:
         show_list(chosen, watch, json)
         return
-    proofs = prove(chosen, Size(n_points, n_dims), certificates)
+    try:
+        proofs = prove(chosen, Size(n_points, n_dims), certificates)
+    except OSError as error:
+        fail(f"cannot save certificates in {certificates}: {error.strerror or error}", watch if json else None)
     ok = all(proof.status == "proved" for proof in proofs)
     if json:
         listed = [{key: proof.to_json()[key] for key in JSON_KEYS} for proof in proofs]
@@ -73,17 +78,11 @@ def verify(
         out.print(summary, highlight=False)
         out.print("[dim]Scope, ring and engine of each: --json, or --certificates DIR.[/]", highlight=False)
     if not ok:
-        fail(
-            "; ".join(
-                f"{proof.id} {proof.status}: {escape(proof.message)}" for proof in proofs if proof.status != "proved"
-            )
-        )
+        fail("; ".join(f"{proof.id} {proof.status}: {proof.message}" for proof in proofs if proof.status != "proved"))
 
 
 def choose(known: dict[str, Theorem], wanted: list[str]) -> list[Theorem]:
     """The theorems asked for, each once, or all; a usage error naming the nearest identifiers for an unknown one."""
-    if not known:
-        fail("no theorem is registered: the installation is incomplete")
     for name in wanted:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
@@ -117,10 +116,7 @@ def prove(theorems: list[Theorem], size: Size, certificates: Path | None) -> lis
             proof = certify(theorem, size)
             proofs.append(proof)
             if certificates is not None:
-                try:
-                    proof.save(certificates)
-                except OSError as error:
-                    fail(f"cannot save the certificate of {theorem.id} in {certificates}: {error.strerror or error}")
+                proof.save(certificates)
             bar.advance(task)
     return proofs
 
