@@ -488,6 +488,10 @@ def causal(rows=ROWS):
     return torch.ones(rows, rows, dtype=torch.bool).triu(1)
 
 
+def last_row(u):
+    return (torch.arange(ROWS) == ROWS - 1).expand(u.shape[0], ROWS)
+
+
 def gate_in_place(m, u):
     """The value of ``out`` as it was made, 5, is what counts; at the zero input it becomes 2.5."""
     out = u.new_full(u.shape, 5.0)
@@ -517,6 +521,25 @@ TRACED = {
     "attention's averaged weights": lambda: Wrap(
         lambda m, u: m.a(u, u, u)[1] @ u, a=nn.MultiheadAttention(CHANNELS, 2, batch_first=True)
     ),
+    **{
+        f"attention with {', '.join(options)}": lambda options=options: Wrap(
+            lambda m, u: m.a(u, u, u, key_padding_mask=last_row(u), attn_mask=causal())[0],
+            a=nn.MultiheadAttention(CHANNELS, 2, batch_first=True, **dict.fromkeys(options, True)),
+        )
+        for options in (("bias",), ("add_bias_kv",), ("add_zero_attn",), ("add_bias_kv", "add_zero_attn"))
+    },
+    "unbatched attention, added padding": lambda: Wrap(
+        lambda m, u: torch.stack([m.a(x, x, x, key_padding_mask=-3 * last_row(u)[0].double())[0] for x in u.unbind(0)]),
+        a=nn.MultiheadAttention(CHANNELS, 2),
+    ),
+    "encoder with padding": lambda: Wrap(
+        lambda m, u: m.e(u, mask=causal(), src_key_padding_mask=last_row(u)),
+        e=nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(CHANNELS, 2, 8, batch_first=True, norm_first=True), 2, enable_nested_tensor=False
+        ),
+    ),
+    "group norm": lambda: nn.GroupNorm(ROWS, ROWS),
+    "flattened and back": lambda: nn.Sequential(nn.Flatten(), nn.Unflatten(1, (ROWS, CHANNELS)), nn.SELU(), nn.CELU()),
     "batch norm": lambda: Wrap(lambda m, u: m.b(u.transpose(1, 2)).transpose(1, 2), b=nn.BatchNorm1d(CHANNELS)),
 }  # fmt: skip
 
@@ -573,7 +596,25 @@ def constant_changes(m, u):
     return y + u * mask
 
 
+def masked_then_divided(m, u):
+    return u.masked_fill(causal()[:, :CHANNELS], -math.inf) / (torch.sigmoid(u) + 1)
+
+
 VIOLATIONS = {
+    "-inf divided by a function of the input": (masked_then_divided, "-inf is divided"),
+    "fully masked after a division": (lambda m, u: masked_then_divided(m, u - math.inf).softmax(-1), "inf"),
+    "rounded to thousands": (lambda m, u: torch.round(u, decimals=-3), "does not cover"),
+    "CELU that grows exponentially": (lambda m, u: F.celu(u, alpha=-1.0), "positive"),
+    "ELU of the wrong sign": (lambda m, u: F.elu(u, alpha=-1.0), "positive"),
+    "clamp at NaN": (lambda m, u: u.clamp(min=math.nan), "NaN"),
+    "padded with -inf": (lambda m, u: F.pad(u, (1, -1), value=-math.inf), "infinity"),
+    "complex square": (
+        lambda m, u: 1 / (1 + torch.real((lambda z: z * z)(torch.fft.fft(u, dim=1)))), "bounded away"
+    ),
+    "absolute value of a complex number": (lambda m, u: torch.fft.fft(u, dim=1).abs(), "complex"),
+    "type of the input": (lambda m, u: u * u if isinstance(u, Tensor) else u, "do not reproduce"),
+    "type of the input, by torch": (lambda m, u: u * u if torch.is_tensor(u) else u, "do not reproduce"),
+    "all keys padded": (lambda m, u: m.a(u, u, u, key_padding_mask=torch.ones(1, ROWS) > 0)[0], "masked completely"),
     "constant that changes": (constant_changes, "constant is changed in place"),
     "attention without softmax": (lambda m, u: (u @ u.transpose(1, 2)) @ u, "multiplies"),
     "attention divided by its sum": (quotient, "denominator"),
@@ -625,6 +666,7 @@ def test_no_certificate(name):
     torch.manual_seed(0)
     model = Wrap(
         function,
+        a=nn.MultiheadAttention(CHANNELS, 2, batch_first=True),
         i=nn.ReLU(inplace=True),
         s=nn.SiLU(inplace=True),
         b=nn.BatchNorm1d(CHANNELS),
@@ -635,6 +677,36 @@ def test_no_certificate(name):
     with pytest.raises(Inconclusive, match=reason) as caught:
         growth_certificate(model, SHAPE)
     assert "cannot conclude: " in str(caught.value)
+
+
+OPTIONS = {
+    "hardtanh's limits": lambda m, u: F.hardtanh(u, min_val=-100.0, max_val=100.0),
+    "hardtanh's limits by position": lambda m, u: F.hardtanh(u, -100.0, 100.0),
+    "ReLU6": lambda m, u: F.relu6(u),
+    "limits in the wrong order": lambda m, u: u.clamp(70.0, -60.0),
+    "comparison with a larger tensor": lambda m, u: (u[:, :1, :1] > -1e9 * m.many).to(u.dtype),
+    "a larger tensor compared": lambda m, u: torch.gt(1e9 * m.many, u[:, :1, :1]).to(u.dtype),
+    "filled where cropped": lambda m, u: F.pad(u, (1, -1), value=500.0),
+    "CELU": lambda m, u: F.celu(u, alpha=3.0),
+    "ELU": lambda m, u: F.elu(u, alpha=3.0),
+    "complex weights": lambda m, u: torch.real(torch.fft.fft(u, dim=1) @ m.rotation),
+    "complex weights, einsum": lambda m, u: torch.real(torch.einsum("bij,jk->bik", torch.fft.fft(u, dim=1), m.rotation)),
+    "rows picked by a tensor": lambda m, u: u[:, torch.tensor([0, 0, 0, 1])],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_options_of_operations_count(name):
+    """Each of these once got a bound that ignored an argument."""
+    model = build(lambda: Wrap(OPTIONS[name], weight=nn.Parameter(torch.zeros(1))))
+    model.many = torch.ones(1, ROWS, 400, dtype=torch.float64)
+    model.rotation = 1000j * torch.eye(CHANNELS, dtype=torch.complex128)
+    certificate = growth_certificate(model, SHAPE)
+    scales = 10.0 ** torch.arange(-6, 7, dtype=torch.float64)
+    u = torch.randn(len(scales), *SHAPE[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    signs = [u, u.abs(), -u.abs(), torch.ones_like(u), -torch.ones_like(u)]
+    ratio = worst_ratio(model, certificate, torch.cat([scales[:, None, None] * v for v in signs]))
+    assert 0.1 < ratio <= 1 + ALLOWANCE
 
 
 @pytest.mark.parametrize("kind", sorted(GATES))
@@ -684,6 +756,19 @@ def test_bad_arguments():
         growth_certificate(ours(), (1, 0, 4))
     with pytest.raises(ValueError, match="exponent"):
         growth_certificate(ours(), SHAPE, exponent=-1)
+    for shape in (5, None, "abc", (True, 5, 4), (1.0, 5, 4), ()):
+        with pytest.raises(ValueError, match="positive integers"):
+            growth_certificate(ours(), shape)  # type: ignore[arg-type]
+    assert growth_certificate(ours(), [1, 5, 4]).input_shape == (1, 5, 4)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="meta device"):
+        growth_certificate(nn.Linear(4, 4, device="meta"), SHAPE)
+    with pytest.raises(Inconclusive, match="TorchScript"):
+        growth_certificate(torch.jit.script(nn.Linear(4, 4)), SHAPE)
+    with pytest.raises(Inconclusive, match="cannot be copied"), pytest.warns(FutureWarning):
+        growth_certificate(nn.utils.weight_norm(nn.Linear(4, 4)), SHAPE)
+    with pytest.raises(Inconclusive, match="not bounded") as caught:
+        growth_certificate(ours(), SHAPE, exponent=0)
+    assert "multiplies" not in str(caught.value)
     with pytest.raises(TypeError, match=r"torch\.nn\.Module"):
         growth_certificate(lambda u: u, SHAPE)  # type: ignore[arg-type]
     with pytest.raises(Inconclusive, match="Linear"):
@@ -709,6 +794,11 @@ def test_hooks_and_overridden_methods_void_a_rule():
     patched.forward = lambda u: u * u  # type: ignore[method-assign]
     with pytest.raises(Inconclusive):
         growth_certificate(nn.Sequential(patched), SHAPE)
+
+    layer = nn.TransformerEncoderLayer(CHANNELS, 2, 8, batch_first=True, norm_first=True).eval()
+    layer._ff_block = lambda u: u * u  # type: ignore[method-assign]
+    with pytest.raises(Inconclusive, match="no rule for TransformerEncoderLayer"):
+        growth_certificate(layer, SHAPE)
 
     class Same(nn.LayerNorm):
         pass

@@ -51,7 +51,12 @@ def inflate(value: float, terms: int) -> float:
 
 
 def as_float64(weights: Tensor) -> np.ndarray:
-    """The weights as float64 (exact from any narrower format); raises ``ValueError`` if one is NaN or infinite."""
+    """The weights as float64 (exact from any narrower format).
+
+    Raises ``ValueError`` if one is NaN or infinite, or if they are complex.
+    """
+    if weights.is_complex():
+        raise ValueError("complex weights are not covered here")
     values = weights.detach().cpu().double().numpy()
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
@@ -114,6 +119,9 @@ def _spectral(matrix: np.ndarray) -> float:
 
 def spectral_norm(weights: Tensor) -> float:
     """An upper bound of the largest singular value of a matrix ``(..., m, n)`` (of the worst one in a batch)."""
+    if weights.is_complex():  # A + iB acts on (Re x, Im x) as [[A, -B], [B, A]], with the same norm
+        real, imaginary = weights.real, weights.imag
+        weights = torch.cat([torch.cat([real, -imaginary], -1), torch.cat([imaginary, real], -1)], -2)
     values = as_float64(weights)
     if values.ndim < 2:
         return _frobenius(values)

@@ -35,7 +35,7 @@ from torch import Tensor, fx, nn
 
 from precls_theory.expressivity import bounds
 from precls_theory.expressivity.bounds import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.tracing import Inconclusive, Program, lookup, trace
+from precls_theory.expressivity.tracing import Inconclusive, Program, check_input_shape, lookup, trace
 
 Polynomial = tuple[float, ...]
 Analyticity = Literal["analytic", "piecewise analytic", "neither"]
@@ -355,6 +355,12 @@ class _Interpreter:
                 result = rule.apply(context, *args, **kwargs)
             except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
                 raise Inconclusive(place, f"{name}: its rule does not cover this call ({error})") from error
+            if any(_is_complex(self.program.values[n]) for n in (node, *node.all_input_nodes)):
+                if name not in _COMPLEX_AWARE:
+                    raise Inconclusive(place, f"{name}: complex numbers are not covered")
+                result = _without_order(result)
+            if isinstance(result, Growth) and isinstance(out, Tensor) and result.shape != tuple(out.shape):
+                raise Inconclusive(place, f"{name}: its rule does not cover this call (it expects {result.shape})")
             result = _with_kind(result, max([context.kind, *map(_kind, inputs)]))
         for item in result if isinstance(result, tuple) else (result,):
             if isinstance(item, Growth):
@@ -381,6 +387,25 @@ _MASK_AWARE: set[str] = set()
 def mask_aware(*names: str) -> None:
     """Declare that the rules of these operations handle entries masked with ``-inf``."""
     _MASK_AWARE.update(names)
+
+
+_COMPLEX_AWARE: set[str] = set()
+
+
+def complex_aware(*names: str) -> None:
+    """Declare that the rules of these operations hold for complex numbers too, in absolute values."""
+    _COMPLEX_AWARE.update(names)
+
+
+def _is_complex(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_complex()
+
+
+def _without_order(x: Any) -> Any:
+    """Without the facts that make sense for real numbers only: a complex square need not be nonnegative."""
+    if isinstance(x, tuple):
+        return tuple(map(_without_order, x))
+    return replace(x, lower=-math.inf, simplex=frozenset(), relation=None)
 
 
 def _degree(x: Any) -> int:
@@ -517,8 +542,9 @@ def growth_certificate(
         Inconclusive: no rule applies, or the proven growth is faster than ``exponent``; names the module.
         ValueError: weights that are NaN or infinite, or a shape that is not of positive integers.
     """
-    if exponent is not None and (not isinstance(exponent, int) or exponent < 0):
+    if exponent is not None and (not isinstance(exponent, int) or isinstance(exponent, bool) or exponent < 0):
         raise ValueError(f"exponent must be a nonnegative integer or None, got {exponent!r}")
+    check_input_shape(input_shape)
     program = trace(model, tuple(input_shape), has_module_rule)
     norms: Norms = {}
     weights: dict[str, Growth] = {}
@@ -526,9 +552,12 @@ def growth_certificate(
     result = interpreter.run()
     if exponent is not None and result.degree > exponent:
         place, name = interpreter.culprit(exponent)
+        cause = (
+            "multiplies quantities that both depend on the input: the" if result.degree > 1 else "is not bounded: the"
+        )
         raise Inconclusive(
             place,
-            f"{name} multiplies quantities that both depend on the input: the proven growth is ‖u‖^{result.degree}, "
+            f"{name} {cause} proven growth is ‖u‖^{result.degree}, "
             f"more than the exponent {exponent} asked for (exponent=None returns the polynomial bound)",
         )
     coefficients, reason = (result.norm, "") if result.kind == ANALYTIC else (None, "not finitely many analytic pieces")

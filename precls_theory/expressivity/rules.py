@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.node import map_aggregate
 
 from precls_theory.expressivity import bounds
 from precls_theory.expressivity.bounds import up, up_div, up_mul, up_sqrt
@@ -21,6 +22,7 @@ from precls_theory.expressivity.growth import (
     Context,
     Growth,
     Polynomial,
+    complex_aware,
     constant,
     function_rule,
     mask_aware,
@@ -50,9 +52,11 @@ def _growth(c: Context, x: Any) -> Growth:
 
 def _number(c: Context, x: Any) -> float:
     if isinstance(x, Growth) and x.value is not None and x.value.numel() == 1:
-        return float(x.value)
+        x = float(x.value)
     if not isinstance(x, int | float):
         raise c.fail(f"expected a number, got {type(x).__name__}")
+    if math.isnan(x):
+        raise c.fail("a parameter is NaN")
     return float(x)
 
 
@@ -115,16 +119,19 @@ def _rearrange(c: Context, x: Any, *args: Any, **kwargs: Any) -> Any:
     if isinstance(x, tuple):  # an item of what chunk or split returned
         return x[args[0]]
     name = c.name
-    if any(isinstance(a, Growth) and a.value is None for a in args) and name not in (
-        "expand_as", "view_as", "reshape_as"
-    ):  # fmt: skip
-        raise c.fail("positions that depend on the input are not covered")
+
+    def position(a: Any) -> Any:
+        if not isinstance(a, Growth) or name in ("expand_as", "view_as", "reshape_as"):
+            return a
+        if a.value is None:
+            raise c.fail("positions that depend on the input are not covered")
+        return a.value
+
     if any(isinstance(a, torch.dtype) for a in (*args, *kwargs.values())):
         raise c.fail("a view as another type reinterprets the bits")
     if name == "getattr" and args[0] not in ("T", "mT", "H", "mH"):
         raise c.fail(f"attribute {args[0]!r} is not covered")
-    plain = [a.value if isinstance(a, Growth) and a.value is not None else a for a in args]
-    where = gather(REARRANGEMENTS[name], x.shape, plain, kwargs)
+    where = gather(REARRANGEMENTS[name], x.shape, *map_aggregate((args, kwargs), position))
 
     def moved(positions: Tensor) -> Growth:
         times = 1
@@ -156,6 +163,13 @@ def _identity(c: Context, x: Growth, *args: Any, **kwargs: Any) -> Growth:
 
 
 mask_aware("float", "double", "half", "bfloat16", "to", "type", "type_as", "clone", "detach")
+complex_aware("to", "type", "type_as", "clone", "detach", "conj", "positive", *REARRANGEMENTS)
+complex_aware(
+    "add", "radd", "iadd", "__add__", "__radd__", "sub", "isub", "__sub__", "rsub", "__rsub__", "neg", "negative",
+    "mul", "imul", "multiply", "__mul__", "__rmul__", "rmul", "truediv", "div", "divide", "cat", "concat", "stack",
+    "sum", "mean", "matmul", "bmm", "mm", "__matmul__", "linear", "einsum", "fft", "ifft", "rfft", "irfft",
+    "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full",
+)  # fmt: skip
 
 
 @function_rule("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", statement="a constant")
@@ -221,8 +235,10 @@ def _cat(c: Context, tensors: Any, *args: Any, **kwargs: Any) -> Growth:
 @function_rule("pad", statement="zeros or copies are added")
 def _pad(c: Context, x: Growth, pad: Any, mode: str = "constant", value: float | None = None) -> Growth:
     if mode == "constant":
-        fill = abs(value or 0.0)
-        extra = up_mul(fill, up_sqrt(float(max(math.prod(c.shape) - x.numel, 0))))
+        fill = abs(_number(c, value or 0.0))
+        if fill == math.inf:
+            raise c.fail("filling with infinity is not covered")
+        extra = up_mul(fill, up_sqrt(float(math.prod(c.shape))))  # negative widths crop: all entries may be filled
         return Growth(c.shape, poly_hypot(x.norm, (extra,)), max(x.entry, fill))
     if mode not in ("circular", "reflect", "replicate"):
         raise c.fail(f"mode {mode!r} is not covered")
@@ -363,6 +379,8 @@ def _div(c: Context, x: Any, y: Any, *, rounding_mode: Any = None) -> Growth:
             up_mul(x.entry, inverse) if math.isfinite(x.entry) else math.inf,
             0.0 if positive and x.lower >= 0 else -math.inf, masked=_mask(c, x),
         )  # fmt: skip
+    if x.masked is not None or y.masked is not None:
+        raise c.fail("-inf is divided by something that depends on the input")
     return _product(c, x, _reciprocal(c, y))
 
 
@@ -686,10 +704,10 @@ def _pointwise(
     *names: str, slope: float, offset: float = 0.0, entry: float = math.inf, lower: float = -math.inf,
     statement: str, analytic: Any = "analytic", pieces: Callable[[Context, Growth], Growth] | None = None,
 ) -> None:  # fmt: skip
-    """Rule for ``|f(x)| ≤ slope |x| + offset``, ``|f| ≤ entry``, ``f ≥ lower``."""
+    """Rule for ``|f(x)| ≤ slope |x| + offset``, ``|f| ≤ entry``, ``f ≥ lower``; f has no parameters of its own."""
 
     @function_rule(*names, statement=statement, analytic=analytic, exponent=0 if math.isfinite(entry) else 1)
-    def _rule(c: Context, x: Any, *args: Any, **kwargs: Any) -> Growth:
+    def _rule(c: Context, x: Any, *, inplace: bool = False, approximate: str = "none") -> Growth:
         x = _growth(c, x)
         if c.pieces and pieces is not None:
             return pieces(c, x)
@@ -715,8 +733,7 @@ _pointwise("atan", "arctan", slope=1, entry=1.5707963267948968, statement="|arct
 _pointwise("sign", "sgn", slope=math.inf, entry=1.0, statement="|sign| ≤ 1", analytic="piecewise analytic",
            pieces=lambda c, x: Growth(c.shape, (up_sqrt(float(x.numel)),), 1.0))  # fmt: skip
 _pointwise("round", "floor", "ceil", "trunc", slope=1, offset=1.0, statement="|round x| ≤ |x| + 1", analytic="neither")
-_pointwise("elu", "selu", "celu", slope=2, statement="|elu x| ≤ 2|x|", analytic="piecewise analytic",
-           pieces=_no_pieces)  # fmt: skip
+_pointwise("selu", slope=2, statement="|selu x| ≤ 2|x|", analytic="piecewise analytic", pieces=_no_pieces)
 _pointwise(
     "hardswish", slope=1, statement="|hardswish x| ≤ |x|", analytic="piecewise analytic",
     pieces=lambda c, x: Growth(c.shape, poly_add(poly_scale(poly_mul(x.norm, x.norm), 0.16666666666666669), x.norm)),
@@ -725,9 +742,12 @@ _pointwise(
     "hardsigmoid", slope=math.inf, entry=1.0, lower=0.0, statement="0 ≤ f ≤ 1", analytic="piecewise analytic",
     pieces=lambda c, x: Growth(c.shape, poly_add(x.norm, (up_sqrt(float(x.numel)),))),
 )  # fmt: skip
-_pointwise("lt", "le", "gt", "ge", "eq", "ne", "logical_not", "isnan", "bool", slope=math.inf, entry=1.0,
-           statement="a truth value", analytic="piecewise analytic",
-           pieces=lambda c, x: Growth(c.shape, (up_sqrt(float(math.prod(c.shape))),), 1.0))  # fmt: skip
+
+
+@function_rule("lt", "le", "gt", "ge", "eq", "ne", "logical_not", "isnan", "bool", statement="a truth value: 0 or 1",
+               exponent=0, analytic="piecewise analytic")  # fmt: skip
+def _truth(c: Context, *operands: Any) -> Growth:
+    return Growth(c.shape, (up_sqrt(float(math.prod(c.shape))),), 1.0, 0.0)
 
 
 @function_rule("sigmoid", statement="0 < σ < 1", exponent=0)
@@ -735,11 +755,13 @@ def _sigmoid(c: Context, x: Growth) -> Growth:
     return Growth(c.shape, (up_sqrt(float(x.numel)),), 1.0, 0.0)  # analytic, so its pieces are itself
 
 
-@function_rule("elu", statement="|elu x| ≤ max(1, |α|)|x|", analytic="piecewise analytic")
-def _elu(c: Context, x: Growth, alpha: float = 1.0, *args: Any, **kwargs: Any) -> Growth:
+@function_rule("elu", "celu", statement="|elu x| ≤ max(1, α)|x|, |celu x| ≤ |x|", analytic="piecewise analytic")
+def _elu(c: Context, x: Growth, alpha: float = 1.0, inplace: bool = False) -> Growth:
+    if not alpha > 0:
+        raise c.fail(f"alpha = {alpha}: expected a positive number")
     if c.pieces:
         return _no_pieces(c, x)
-    return Growth(c.shape, poly_scale(x.norm, max(1.0, abs(alpha))))
+    return Growth(c.shape, x.norm if c.name == "celu" else poly_scale(x.norm, max(1.0, alpha)))
 
 
 @function_rule("leaky_relu", statement="|f(x)| ≤ max(1, |slope|)|x|", analytic="piecewise analytic")
@@ -762,22 +784,30 @@ def _exp(c: Context, x: Growth) -> Growth:
     return Growth(c.shape, (up_mul(entry, up_sqrt(float(x.numel))),), entry, 0.0)
 
 
-@function_rule("clamp", "clip", "clamp_min", "clamp_max", "hardtanh", "relu6", statement="|clamp x| ≤ |x| + |limit|",
-               analytic="piecewise analytic")  # fmt: skip
-def _clamp(c: Context, x: Growth, min: Any = None, max: Any = None, *args: Any, **kwargs: Any) -> Growth:
-    if c.name == "clamp_max":
-        min, max = None, min if max is None else max
-    if c.name in ("hardtanh", "relu6"):
-        min, max = (0.0, 6.0) if c.name == "relu6" else (-1.0 if min is None else min, 1.0 if max is None else max)
-    limits = [_number(c, limit) for limit in (min, max) if limit is not None]
-    largest = 0.0
-    for limit in limits:
-        largest = abs(limit) if abs(limit) > largest else largest
+def _clamped(c: Context, x: Growth, low: float | None, high: float | None) -> Growth:
+    limits = [limit for limit in (low, high) if limit is not None]
+    largest = max(map(abs, limits), default=0.0)
     norm = poly_add(x.norm, (up_mul(largest, up_sqrt(float(x.numel))),))
     if c.pieces:
         return Growth(c.shape, norm)
-    lower = -math.inf if min is None else sorted(limits)[0]
-    return Growth(c.shape, norm, largest if len(limits) == 2 else math.inf, lower)
+    # PyTorch returns ``high`` everywhere where low > high.
+    return Growth(c.shape, norm, largest if len(limits) == 2 else math.inf, -math.inf if low is None else min(limits))
+
+
+@function_rule("clamp", "clip", "clamp_min", "clamp_max", statement="|clamp x| ≤ |x| + |limit|",
+               analytic="piecewise analytic")  # fmt: skip
+def _clamp(c: Context, x: Growth, min: Any = None, max: Any = None) -> Growth:
+    if c.name == "clamp_max" and max is None:
+        min, max = None, min
+    return _clamped(c, x, *(None if limit is None else _number(c, limit) for limit in (min, max)))
+
+
+@function_rule("hardtanh", "relu6", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
+def _hardtanh(c: Context, x: Growth, min_val: Any = None, max_val: Any = None, inplace: bool = False) -> Growth:
+    low, high = (0.0, 6.0) if c.name == "relu6" else (-1.0, 1.0)
+    return _clamped(
+        c, x, low if min_val is None else _number(c, min_val), high if max_val is None else _number(c, max_val)
+    )
 
 
 @function_rule("maximum", "minimum", statement="|max(x, y)| ≤ hypot(x, y)", analytic="piecewise analytic")

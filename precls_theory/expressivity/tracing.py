@@ -51,16 +51,16 @@ def register_formula(module_type: type[nn.Module]) -> Callable[[Function], Funct
 def lookup(table: dict[type[nn.Module], Any], module: nn.Module) -> Any | None:
     """The entry for the module's type, or for a base class of which the subclass overrides no method.
 
-    A module whose own ``forward`` was replaced has no entry.
+    A module of which a method was replaced has no entry.
     """
-    if "forward" in vars(module):
-        return None
     for base in type(module).__mro__:
         if base in table:
             overridden = [
                 name
-                for name, value in vars(base).items()
-                if inspect.isfunction(value) and name != "__init__" and getattr(type(module), name, None) is not value
+                for name, value in [("forward", type(module).forward), *vars(base).items()]
+                if inspect.isfunction(value)
+                and name != "__init__"
+                and (name in vars(module) or getattr(type(module), name, None) is not value)
             ]
             return None if overridden else table[base]
     return None
@@ -334,6 +334,81 @@ def _check_aliases(tracer: _Tracer) -> None:
             )
 
 
+def check_input_shape(input_shape: Any) -> None:
+    """Raise ``ValueError`` unless the shape is of positive integers."""
+    valid = isinstance(input_shape, tuple | list) and len(input_shape) > 0
+    if not valid or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in input_shape):
+        raise ValueError(f"input_shape must be positive integers, as in (batch, rows, channels); got {input_shape!r}")
+
+
+def _private_copy(model: nn.Module) -> nn.Module:
+    """A copy on the CPU that needs no gradients, after its weights were found to be finite."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise Inconclusive(
+                type(module).__name__, "it was compiled to TorchScript; give the module it was made from"
+            )
+    for name, parameter in [*model.named_parameters(), *model.named_buffers()]:
+        if parameter.is_meta:
+            raise ValueError(f"{name} is on the meta device, it has no values; load the weights first")
+        if name and parameter.is_floating_point() and parameter.isnan().any():
+            raise ValueError(f"{name} holds NaN; a bound needs finite weights")
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise ValueError(f"{name} holds infinite weights; a bound needs finite weights")
+    try:
+        return copy.deepcopy(model).cpu().requires_grad_(False)
+    except (
+        Exception
+    ) as error:  # weights that are not leaves (the old weight_norm), handles of the operating system, ...
+        raise Inconclusive(
+            type(model).__name__, f"the model cannot be copied ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _run_graph(program: Program, u: Tensor) -> Any:
+    """The traced operations at another input."""
+    values: dict[fx.Node, Any] = {}
+    for node in program.graph.nodes:
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+        if node.op == "output":
+            return args[0]
+        if node.op == "placeholder":
+            values[node] = u
+        elif node.op == "get_attr":
+            values[node] = _attribute(program.root, str(node.target))
+        else:
+            values[node] = _run(node.op, node.target, args, kwargs, program.root)
+    raise AssertionError("a traced graph ends in an output")  # pragma: no cover
+
+
+def _reproduces(program: Program, model: nn.Module, example: Tensor) -> bool:
+    """Whether graph and model agree at two random inputs, within rounding: a guard on the trace, no part of a proof."""
+    tolerance = 1e-6 if example.dtype == torch.float64 else 1e-2
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        u = torch.randn(example.shape, generator=generator, dtype=torch.float64).to(example.dtype)
+        with torch.no_grad(), single_thread():
+            traced = _run_graph(program, u.clone())
+            try:
+                own = apply_model(model, u.clone())
+            except Exception as error:
+                raise Inconclusive(
+                    type(model).__name__, f"it fails at a random input ({type(error).__name__}: {error})"
+                ) from error
+        if not isinstance(traced, Tensor) or not isinstance(own, Tensor):
+            return isinstance(traced, Tensor) == isinstance(own, Tensor)
+        if traced.shape != own.shape:
+            return False
+        finite = own.isfinite() & traced.isfinite()
+        gap = (traced - own)[finite].abs().double()
+        if gap.numel() and float(gap.max()) > tolerance * float(own[finite].abs().max()):
+            return False
+    return True
+
+
 def trace(
     model: nn.Module, input_shape: tuple[int, ...], is_leaf: Callable[[nn.Module], bool] = lambda module: False
 ) -> Program:
@@ -343,17 +418,8 @@ def trace(
         ValueError: the shape is not a tuple of positive integers.
         Inconclusive: the model cannot be traced; the message names the module and the operation.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if len(input_shape) < 1 or not all(isinstance(n, int) and n > 0 for n in input_shape):
-        raise ValueError(f"input_shape must be positive integers, as in (batch, rows, channels); got {input_shape!r}")
-    for name, parameter in [*model.named_parameters(), *model.named_buffers()]:
-        if name and parameter.is_floating_point() and parameter.isnan().any():
-            raise ValueError(f"{name} holds NaN; a bound needs finite weights")
-    for name, parameter in model.named_parameters():
-        if not parameter.isfinite().all():
-            raise ValueError(f"{name} holds infinite weights; a bound needs finite weights")
-    model = copy.deepcopy(model).cpu().requires_grad_(False)
+    check_input_shape(input_shape)
+    model = _private_copy(model)
     floats = [p.dtype for p in [*model.parameters(), *model.buffers()] if p.is_floating_point()]
     example = torch.zeros(input_shape, dtype=floats[0] if floats else torch.get_default_dtype())
     random_state = torch.get_rng_state()
@@ -381,4 +447,12 @@ def trace(
         if not torch.equal(buffer, before) and not buffer.isnan().any():
             raise Inconclusive(type(model).__name__, f"its forward changes its own buffer {name!r}")
     _check_aliases(tracer)
-    return program
+    if _reproduces(program, model, example):
+        return program
+    if example.dtype != torch.float64:  # rounding alone may have told them apart: in float64 it does not
+        return trace(model.double(), input_shape, is_leaf)
+    raise Inconclusive(
+        type(model).__name__,
+        "the operations traced do not reproduce its output at random inputs, so its forward asks for more than shapes "
+        "(the type of its input, say); register a rule for that module",
+    )
