@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from fractions import Fraction
 from typing import Any
 
+import flint
 import numpy as np
+import sympy
 import torch
+
+MAX_DIGITS = 4200
+"""Most digits of a parameter: it is recorded as text, and Python reads integers of up to 4300 digits."""
 
 
 def as_arrays(**values: Any) -> dict[str, Any]:
     """The named values as tensors if one of them is a tensor, else as NumPy arrays (integers as exact objects).
 
-    Raises ``ValueError`` naming the value that is empty or holds NaN or infinity.
+    Tensors get the widest dtype among them. Raises ``ValueError`` naming the value that holds NaN or infinity, or has
+    another dtype than of numbers, and ``TypeError`` for entries that cannot be added and multiplied.
     """
     tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors)) if tensors else None
     arrays: dict[str, Any] = {}
     array: Any
     for name, value in values.items():
         if tensors:
-            array = torch.as_tensor(value, dtype=tensors[0].dtype, device=tensors[0].device)
+            array = torch.as_tensor(value, dtype=dtype, device=tensors[0].device)
             if not array.is_floating_point():
-                raise ValueError(f"{name} must be a floating-point tensor, got {array.dtype}")
+                raise ValueError(
+                    f"{name} must be a floating-point tensor, got {array.dtype}: convert it (A.double()), or pass "
+                    "integers as NumPy arrays to compute exactly"
+                )
             finite = bool(torch.isfinite(array).all())
         else:
             array = as_numpy(value)
@@ -29,13 +41,31 @@ def as_arrays(**values: Any) -> dict[str, Any]:
                 array = array.astype(object)
             elif array.dtype.kind not in "fO":
                 raise ValueError(f"{name} must hold numbers or ring elements, got dtype {array.dtype}")
-            is_float = array.dtype.kind == "f"
-            floats: Any = array if is_float else [x for x in array.flat if isinstance(x, (float, np.floating))]
-            finite = bool(np.isfinite(floats).all())
+            if array.dtype == object:
+                kinds = {type(entry): entry for entry in array.flat}
+                wrong = [entry for entry in kinds.values() if not is_number(entry)]
+                if wrong:
+                    raise TypeError(f"{name} must hold numbers or ring elements, got {wrong[0]!r}")
+            finite = bool(np.isfinite(array).all()) if array.dtype.kind == "f" else all(map(is_finite, array.flat))
         if not finite:
             raise ValueError(f"{name} holds NaN or infinite values: every entry must be finite")
         arrays[name] = array
     return arrays
+
+
+def is_number(entry: Any) -> bool:
+    """Can ``entry`` be added and multiplied as an element of some commutative ring? Of any: tracers and bounds too."""
+    no_ring = isinstance(entry, (str, bytes, complex, list, tuple, np.ndarray))
+    return not no_ring and hasattr(entry, "__add__") and hasattr(entry, "__mul__")
+
+
+def is_finite(entry: Any) -> bool:
+    """Is a float, ball or SymPy expression free of NaN and infinities? Entries of other rings are."""
+    if isinstance(entry, (float, np.floating)):
+        return math.isfinite(entry)
+    if isinstance(entry, (flint.arb, flint.acb)):
+        return bool(entry.is_finite())
+    return not (isinstance(entry, sympy.Basic) and entry.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo))
 
 
 def as_numpy(value: Any) -> np.ndarray:
@@ -82,28 +112,48 @@ def refuse_reduced_precision(u: torch.Tensor) -> None:
         )
 
 
-def batch_shape(*shapes: Any) -> tuple[int, ...]:
-    """The broadcast of leading batch shapes; raises ``ValueError`` when they do not agree."""
-    return tuple(np.broadcast_shapes(*(tuple(shape) for shape in shapes)))
+def batch_shape(**shapes: Any) -> tuple[int, ...]:
+    """The broadcast of leading batch shapes by name; raises ``ValueError`` when they do not agree."""
+    try:
+        return tuple(np.broadcast_shapes(*(tuple(shape) for shape in shapes.values())))
+    except ValueError:
+        given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in shapes.items())
+        raise ValueError(f"leading batch dimensions must agree or be 1: {given}") from None
 
 
 def as_fraction(name: str, value: Any) -> Fraction:
-    """``value`` as an exact rational: a Fraction, an int, or a string such as ``"1/10"`` or ``"0.1"``.
+    """``value`` as an exact rational: a rational of any library, an int, or a string such as ``"1/10"`` or ``"0.1"``.
 
-    Raises ``TypeError`` for a float, which is rarely the number that was meant.
+    Raises ``TypeError`` for a float, which is rarely the number that was meant, ``ValueError`` for what is no rational
+    number, and for one of more than :data:`MAX_DIGITS` digits.
     """
-    if isinstance(value, float):
+    if isinstance(value, (float, np.floating)):
         raise TypeError(f"{name} must be exact: write Fraction(1, 10) or '0.1' rather than the float {value!r}")
+    if isinstance(value, str) and len(value) > 2 * MAX_DIGITS:
+        raise ValueError(f"{name} has {len(value)} characters: at most {MAX_DIGITS} digits over {MAX_DIGITS} are taken")
     try:
+        if isinstance(value, bool):
+            raise TypeError("a bool is no number")
+        if isinstance(value, (flint.fmpq, flint.fmpz)):
+            value = Fraction(int(value.numer()), int(value.denom())) if isinstance(value, flint.fmpq) else int(value)
         exact = Fraction(value)
         # Of a NumPy integer the fraction would keep its type, which overflows in silence.
-        return Fraction(int(exact.numerator), int(exact.denominator))
+        exact = Fraction(int(exact.numerator), int(exact.denominator))
     except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{name} must be a rational number such as 1/10 or 0.1, got {value!r}") from error
+        shown = repr(value) if not isinstance(value, str) or len(value) <= 60 else f"{value[:50]!r}…"
+        raise ValueError(f"{name} must be a rational number such as 1/10 or 0.1, got {shown}") from error
+    if max(exact.numerator.bit_length(), exact.denominator.bit_length()) > MAX_DIGITS * math.log2(10):
+        raise ValueError(f"{name} has more than {MAX_DIGITS} digits in its numerator or denominator")
+    return exact
+
+
+def is_integer(value: Any) -> bool:
+    """Is ``value`` an integer of Python or NumPy (and no bool)?"""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def as_count(name: str, value: Any, minimum: int = 1) -> int:
     """``value`` as an int of at least ``minimum``; ``ValueError`` otherwise."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+    if not is_integer(value) or value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
     return int(value)

@@ -6,9 +6,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
+from decimal import Decimal
+from numbers import Integral, Rational
 from typing import Any
 
+import flint
+
+from constructions.arrays import as_fraction
 from constructions.network import Network
 
 CONSTRUCTIONS: dict[str, Callable[..., Network]] = {}
@@ -16,9 +20,15 @@ ALIASES = {"gd": "gradient_descent"}
 
 
 def plain(value: Any) -> Any:
-    """A parameter as JSON holds it: rationals as ``"p/q"``, sequences as lists."""
-    if isinstance(value, Fraction):
-        return str(value)
+    """A parameter as JSON holds it: rationals of any kind as ``"p/q"``, sequences, arrays and matrices as lists."""
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, (Rational, Decimal, flint.fmpq, flint.fmpz)):
+        return str(as_fraction("a parameter", value))
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
     if isinstance(value, dict):

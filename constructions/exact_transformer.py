@@ -106,7 +106,7 @@ class DescentTask:
             if tuple(arrays[name].shape[-len(shape) :]) != shape:
                 wanted = ", ".join(map(str, shape))
                 raise ValueError(f"{name} must have shape (..., {wanted}), got {tuple(arrays[name].shape)}")
-        batch = batch_shape(*(arrays[name].shape[: -len(shape)] for name, shape in expected.items()))
+        batch = batch_shape(**{name: arrays[name].shape[: -len(shape)] for name, shape in expected.items()})
         n_channels = (1 if self.layout == "E" else self.n_dims + 1) + self.n_dims
         u = empty_rows(list(arrays.values()), (*batch, self.n_points + 1, n_channels))
         u[..., :-1, : self.n_dims] = arrays["A"]

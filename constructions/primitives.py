@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from constructions.arrays import as_count, as_fraction
+from constructions.arrays import as_count, as_fraction, is_integer
 from constructions.builder import Builder
 from constructions.construction import construction
 from constructions.filters import DELTA
@@ -29,8 +29,8 @@ def _close(builder: Builder, outputs: np.ndarray, n_channels: int) -> Network:
 
 
 def _block(name: str, start: int, stop: int, n_channels: int) -> slice:
-    if not 0 <= start <= stop <= n_channels:
-        raise ValueError(f"{name} must be channels {start}:{stop} within 0:{n_channels}")
+    if not (is_integer(start) and is_integer(stop) and 0 <= start <= stop <= n_channels):
+        raise ValueError(f"{name} must be channels start:stop within 0:{n_channels}, got {start!r}:{stop!r}")
     return slice(start, stop)
 
 
@@ -45,8 +45,8 @@ def read(
     """
     builder, u = _open(n_rows, n_channels, mode)
     for name, row in (("source", source), ("target", target)):
-        if not 0 <= row < n_rows:
-            raise ValueError(f"{name} must be a row from 0 to {n_rows - 1}, got {row}")
+        if not (is_integer(row) and 0 <= row < n_rows):
+            raise ValueError(f"{name} must be a row from 0 to {n_rows - 1}, got {row!r}")
     if mode == "causal" and source > target:
         raise ValueError(
             f"a causal layer cannot read row {source} into the earlier row {target}: use mode='circular', or source <= target"
@@ -66,7 +66,7 @@ def linear(*, n_rows: int, weight: Rows[Rows[Any]], bias: Rows[Any] | None = Non
 
     Raises ``ValueError`` for a ragged or empty weight or a bias of another length, ``TypeError`` for floats.
     """
-    rows = [list(row) for row in weight]
+    rows = [list(row) for row in (weight.tolist() if hasattr(weight, "tolist") else weight)]
     if not rows or not rows[0] or {len(row) for row in rows} != {len(rows[0])}:
         raise ValueError("weight must be a non-empty matrix with rows of one length (n_in × n_out)")
     matrix = np.array([[as_fraction("weight", entry) for entry in row] for row in rows], dtype=object)
@@ -87,7 +87,7 @@ def multiply(*, n_rows: int, n_channels: int, left: int, right: int, target: int
     length = as_count("length", length)
     builder, u = _open(n_rows, n_channels)
     p, q, r = (
-        _block(name, start, start + length, n_channels)
+        _block(name, start, start + length if is_integer(start) else start, n_channels)
         for name, start in (("left", left), ("right", right), ("target", target))
     )
     new = u.copy()

@@ -115,7 +115,7 @@ class Regression:
                 raise ValueError(
                     f"{name} must have shape (..., {', '.join(map(str, shape))}), got {tuple(array.shape)}"
                 )
-        batch = batch_shape(*(arr.shape[: arr.ndim - len(expected[name])] for name, arr in arrays.items()))
+        batch = batch_shape(**{name: arr.shape[: arr.ndim - len(expected[name])] for name, arr in arrays.items()})
         u = empty_rows(list(arrays.values()), (*batch, self.n_rows, self.n_inputs))
         rows = slice(self.first_row, self.first_row + self.n_points)
         u[..., rows, : self.n_dims] = arrays["A"]

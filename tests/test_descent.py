@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
+import flint
 import numpy as np
 import pytest
+import sympy
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import array, gradient_descent, integer_regression, layouts, regressions, sizes, step_sizes
@@ -113,9 +117,29 @@ def test_errors_say_what_to_do(change, message):
         C.gradient_descent(**arguments)
 
 
-def test_float_step_is_refused():
+@pytest.mark.parametrize("step", [0.1, np.float32(0.1), np.float64(0.1)])
+def test_float_step_is_refused(step):
     with pytest.raises(TypeError, match="exact"):
-        C.gradient_descent(n_points=4, n_dims=2, n_steps=4, step_size=0.1)
+        C.gradient_descent(n_points=4, n_dims=2, n_steps=4, step_size=step)
+
+
+@pytest.mark.parametrize("step", [True, None, "1/0", "nan", Fraction(1, 10**4300), "9" * 10_000])
+def test_what_is_no_step_size_is_refused(step):
+    with pytest.raises(ValueError, match="step_size"):
+        C.gradient_descent(n_points=4, n_dims=2, n_steps=4, step_size=step)
+
+
+@pytest.mark.parametrize(
+    "step", [Fraction(1, 10), "0.1", "1/10", Decimal("0.1"), sympy.Rational(1, 10), flint.fmpq(1, 10)], ids=type
+)
+def test_rationals_of_any_library_make_the_same_network(step, tmp_path):
+    net = C.gradient_descent(n_points=np.int64(2), n_dims=1, n_steps=np.int32(2), step_size=step)
+    net.save(tmp_path / "net.safetensors")
+    loaded = C.load(tmp_path / "net.safetensors")
+    assert Fraction(loaded.parameters["step_size"]) == Fraction(1, 10)
+    data = {"A": [[1], [2]], "b": [3, 5], "x_init": [1]}
+    expected = gradient_descent(array([[1], [2]]), array([3, 5]), array([1]), 2, Fraction(1, 10))
+    assert (loaded.decode(loaded.evaluate(loaded.encode(**data))) == expected).all()
 
 
 def test_chebyshev_needs_an_interval():
@@ -131,3 +155,33 @@ def test_encode_refuses_wrong_shapes_and_nan(bad):
         net.encode(**(good | {bad: np.ones((3, 3, 3))[..., :1]}))
     with pytest.raises(ValueError, match=f"{bad} holds NaN"):
         net.encode(**(good | {bad: good[bad] * np.nan}))
+
+
+@pytest.mark.parametrize(
+    "bad", [sympy.nan, sympy.oo, sympy.Symbol("x") + sympy.zoo, flint.arb("nan"), flint.arb("inf"), np.inf]
+)
+def test_encode_refuses_what_is_not_finite_in_any_ring(bad):
+    net = C.gradient_descent(n_points=1, n_dims=1, n_steps=1, step_size="1/2")
+    with pytest.raises(ValueError, match="b holds NaN or infinite"):
+        net.encode([[1]], [bad], [1])
+
+
+@pytest.mark.parametrize("bad", ["three", None, object(), 1j])
+def test_encode_refuses_what_is_no_number(bad):
+    net = C.gradient_descent(n_points=1, n_dims=1, n_steps=1, step_size="1/2")
+    with pytest.raises((TypeError, ValueError), match="b"):
+        net.encode([[1]], [bad], [1])
+
+
+@pytest.mark.parametrize("make", [np.zeros, torch.zeros])
+def test_encode_names_batches_that_do_not_agree(make):
+    net = C.gradient_descent(n_points=3, n_dims=2, n_steps=1, step_size="1/2")
+    with pytest.raises(ValueError, match=r"A has \(4,\), b has \(5,\)"):
+        net.encode(make((4, 3, 2)), make((5, 3)))
+
+
+def test_encode_keeps_the_widest_dtype_and_refuses_integer_tensors():
+    net = C.gradient_descent(n_points=3, n_dims=2, n_steps=1, step_size="1/2")
+    assert net.encode(torch.zeros(3, 2), torch.zeros(3, dtype=torch.float64)).dtype == torch.float64
+    with pytest.raises(ValueError, match="floating-point tensor"):
+        net.encode(torch.zeros(3, 2, dtype=torch.int64), torch.zeros(3, dtype=torch.int64))

@@ -122,8 +122,9 @@ def test_model_refuses_what_it_cannot_run():
         net.to_torch()(torch.zeros(3, 5, dtype=torch.float64))
     with pytest.raises(TypeError, match="float32"):
         net.to_torch(dtype=torch.float32)(torch.zeros(4, 5, dtype=torch.float64))
-    with pytest.raises(ValueError, match="floating-point dtype"):
-        net.to_torch(dtype=torch.int32)
+    for dtype in (torch.int32, torch.complex64, "float32", np.float32):
+        with pytest.raises(ValueError, match="floating-point dtype"):
+            net.to_torch(dtype=dtype)
     with pytest.raises(ValueError, match="rows must be"):
         net.to_torch(rows="some")
     huge = C.linear(n_rows=1, weight=[[10**50]])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+import sympy
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +89,10 @@ def test_channels_carried_beside_an_overflowing_product_stay_exact(dtype):
         (lambda: C.read(n_rows=3, n_channels=2, source=2, target=0, start=0, stop=1), "circular"),
         (lambda: C.read(n_rows=3, n_channels=2, source=3, target=0, start=0, stop=1), "source must be a row"),
         (lambda: C.read(n_rows=3, n_channels=2, source=0, target=0, start=1, stop=3), "channels"),
+        (lambda: C.read(n_rows=3, n_channels=2, source=0.0, target=1, start=0, stop=1), "source must be a row"),
+        (lambda: C.read(n_rows=3, n_channels=2, source=0, target=-1, start=0, stop=1), "target must be a row"),
+        (lambda: C.read(n_rows=3, n_channels=2, source=0, target=1, start=0.5, stop=1), "channels"),
+        (lambda: C.multiply(n_rows=3, n_channels=4, left=0, right=1.0, target=0, length=2), "right"),
         (lambda: C.read(n_rows=3, n_channels=2, source=0, target=0, start=0, stop=1, mode="sideways"), "mode"),
         (lambda: C.linear(n_rows=3, weight=[[1, 2], [3]]), "one length"),
         (lambda: C.linear(n_rows=3, weight=[[1, 2]], bias=[1]), "bias must have 2"),
@@ -95,6 +102,15 @@ def test_channels_carried_beside_an_overflowing_product_stay_exact(dtype):
 def test_errors_say_what_to_do(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "weight", [np.array([[1, 2], [3, 4]]), sympy.Matrix([[1, 2], [3, 4]]), [[sympy.Integer(1), Fraction(2)], ["3", 4]]]
+)
+def test_linear_takes_matrices_of_any_library_and_is_saved(weight, tmp_path):
+    C.linear(n_rows=1, weight=weight, bias=np.array([1, 0])).save(tmp_path / "linear.safetensors")
+    net = C.load(tmp_path / "linear.safetensors")
+    assert net.decode(net.evaluate(net.encode([[1, 1]]))).tolist() == [[5, 6]]
 
 
 def test_linear_refuses_floats():

@@ -31,8 +31,8 @@ def lower(
     not a float or rows that are neither "readout" nor "all", ``OverflowError`` when a weight overflows the dtype.
     """
     dtype = dtype or torch.float64
-    if not dtype.is_floating_point:
-        raise ValueError(f"a network is lowered to a floating-point dtype, got {dtype}")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"a network is lowered to a floating-point dtype such as torch.float32, got {dtype!r}")
     if rows not in ("readout", "all"):
         raise ValueError(f"rows must be 'readout' or 'all', got {rows!r}")
     kept = network.task.readout_rows if rows == "readout" else tuple(range(network.n_rows))
