@@ -17,6 +17,7 @@ import numpy as np
 
 from constructions.evaluate import evaluate, evaluate_layer
 from constructions.network import Layer, Network
+from constructions.serialization import layer_key
 from constructions.tasks import Regression
 from precls_theory.registry import Refuted
 from precls_theory.symbolic import MakeVariables, Variables, outer, require_equal
@@ -40,12 +41,7 @@ def input_names(network: Network, index: int) -> tuple[str, ...]:
 
 def content(network: Network, index: int) -> Hashable:
     """Everything that layer ``index`` is: equal for layers that repeat, so that each is proved once."""
-    layer = network.layers[index]
-    maps = (
-        (m.n_in, m.n_out, m.rows.tobytes(), m.columns.tobytes(), tuple(m.weights))
-        for m in (layer.conv, layer.gate, layer.out)
-    )
-    return tuple(maps), layer.filters, layer.filter_index.tobytes(), layer.outputs, input_names(network, index)
+    return layer_key(network.layers[index]), input_names(network, index)
 
 
 def is_row_local(layer: Layer) -> bool:

@@ -7,39 +7,20 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+from networks import weights_of, with_filter, with_weight
 
-from constructions import Layer, Network
+from constructions import Network
 from constructions.filters import EXCLUSIVE, PREFIX, Filter
 from precls_theory import Refuted
 
 
-def with_layer(network: Network, index: int, layer: Layer) -> Network:
-    layers = list(network.layers)
-    layers[index] = layer
-    return replace(network, layers=tuple(layers))
-
-
-def with_weight(network: Network, index: int, map_name: str, entry: int, weight: Fraction) -> Network:
-    """``network`` with one stored weight replaced in layer ``index``; equal layers elsewhere stay as they are."""
-    layer = network.layers[index]
-    sparse = getattr(layer, map_name)
-    weights = sparse.weights.copy()
-    weights[entry] = weight
-    return with_layer(network, index, replace(layer, **{map_name: replace(sparse, weights=weights)}))
-
-
 def changed_weights(network: Network, stride: int = 1) -> Iterator[tuple[str, Network]]:
     """One stored weight changed at a time, by a half or in sign: every ``stride``-th weight of the network."""
-    places = [
-        (index, name, entry)
-        for index, layer in enumerate(network.layers)
-        for name in ("conv", "gate", "out")
-        for entry in range(getattr(layer, name).n_nonzero)
-    ]
-    for count, (index, name, entry) in enumerate(places[::stride]):
+    for count, (index, name, entry) in enumerate(weights_of(network)[::stride]):
         old = getattr(network.layers[index], name).weights[entry]
-        new = -old if count % 2 else old + Fraction(1, 2)
-        yield f"layer {index}, {name}[{entry}]: {old} to {new}", with_weight(network, index, name, entry, new)
+        change = -2 * old if count % 2 else Fraction(1, 2)
+        changed = with_weight(network, index, name, entry, change)
+        yield f"layer {index}, {name}[{entry}]: {old} to {old + change}", changed
 
 
 def changed_filters(network: Network) -> Iterator[tuple[str, Network]]:
@@ -49,8 +30,7 @@ def changed_filters(network: Network) -> Iterator[tuple[str, Network]]:
             shifted = Filter.of((0, *filter.head), filter.tail)
             others = {shifted, EXCLUSIVE if filter == PREFIX else PREFIX if filter == EXCLUSIVE else shifted}
             for other in others - {filter}:
-                filters = tuple(other if i == which else f for i, f in enumerate(layer.filters))
-                yield f"layer {index}: {filter} to {other}", with_layer(network, index, replace(layer, filters=filters))
+                yield f"layer {index}: {filter} to {other}", with_filter(network, index, which, other)
 
 
 def exchanged_outputs(network: Network) -> Network:
