@@ -6,8 +6,10 @@ known of its entries.  Each operation has a rule (:mod:`precls_theory.expressivi
 values of its inputs into that of its output; composing them is the induction over the depth of the model.
 
 *What the bound covers.*  The bound is about the real function that the model defines with its weights as they are:
-all constants are rounded upwards, so it is a theorem for exact arithmetic.  An evaluation in floating point adds its
-own rounding error, which is not part of the bound.
+all constants are rounded upwards, so it is a theorem for exact arithmetic (a conversion between formats is the
+identity).  An evaluation in floating point adds its own rounding error: a third interpretation, with the roundings of
+the model's format (:mod:`precls_theory.expressivity.rounding`), gives ``computed_coefficients``, which no output that
+PyTorch computes exceeds as long as nothing overflows.
 
 *Open sets.*  A model with ReLUs (or clamps, maxima, masks that depend on the input) is one of finitely many analytic
 functions at each input: its pieces.  The any-depth theorem on open sets needs a bound for the pieces, each continued
@@ -20,6 +22,7 @@ Source: new (no such certificate is in Liu et al. 2025); soundness of each rule 
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import itertools
 import math
@@ -35,6 +38,7 @@ from torch import Tensor, fx, nn
 
 from precls_theory.expressivity import bounds
 from precls_theory.expressivity.bounds import up, up_div, up_mul, up_sqrt
+from precls_theory.expressivity.rounding import Rounding, model_dtypes, terms_of
 from precls_theory.expressivity.tracing import Inconclusive, Program, check_input_shape, lookup, trace
 
 Polynomial = tuple[float, ...]
@@ -245,14 +249,17 @@ class Step:
     norm: Polynomial
 
 
-Norms = dict[int, tuple[Tensor, float]]
+Norms = dict[int, tuple[Tensor, float, float]]
 
 
 class Context:
     """What a rule may ask about the operation it is applied to."""
 
-    def __init__(self, place: str, rule: Rule, out: Any, pieces: bool, norms: Norms) -> None:
+    def __init__(
+        self, place: str, rule: Rule, out: Any, pieces: bool, norms: Norms, rounding: Rounding | None = None
+    ) -> None:
         self.place, self.name, self.out, self.pieces, self._norms = place, rule.name, out, pieces, norms
+        self.rounding = rounding
         self.boolean_input = False  # whether an input is a truth value that depends on the model's input
         self.kind = KINDS.index(rule.analytic)  # a rule lowers it where, say, a mask turns out to be constant
 
@@ -265,10 +272,15 @@ class Context:
         return Inconclusive(self.place, f"{self.name}: {reason}")
 
     def spectral(self, weights: Tensor) -> float:
-        """Upper bound of the spectral norm, computed once per tensor."""
-        if id(weights) not in self._norms:  # the tensor is kept beside its norm, so that its id is not used again
-            self._norms[id(weights)] = (weights, bounds.spectral_norm(weights))
-        return self._norms[id(weights)][1]
+        """Upper bound of the spectral norm, computed once per tensor; in floating point, of what a product can reach."""
+        if id(weights) not in self._norms:  # the tensor is kept beside its norms, so that its id is not used again
+            frobenius = bounds.frobenius_norm(torch.view_as_real(weights) if weights.is_complex() else weights)
+            self._norms[id(weights)] = (weights, bounds.spectral_norm(weights), frobenius)
+        _, spectral, frobenius = self._norms[id(weights)]
+        if self.rounding is None:
+            return spectral
+        gamma = self.rounding.gamma(4 * max((*weights.shape[-2:], 1)) + 64)
+        return up(spectral + up_mul(gamma, frobenius))
 
 
 _NAMESPACES = (torch, torch.nn.functional, torch.Tensor, operator, torch.special, torch.fft, torch._C._nn, math)
@@ -285,10 +297,19 @@ def operation_name(node: fx.Node) -> str | None:
 
 
 class _Interpreter:
-    """Walks the graph once; ``pieces`` selects the bounds for the analytic pieces instead of the function."""
+    """Walks the graph once; ``pieces`` selects the bounds for the analytic pieces instead of the function, and
+    ``dtypes`` those for what is computed in these formats.
+    """
 
-    def __init__(self, program: Program, pieces: bool, norms: Norms, weights: dict[str, Growth]) -> None:
-        self.program, self.pieces, self.norms, self.weights = program, pieces, norms, weights
+    def __init__(
+        self,
+        program: Program,
+        norms: Norms,
+        weights: dict[str, Growth],
+        pieces: bool = False,
+        dtypes: frozenset[torch.dtype] = frozenset(),
+    ) -> None:
+        self.program, self.pieces, self.norms, self.weights, self.dtypes = program, pieces, norms, weights, dtypes
         self.state: dict[fx.Node, Any] = {}
         self.steps: list[Step] = []
 
@@ -342,7 +363,11 @@ class _Interpreter:
                     f"there is no rule for the operation {name!r}; register one for the module with register_rule",
                 )
             rule = FUNCTION_RULES[found]
-            context = Context(place, rule, out, self.pieces, self.norms)
+            operands = [v for n in node.all_input_nodes if isinstance(v := self.program.values[n], Tensor)]
+            rounding = None
+            if self.dtypes and isinstance(out, Tensor) and operands:
+                rounding = Rounding.of(self.dtypes | {x.dtype for x in (out, *operands)})
+            context = Context(place, rule, out, self.pieces, self.norms, rounding)
             context.boolean_input = any(
                 getattr(self.program.values[other], "dtype", None) == torch.bool and not _is_constant(self.state[other])
                 for other in node.all_input_nodes
@@ -361,6 +386,8 @@ class _Interpreter:
                 result = _without_order(result)
             if isinstance(result, Growth) and isinstance(out, Tensor) and result.shape != tuple(out.shape):
                 raise Inconclusive(place, f"{name}: its rule does not cover this call (it expects {result.shape})")
+            if rounding is not None and isinstance(result, Growth) and name not in _EXACT:
+                result = _rounded(result, rounding, terms_of(name, operands, out))
             result = _with_kind(result, max([context.kind, *map(_kind, inputs)]))
         for item in result if isinstance(result, tuple) else (result,):
             if isinstance(item, Growth):
@@ -387,6 +414,23 @@ _MASK_AWARE: set[str] = set()
 def mask_aware(*names: str) -> None:
     """Declare that the rules of these operations handle entries masked with ``-inf``."""
     _MASK_AWARE.update(names)
+
+
+_EXACT: set[str] = set()
+
+
+def exact_in_floating_point(*names: str) -> None:
+    """Declare that these operations round nothing."""
+    _EXACT.update(names)
+
+
+def _rounded(x: Growth, rounding: Rounding, terms: int) -> Growth:
+    """The bounds for the computed result of an operation, whose sums have at most this many terms."""
+    factor, least = up(1 + rounding.gamma(terms)), up_mul(float(terms), rounding.tiny)
+    norm = poly_add(poly_scale(x.norm, factor), (up_mul(least, up_sqrt(float(x.numel))),))
+    low = x.lower * (2 - factor if x.lower > 0 else factor) if math.isfinite(x.lower) else x.lower
+    entry = up(up_mul(x.entry, factor) + least)
+    return replace(x, norm=norm, entry=entry, lower=math.nextafter(low, -math.inf) if low else low)
 
 
 _COMPLEX_AWARE: set[str] = set()
@@ -438,6 +482,8 @@ def _shown(bound: float) -> str:
 class GrowthCertificate:
     """A proof that ``‖F(u)‖ ≤ Σ coefficients[i] ‖u‖ⁱ`` for all real inputs of shape ``input_shape``.
 
+    The numbers that PyTorch computes in the model's own format obey ``computed_coefficients`` instead (``None``: no bound
+    short of overflow), see :mod:`precls_theory.expressivity.rounding`.
     ``C0`` and ``C1`` are the first two coefficients, rounded up; ``C1`` is ``None`` where the growth is faster than
     linear, and 0 where the output is bounded.  ``analytic`` says whether F is analytic, one of finitely many analytic
     pieces at each input, or neither is known; ``piece_coefficients`` bounds every piece, continued to all inputs
@@ -451,6 +497,7 @@ class GrowthCertificate:
     analytic: Analyticity
     piece_coefficients: Polynomial | None
     piece_reason: str
+    computed_coefficients: Polynomial | None
     rules: tuple[Step, ...]
 
     @property
@@ -475,11 +522,13 @@ class GrowthCertificate:
         """The growth exponent of the analytic pieces; the any-depth theorem holds on open sets if it is at most 1."""
         return None if self.piece_coefficients is None else len(self.piece_coefficients) - 1
 
-    def bound(self, norm: float) -> float:
-        """Upper bound of ``‖F(u)‖`` for ``‖u‖ ≤ norm``, rounded up."""
+    def bound(self, norm: float, computed: bool = False) -> float:
+        """Upper bound of ``‖F(u)‖`` for ``‖u‖ ≤ norm``, rounded up; of what PyTorch returns if ``computed``."""
         if not (norm >= 0 and math.isfinite(norm)):
             raise ValueError(f"norm must be finite and nonnegative, got {norm}")
-        return poly_value(self.coefficients, norm)
+        if not computed:
+            return poly_value(self.coefficients, norm)
+        return math.inf if self.computed_coefficients is None else poly_value(self.computed_coefficients, norm)
 
     @cached_property
     def by_module(self) -> dict[str, tuple[str, ...]]:
@@ -503,6 +552,7 @@ class GrowthCertificate:
             "piece_exponent": self.piece_exponent,
             "piece_coefficients": None if self.piece_coefficients is None else list(self.piece_coefficients),
             "piece_reason": self.piece_reason,
+            "computed_coefficients": None if self.computed_coefficients is None else list(self.computed_coefficients),
             "rules": {module: list(rules) for module, rules in self.by_module.items()},
         }
 
@@ -548,7 +598,7 @@ def growth_certificate(
     program = trace(model, tuple(input_shape), has_module_rule)
     norms: Norms = {}
     weights: dict[str, Growth] = {}
-    interpreter = _Interpreter(program, pieces=False, norms=norms, weights=weights)
+    interpreter = _Interpreter(program, norms, weights)
     result = interpreter.run()
     if exponent is not None and result.degree > exponent:
         place, name = interpreter.culprit(exponent)
@@ -563,9 +613,12 @@ def growth_certificate(
     coefficients, reason = (result.norm, "") if result.kind == ANALYTIC else (None, "not finitely many analytic pieces")
     if result.kind == PIECEWISE:
         try:
-            coefficients, reason = _Interpreter(program, pieces=True, norms=norms, weights=weights).run().norm, ""
+            coefficients, reason = _Interpreter(program, norms, weights, pieces=True).run().norm, ""
         except Inconclusive as error:
             reason = str(error)
+    computed: Polynomial | None = None
+    with contextlib.suppress(Inconclusive):  # the bound overflows
+        computed = _Interpreter(program, norms, weights, dtypes=frozenset(model_dtypes(model))).run().norm
     return GrowthCertificate(
         type(model).__name__,
         tuple(input_shape),
@@ -574,6 +627,7 @@ def growth_certificate(
         KINDS[result.kind],
         coefficients,
         reason,
+        computed,
         tuple(interpreter.steps),
     )
 

@@ -24,6 +24,7 @@ from precls_theory.expressivity.growth import (
     Polynomial,
     complex_aware,
     constant,
+    exact_in_floating_point,
     function_rule,
     mask_aware,
     poly_add,
@@ -150,6 +151,7 @@ def _rearrange(c: Context, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 mask_aware(*REARRANGEMENTS)
+exact_in_floating_point(*REARRANGEMENTS, "relu", "abs", "neg", "masked_fill", "where", "cat", "tril", "triu")
 
 
 @function_rule(
@@ -325,9 +327,21 @@ def _product(c: Context, x: Growth, y: Growth) -> Growth:
     return Growth(c.shape, _best(candidates), entry, 0.0 if nonneg else -math.inf, simplex, relation=relation)
 
 
+def _unit_variance(c: Context, x: Growth, size: int, eps: float | None) -> Growth:
+    """Groups of ``size`` entries with mean square at most 1; ``eps`` if the mean was taken away before.
+
+    That is where rounding counts: see :mod:`precls_theory.expressivity.rounding`.
+    """
+    root, entry = up_sqrt(float(x.numel)), up_sqrt(float(size))
+    if c.rounding is None or eps is None:
+        return Growth(c.shape, (root,), entry)
+    slope, two = c.rounding.layer_norm_slope(x.numel, eps), up_sqrt(2.0)
+    return Growth(c.shape, poly_add((up_mul(two, root),), poly_scale(x.norm, slope)))
+
+
 def _normalised(c: Context, x: Growth, inverse: Growth) -> Growth | None:
     """``x/√(mean x² + eps)`` and ``(x - mean x)/√(var x + eps)``: every group of n entries has norm at most √n."""
-    kind, origin, dims, _ = inverse.relation  # type: ignore[misc]
+    kind, origin, dims, eps = inverse.relation  # type: ignore[misc]
     rms = kind == "inverse root mean square" and x.origin == origin
     layer = (
         kind == "inverse root variance"
@@ -337,8 +351,7 @@ def _normalised(c: Context, x: Growth, inverse: Growth) -> Growth | None:
     )
     if not (rms or layer) or x.shape != c.shape:
         return None
-    size = math.prod(x.shape[d] for d in dims)
-    return Growth(c.shape, (up_sqrt(float(x.numel)),), up_sqrt(float(size)))
+    return _unit_variance(c, x, math.prod(x.shape[d] for d in dims), eps if layer else None)
 
 
 @function_rule(
@@ -528,7 +541,7 @@ def _einsum(c: Context, equation: str, *operands: Any) -> Growth:
             order = [ia.index(i) for i in (*batch, *rows, *columns)]
             shape = [math.prod(size[i] for i in group) for group in (batch, rows, columns)]
             matrix = a.value.permute(order).reshape(shape)
-            candidates.append(poly_scale(b.norm, bounds.spectral_norm(matrix)))
+            candidates.append(poly_scale(b.norm, c.spectral(matrix)))
     return Growth(c.shape, _best(candidates))
 
 
@@ -658,12 +671,12 @@ def _dropout(c: Context, x: Growth, p: float = 0.5, training: bool = True, inpla
 # ---- norms -----------------------------------------------------------------------------------------------------------
 
 
-def _normalise(c: Context, x: Growth, size: int, weight: Any, bias: Any) -> Growth:
+def _normalise(c: Context, x: Growth, size: int, weight: Any, bias: Any, eps: float | None = None) -> Growth:
     gain = 1.0 if weight is None else _growth(c, weight).entry
     if not math.isfinite(gain):
         raise c.fail("a gain that depends on the input is not covered")
-    entry = up_mul(gain, up_sqrt(float(size)))
-    norm: Polynomial = (up_mul(gain, up_sqrt(float(x.numel))),)
+    unit = _unit_variance(c, x, size, eps)
+    entry, norm = up_mul(gain, unit.entry), poly_scale(unit.norm, gain)
     if bias is not None:
         shift = _growth(c, bias)
         norm, entry = poly_add(norm, shift.expanded(x.numel)), up(entry + shift.entry)
@@ -679,8 +692,8 @@ def _layer_norm(c: Context, x: Growth, shape: Any, weight: Any = None, bias: Any
     if c.name == "group_norm":  # (x, groups, weight, bias, eps): gains and shifts run along dimension 1
         wide = (-1,) + (1,) * (len(x.shape) - 2)
         gain, shift = (None if p is None else _growth(c, p).value.reshape(wide) for p in (weight, bias))  # type: ignore
-        return _normalise(c, x, x.numel // (x.shape[0] * shape), gain, shift)
-    return _normalise(c, x, math.prod(shape), weight, bias)
+        return _normalise(c, x, x.numel // (x.shape[0] * shape), gain, shift, eps)
+    return _normalise(c, x, math.prod(shape), weight, bias, eps)
 
 
 @function_rule("rms_norm", statement="‖x/√(mean x² + eps)‖² ≤ n over n entries: the output is bounded", exponent=0)
