@@ -1,6 +1,9 @@
 """Exact constructions of neural networks that run numerical algorithms."""
 
 from constructions.approximate import approximate as approximate
+from constructions.baseconv import BaseConvLayer as BaseConvLayer
+from constructions.baseconv import BaseConvModel as BaseConvModel
+from constructions.baseconv import BaseConvOperator as BaseConvOperator
 from constructions.chebyshev_network import Approximation as Approximation
 from constructions.chebyshev_network import chebyshev_polynomial as chebyshev_polynomial
 from constructions.compiler import Circuit as Circuit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def test_links_exist(link):
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"precls ([a-z]+)", README)) - {"is"}))
 def test_commands_exist(command):
     assert command in get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:C|precls_theory)\.[A-Za-z_.]+)`", README))))
+def test_names_exist(name):
+    module, _, attributes = name.replace("C.", "constructions.", 1).partition(".")
+    found = importlib.import_module(module)
+    for attribute in attributes.split("."):
+        if not hasattr(found, attribute):
+            found = importlib.import_module(f"{found.__name__}.{attribute}")
+        else:
+            found = getattr(found, attribute)
+    assert callable(found)
 
 
 def test_modules_of_the_layout_exist():
