@@ -15,7 +15,8 @@ import heapq
 import itertools
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -26,9 +27,12 @@ import torch
 from flint import acb, arb, arb_poly, arb_series
 
 from constructions.ball_functions import BallFunction, exact_numbers, rational, resolve_signs
-from constructions.chebyshev_bounds import interpolate, upper
+from constructions.chebyshev_bounds import interpolate, is_moderate, log2_above, upper
 from constructions.function_task import Domain, FunctionTask
 from constructions.network import Network
+
+DEFAULT_TARGET = Fraction(1, 10**30)
+"""To within how much an error is enclosed for a network that claims to have none."""
 
 
 def function_task(network: Network) -> tuple[FunctionTask, Domain]:
@@ -86,7 +90,7 @@ def chebyshev_error(network: Network, functions: Sequence[sp.Expr], claimed: Fra
         raise ValueError(f"the network has {len(task.columns)} outputs, got {len(functions)} functions")
     bound = task.error_bound if claimed is None else claimed
     variables = [sp.Symbol(name) for name in task.variables]
-    fine = max(bound, Fraction(1, 10**30)) / 1000
+    fine = (bound or DEFAULT_TARGET) / 1000
     worst = Fraction(0)
     for function, monomials in zip(functions, extract_polynomials(network), strict=True):
         smooth = resolve_signs(exact_numbers(function), variables, domain)
@@ -95,8 +99,8 @@ def chebyshev_error(network: Network, functions: Sequence[sp.Expr], claimed: Fra
         shape = tuple(np.maximum(polynomial.shape, interpolant.coefficients.shape))
         difference: Any = np.full(shape, arb(0), dtype=object)
         difference[tuple(slice(0, size) for size in interpolant.coefficients.shape)] = interpolant.coefficients
-        bits = max(int(c.q).bit_length() for c in polynomial.flat)
-        with flint.ctx.workprec(128 + bits):
+        bits = max(int(c.p).bit_length() + int(c.q).bit_length() for c in polynomial.flat)
+        with flint.ctx.workprec(128 + bits + max(0, log2_above(1 / fine))):
             corner = tuple(slice(0, size) for size in polynomial.shape)
             difference[corner] = difference[corner] - polynomial
             worst = max(worst, interpolant.error + upper(arb(sum(abs(ball) for ball in difference.flat))))
@@ -112,6 +116,17 @@ _SERIES: Mapping[Any, Callable[[Any], Any]] = {
     sp.erf: arb_series.erf, sp.erfc: arb_series.erfc, sp.tan: arb_series.tan, sp.atan: arb_series.atan,
     sp.asin: arb_series.asin, sp.acos: arb_series.acos,
 }  # fmt: skip
+
+
+@contextmanager
+def _terms_kept(length: int) -> Iterator[None]:
+    """python-flint cuts every series at ``ctx.cap`` terms (10 unless told), whatever its own precision says."""
+    before = flint.ctx.cap
+    flint.ctx.cap = length
+    try:
+        yield
+    finally:
+        flint.ctx.cap = before
 
 
 def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> Any:
@@ -151,7 +166,8 @@ def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> An
             raise NoSeriesError(f"{e.func.__name__} has no Taylor series here: use chebyshev_error")
         return build(rewritten)
 
-    return build(expression)
+    with _terms_kept(length):
+        return build(expression)
 
 
 def taylor_error(
@@ -166,7 +182,7 @@ def taylor_error(
     task, domain = function_task(network)
     if len(domain) != 1 or len(task.columns) != 1:
         raise ValueError("taylor_error takes a network of one variable and one output: use chebyshev_error")
-    target = max(task.error_bound if claimed is None else claimed, Fraction(1, 10**30))
+    target = (task.error_bound if claimed is None else claimed) or DEFAULT_TARGET
     (low, high) = domain[0]
     middle, half = (low + high) / 2, (high - low) / 2
     variable = sp.Symbol(task.variables[0])
@@ -175,7 +191,8 @@ def taylor_error(
         {variable: sp.Rational(str(middle)) + sp.Rational(str(half)) * t}
     )
     coefficients = list(extract_polynomials(network)[0])
-    bits = 96 + 2 * len(coefficients) + max(int(c.q).bit_length() for c in coefficients)
+    bits = 96 + 2 * len(coefficients) + max(int(c.p).bit_length() + int(c.q).bit_length() for c in coefficients)
+    bits += max(0, log2_above(1 / target))
     order = 24
 
     def part(a: Fraction, b: Fraction) -> tuple[bool, Fraction, Fraction, Fraction]:
@@ -196,7 +213,7 @@ def taylor_error(
         total = sum((abs(c) * r**k for k, c in enumerate(difference.coeffs())), arb(0))
         if len(around) > order:
             total += abs(around[order]) * r**order
-        return (True, -upper(total), a, b) if total.is_finite() else (False, Fraction(0), a, b)
+        return (True, -upper(total), a, b) if is_moderate(total) else (False, Fraction(0), a, b)
 
     with flint.ctx.workprec(bits):
         parts = [part(Fraction(-1), Fraction(1))]

@@ -11,6 +11,7 @@ import sympy as sp
 from flint import arb
 
 import constructions as C
+from constructions.chebyshev_network import chebyshev_polynomial
 from constructions.network import Network, SparseMap
 from precls_theory.approximation_error import (
     NoSeriesError,
@@ -170,3 +171,16 @@ def test_samples_hold_the_corners_and_repeat() -> None:
     assert np.abs(errors_at(network, [x * y], points)).max() <= float(network.error_bound)
     measured = measure(network, [x * y], 50)
     assert set(measured) == {"exact", "float64", "float32"}
+
+
+@pytest.mark.parametrize("f", [x**15, x**30, sp.sin(x**15), sp.exp(-100 * x**2)])
+def test_taylor_expansions_see_the_high_order_terms(f: sp.Expr) -> None:
+    """Series that stop after 10 terms, as python-flint's do by itself, would prove x to be x + x^15."""
+    network = chebyshev_polynomial(
+        variables=["x"], domain=[(-1, 1)], order=[0], factors=[{"shape": [1], "polynomials": [[(1, 1)]]}],
+        error_bound="1/2",
+    )  # fmt: skip
+    before = flint.ctx.cap
+    proved = taylor_error(network, x + f, max_parts=50)
+    assert proved >= Fraction(math.nextafter(max(float(f.subs(x, 0)), float(f.subs(x, 1))), 0))
+    assert flint.ctx.cap == before
