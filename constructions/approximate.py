@@ -75,9 +75,10 @@ def approximate(
 
 
 def round_up(value: Fraction, digits: int = 6) -> Fraction:
-    """The least decimal number of ``digits`` significant digits that is at least ``value``."""
+    """The least decimal number of ``digits`` significant digits that is at least ``value``, and 10^−300 for less."""
     if value <= 0:
         return Fraction(0)
+    value = max(value, Fraction(1, 10**300))
     exponent = digits - 1 - math.floor(math.log10(value.numerator) - math.log10(value.denominator))
     unit = Fraction(10) ** -exponent
     return math.ceil(value / unit) * unit

@@ -39,6 +39,10 @@ Rectangle = tuple[tuple[float, float], ...]
 MAX_DEGREE = 4096
 MAX_POINTS = 60_000
 """Largest number of interpolation points (all variables together)."""
+EXPONENT_LIMIT = 10_000
+"""Values of more bits than this are too large, and those below 2^−this count as that: FLINT would build the integer."""
+PRECISION_LIMIT = 200_000
+"""Most bits in which a function is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,28 @@ class Interpolant:
         return tuple(size - 1 for size in self.coefficients.shape)
 
 
+def is_moderate(ball: Any) -> bool:
+    """Whether a real ball is finite and below 2^:data:`EXPONENT_LIMIT` in absolute value."""
+    return bool(abs(ball) < arb(2) ** EXPONENT_LIMIT)
+
+
 def upper(ball: Any) -> Fraction:
-    """The upper end of a real ball as an exact rational; ``ValueError`` when it is not finite."""
+    """An upper bound of a real ball as an exact rational: its upper end, or a power of two where that is tiny.
+
+    Raises ``ValueError`` when the ball is not finite or too large to write down.
+    """
     end = ball.upper()
-    if not end.is_finite():
-        raise ValueError("a quantity that must be bounded could not be enclosed by a finite ball")
+    if not is_moderate(end):
+        raise ValueError(f"a quantity that must be bounded could not be enclosed below 2^{EXPONENT_LIMIT}")
+    if abs(end) < arb(2) ** -EXPONENT_LIMIT:
+        return Fraction(1, 2**EXPONENT_LIMIT) if end != 0 else Fraction(0)
     value = end.fmpq()
     return Fraction(int(value.p), int(value.q))
+
+
+def log2_above(value: Fraction) -> int:
+    """An integer above log2 of a positive number, by at most 2; of numbers that no float can hold, too."""
+    return value.numerator.bit_length() - value.denominator.bit_length() + 1
 
 
 def lebesgue_bound(degree: int) -> Fraction:
@@ -187,7 +206,7 @@ def prove_ellipse(function: BallFunction, domain: Box, axis: int, rho: Fraction,
     if function.may_fail and not region.is_analytic(budget):
         return None
     maximum = region.maximum(budget // 4)
-    return Ellipse(rho, upper(maximum)) if maximum.is_finite() else None
+    return Ellipse(rho, upper(maximum)) if is_moderate(maximum) else None
 
 
 def best_ellipse(function: BallFunction, domain: Box, axis: int, tolerance: Fraction) -> Ellipse:
@@ -258,9 +277,26 @@ def interpolate(expression: sp.Expr, variables: Sequence[sp.Symbol], domain: Box
             f"that is {points} interpolation points; the limit is {MAX_POINTS}. Use a narrower domain or a larger "
             "tolerance"
         )
-    bits = 64 + max(0, -math.floor(math.log2(tolerance))) + 4 * max(degrees).bit_length()
-    with flint.ctx.workprec(2 * bits):
-        return Interpolant(chebyshev_coefficients(function, domain, degrees), error, tuple(ellipses))
+    return Interpolant(_accurate_coefficients(function, domain, degrees, tolerance), error, tuple(ellipses))
+
+
+def _accurate_coefficients(
+    function: BallFunction, domain: Box, degrees: Sequence[int], tolerance: Fraction
+) -> np.ndarray:
+    """:func:`chebyshev_coefficients` in a precision at which their radii together are far below the tolerance."""
+    bits = 128 + 2 * max(0, log2_above(1 / tolerance)) + 8 * max(degrees).bit_length()
+    while bits <= PRECISION_LIMIT:
+        with flint.ctx.workprec(bits):
+            coefficients = chebyshev_coefficients(function, domain, degrees)
+            if not all(map(is_moderate, coefficients.flat)):
+                break
+            if sum(ball.rad() for ball in coefficients.flat) < arb(rational(tolerance)) / 2**40:
+                return coefficients
+        bits *= 2
+    raise ValueError(
+        f"the values of {function.expression} on the domain are too large, or cancel too much, for an error of "
+        f"{float(tolerance):.3g}. Use a narrower domain or a larger tolerance"
+    )
 
 
 def chebyshev_coefficients(function: BallFunction, domain: Box, degrees: Sequence[int]) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from flint import arb
 
 from constructions.ball_functions import rational
-from constructions.chebyshev_bounds import upper
+from constructions.chebyshev_bounds import log2_above, upper
 
 
 class Separated:
@@ -62,8 +62,9 @@ def truncation_error(coefficients: np.ndarray, separated: Separated) -> Fraction
     kept = np.full(coefficients.shape, Fraction(0), dtype=object)
     kept[tuple(slice(0, size) for size in exact.shape)] = exact
     difference = np.frompyfunc(lambda ball, value: abs(ball - rational(value)) if value else abs(ball), 2, 1)
-    # rationals enter a ball at the working precision: it must be far finer than their last bit
-    with flint.ctx.workprec(64 + 4 * separated.bits):
+    # rationals enter a ball at the working precision: it must be far finer than their last bit, however large they are
+    largest = max(value.numerator.bit_length() for value in exact.flat)
+    with flint.ctx.workprec(64 + 4 * separated.bits + largest):
         totals = difference(coefficients, kept).reshape(-1, coefficients.shape[-1]).sum(axis=0)
         return max(upper(arb(total)) for total in totals)
 
@@ -84,17 +85,20 @@ def separate(coefficients: np.ndarray, tolerance: Fraction) -> tuple[Separated, 
 
 
 def _attempt(coefficients: np.ndarray, budget: Fraction) -> Separated:
-    bits = max(8, 12 + math.ceil(-math.log2(budget)) + sum(map(math.log2, coefficients.shape)).__ceil__())
-    scale = 2**bits
-    middle = np.frompyfunc(lambda ball: int((ball.mid().fmpq() * scale).floor()), 1, 1)(coefficients)
     n_variables = coefficients.ndim - 1
+    # the rounding errors of one factor are multiplied by the others
+    largest = max(upper(abs(ball)) for ball in coefficients.flat) if n_variables > 1 else Fraction(1)
+    finer = max(0, log2_above(largest))
+    bits = _bits_for(budget, math.prod(coefficients.shape)) + 6 + finer
+    scale = 2**bits
+    middle = np.frompyfunc(lambda ball: _scaled_down(ball.mid(), scale), 1, 1)(coefficients)
     unit = int(budget * scale)
     middle = _truncate(middle, unit * (28 if n_variables == 1 else 12) // 32)
     if n_variables == 1:
         return _rounded([middle], bits, _bits_for(budget, len(middle)))
     head, rest = middle.shape[0], middle.shape[1:]
     u, v = eliminate(middle.reshape(head, -1), bits, unit * 8 // 32, np.ones(rest[0], dtype=object), rest[-1])
-    kept_bits = _bits_for(budget, 4 * sum(middle.shape) * u.shape[1])
+    kept_bits = _bits_for(budget, 4 * sum(middle.shape) * u.shape[1]) + finer
     if n_variables == 2:
         return _rounded([u, v.reshape(-1, *rest).swapaxes(0, 1)], bits, kept_bits)
     # v holds one (d_2+1, d_3+1, O) array for each r: separate the second variable from all the rest
@@ -105,8 +109,14 @@ def _attempt(coefficients: np.ndarray, budget: Fraction) -> Separated:
     return _rounded([u, s, z.reshape(-1, *w.shape[1:]).swapaxes(0, 1)], bits, kept_bits)
 
 
+def _scaled_down(middle: Any, scale: int) -> int:
+    """``⌊middle · scale⌋`` of an exact ball, 0 for one too small to matter (whose rational may be too large to build)."""
+    return int((middle.fmpq() * scale).floor()) if abs(middle) * scale >= 1 else 0
+
+
 def _bits_for(budget: Fraction, terms: int) -> int:
-    return max(4, 6 + math.ceil(-math.log2(budget)) + math.ceil(math.log2(terms)))
+    """Bits after the point for which ``terms`` roundings are far below the budget."""
+    return max(4, 6 + log2_above(1 / budget) + terms.bit_length())
 
 
 def _rounded(factors: list[np.ndarray], bits: int, kept: int) -> Separated:
