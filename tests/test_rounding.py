@@ -80,20 +80,27 @@ def test_a_float32_norm_is_not_bounded():
     assert float(F.layer_norm(u, (4,)).norm(dim=-1).max()) > 1e3  # LayerNorm itself, where its variance rounds to 0
 
 
-def test_exact_bounds_are_exceeded_by_rounding_alone():
-    """A linear layer along its largest singular vector: the allowance is needed, and it is small."""
+def along_the_singular_vector() -> tuple[list[float], list[float]]:
+    """Norms that a float32 linear layer computes along its largest singular vector, over the two bounds."""
     model = build(lambda: nn.Linear(CHANNELS, CHANNELS, bias=False)).float()
     certificate = growth_certificate(model, SHAPE)
     direction = torch.linalg.svd(model.weight.detach().double())[2][0]
-    ratios = []
+    exact, computed = [], []
     for i in range(200):
         u = ((1 + i / 100) * direction).float().expand(SHAPE)
         with torch.no_grad():
             out = float(model(u).double().norm())
         size = float(u.double().norm())
-        ratios.append(out / certificate.bound(size))
-        assert out <= certificate.bound(size, computed=True) <= certificate.bound(size) * 1.0001
-    assert max(ratios) > 1
+        exact.append(out / certificate.bound(size))
+        computed.append(out / certificate.bound(size, computed=True))
+    return exact, computed
+
+
+def test_exact_bounds_are_exceeded_by_rounding_alone():
+    """The allowance is needed, and it is small."""
+    exact, computed = along_the_singular_vector()
+    assert max(exact) > 1 >= max(computed)
+    assert min(c / e for c, e in zip(computed, exact, strict=True)) > 0.9999
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
@@ -131,8 +138,5 @@ def test_the_inputs_notice_a_missing_allowance(monkeypatch):
     assert worst(group, torch.float32, range(12, 13)) <= 1
     monkeypatch.setattr(Rounding, "layer_norm_slope", lambda *args: 0.0)
     assert worst(group, torch.float32, range(12, 13)) > 1e5
-    identity = Wrap(lambda m, u: 0.1 * (m.l(u) / 0.1), l=nn.Linear(CHANNELS, CHANNELS, bias=False))
-    nn.init.eye_(identity.l.weight)
-    assert worst(identity, torch.float32, range(-3, 4)) <= 1
     monkeypatch.setattr(Rounding, "gamma", lambda *args: 0.0)
-    assert worst(identity, torch.float32, range(-3, 4)) > 1
+    assert max(along_the_singular_vector()[1]) > 1
