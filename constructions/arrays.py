@@ -95,6 +95,11 @@ def as_numpy(value: Any) -> np.ndarray:
     return np.fromiter(entries, object, len(entries)).reshape(shape)
 
 
+def column_vector(value: Any) -> Any:
+    """``value``, or the entries of a SymPy column vector, which is a matrix of one column."""
+    return list(value) if isinstance(value, sympy.MatrixBase) and value.cols == 1 else value
+
+
 def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:
     """Zeros of the given shape in the kind of array that can hold all of ``like``."""
     if isinstance(like[0], torch.Tensor):

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from constructions.arrays import as_arrays, batch_shape, empty_rows
+from constructions.arrays import as_arrays, batch_shape, column_vector, empty_rows
 
 LayoutName = Literal["A", "E", "S"]
 LAYOUTS: tuple[LayoutName, ...] = ("A", "E", "S")
@@ -106,7 +106,7 @@ class Regression:
         """
         if x_init is not None and not self.takes_start:
             raise ValueError("this network starts from zero: it takes A and b, and no x_init")
-        given = {"A": A, "b": b} | ({} if x_init is None else {"x_init": x_init})
+        given = {"A": A, "b": column_vector(b)} | ({} if x_init is None else {"x_init": column_vector(x_init)})
         arrays = as_arrays(**given)
         expected = {"A": (self.n_points, self.n_dims), "b": (self.n_points,), "x_init": (self.n_dims,)}
         for name, array in arrays.items():

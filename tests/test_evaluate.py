@@ -68,6 +68,14 @@ def test_sympy_symbols_pass_through():
     assert sympy.expand(net.decode(net.evaluate(net.encode([[a]], [b], [x])))[0] - (x - (a * x - b) * a / 2)) == 0
 
 
+def test_sympy_matrices_and_column_vectors():
+    A, b, x = (sympy.Matrix(value.reshape(len(value), -1).tolist()) for value in integer_regression(3, 2))
+    net = C.gradient_descent(n_points=3, n_dims=2, n_steps=1, step_size="1/2")
+    assert list(net.decode(net.evaluate(net.encode(A, b, x)))) == list(x - A.T * (A * x - b) / 6)
+    single = C.gradient_descent(n_points=3, n_dims=1, n_steps=1, step_size="1/2")
+    assert single.encode(A[:, 0], b, x[0, :]).shape == (3, 3)
+
+
 @given(st.data(), st.sampled_from(["causal", "circular"]), st.integers(1, 5))
 def test_convolution_is_its_matrix(data, mode, n_rows):
     small = st.integers(-2, 2).map(Fraction)

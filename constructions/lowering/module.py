@@ -120,7 +120,10 @@ class LoweredNetwork(nn.Module):
                 f"the network reads (..., {self.n_rows} rows, {self.n_inputs} channels), got {tuple(u.shape)}"
             )
         if u.dtype != self.dtype:
-            raise TypeError(f"the network was lowered to {self.dtype}, and the input has {u.dtype}")
+            raise TypeError(
+                f"the network was lowered to {self.dtype}, and the input has {u.dtype}: convert the input, or lower with "
+                f"to_torch(dtype={u.dtype})"
+            )
         refuse_reduced_precision(u)
         batch = u.reshape(-1, self.n_rows, self.n_inputs)
         chunks = batch.split(self.batch_chunk) if u.device.type == "cpu" else (batch,)
