@@ -1,5 +1,7 @@
 """Exact constructions of neural networks that run numerical algorithms."""
 
+from constructions import gated as gated
+from constructions import linear_attention as linear_attention
 from constructions.approximate import approximate as approximate
 from constructions.baseconv import BaseConvLayer as BaseConvLayer
 from constructions.baseconv import BaseConvModel as BaseConvModel
@@ -29,3 +31,8 @@ from constructions.published_block import published_block as published_block
 from constructions.reciprocal import reciprocal as reciprocal
 from constructions.serialization import CorruptFileError as CorruptFileError
 from constructions.serialization import load as load
+
+gated_multiply = gated.multiply
+gated_gradient_descent = gated.gradient_descent
+linear_attention_multiply = linear_attention.multiply
+linear_attention_gradient_descent = linear_attention.gradient_descent

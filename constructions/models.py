@@ -107,10 +107,40 @@ def make_mlp(kind: MLPKind, width: int, hidden: int, bias: bool = True) -> nn.Mo
     return GatedMLP(width, hidden, kind, bias) if kind in GATES else MLP(width, hidden, kind, bias)
 
 
-class SoftmaxAttention(nn.Module):
+class MultiheadProjections(nn.Module):
+    """Queries, keys and values of ``n_heads`` heads, and the map ``out_proj`` of what they return; all affine.
+
+    ``head_dim`` defaults to ``width / n_heads``.
+    """
+
+    def __init__(self, width: int, n_heads: int, head_dim: int | None, bias: bool) -> None:
+        super().__init__()
+        if head_dim is None and width % n_heads:
+            raise ValueError(f"width {width} is not divisible by n_heads {n_heads}; give head_dim")
+        self.n_heads, self.head_dim = n_heads, head_dim or width // n_heads
+        inner = n_heads * self.head_dim
+        self.q_proj = nn.Linear(width, inner, bias=bias)
+        self.k_proj = nn.Linear(width, inner, bias=bias)
+        self.v_proj = nn.Linear(width, inner, bias=bias)
+        self.out_proj = nn.Linear(inner, width, bias=bias)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each ``(batch, heads, rows, head_dim)``."""
+
+        def heads(y: Tensor) -> Tensor:
+            return y.view(y.shape[0], y.shape[1], self.n_heads, self.head_dim).transpose(1, 2)
+
+        return heads(self.q_proj(x)), heads(self.k_proj(x)), heads(self.v_proj(x))
+
+    def join(self, mixed: Tensor) -> Tensor:
+        """``out_proj`` of the heads side by side, ``(batch, rows, width)``."""
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+class SoftmaxAttention(MultiheadProjections):
     """Multi-head softmax self-attention, ``out(softmax(q kᵀ/√d + positions + mask) v)``.
 
-    ``head_dim`` defaults to ``width / n_heads``.  A strict mask is refused: row 0 would attend to nothing.
+    A strict mask is refused: row 0 would attend to nothing.
     """
 
     def __init__(
@@ -122,29 +152,18 @@ class SoftmaxAttention(nn.Module):
         head_dim: int | None = None,
         bias: bool = True,
     ) -> None:
-        super().__init__()
         _one_of("mask", mask, Mask)
         _one_of("positions", positions, Positions)
         if mask == "strict":
             raise ValueError("softmax attention with a strict mask leaves row 0 nothing to attend to; use 'causal'")
-        if head_dim is None and width % n_heads:
-            raise ValueError(f"width {width} is not divisible by n_heads {n_heads}; give head_dim")
-        self.n_heads, self.mask, self.positions = n_heads, mask, positions
-        self.head_dim = head_dim or width // n_heads
+        super().__init__(width, n_heads, head_dim, bias)
+        self.mask, self.positions = mask, positions
         if positions == "rotary" and self.head_dim % 2:
             raise ValueError(f"rotary positions rotate pairs of channels: head_dim must be even, got {self.head_dim}")
-        inner = n_heads * self.head_dim
-        self.q_proj = nn.Linear(width, inner, bias=bias)
-        self.k_proj = nn.Linear(width, inner, bias=bias)
-        self.v_proj = nn.Linear(width, inner, bias=bias)
-        self.out_proj = nn.Linear(inner, width, bias=bias)
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.view(x.shape[0], x.shape[1], self.n_heads, self.head_dim).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, n_rows, _ = x.shape
-        q, k, v = self._heads(self.q_proj(x)), self._heads(self.k_proj(x)), self._heads(self.v_proj(x))
+        n_rows = x.shape[1]
+        q, k, v = self.split(x)
         if self.positions == "rotary":
             q, k = rotate(q), rotate(k)
         scores = q @ k.transpose(-2, -1) / math.sqrt(self.head_dim)
@@ -154,11 +173,10 @@ class SoftmaxAttention(nn.Module):
             scores = scores - slope[:, None, None].to(x.dtype) * (row[:, None] - row).abs().to(x.dtype)
         if self.mask == "causal":
             scores = scores.masked_fill(~attention_mask(n_rows, "causal", x.device), -math.inf)
-        mixed = scores.softmax(dim=-1) @ v
-        return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_rows, self.n_heads * self.head_dim))
+        return self.join(scores.softmax(dim=-1) @ v)
 
 
-class LinearAttention(nn.Module):
+class LinearAttention(MultiheadProjections):
     """Attention without the softmax, ``y_i = out(Σ_j (q_i · k_j) v_j)`` over the rows that ``mask`` allows.
 
     ``mask="strict"`` sums over j < i only.  No scale is applied: it belongs to the weights.
@@ -167,29 +185,16 @@ class LinearAttention(nn.Module):
     def __init__(
         self, width: int, n_heads: int = 1, mask: Mask = "causal", head_dim: int | None = None, bias: bool = True
     ) -> None:
-        super().__init__()
         _one_of("mask", mask, Mask)
-        if head_dim is None and width % n_heads:
-            raise ValueError(f"width {width} is not divisible by n_heads {n_heads}; give head_dim")
-        self.n_heads, self.mask = n_heads, mask
-        self.head_dim = head_dim or width // n_heads
-        inner = n_heads * self.head_dim
-        self.q_proj = nn.Linear(width, inner, bias=bias)
-        self.k_proj = nn.Linear(width, inner, bias=bias)
-        self.v_proj = nn.Linear(width, inner, bias=bias)
-        self.out_proj = nn.Linear(inner, width, bias=bias)
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.view(x.shape[0], x.shape[1], self.n_heads, self.head_dim).transpose(1, 2)
+        super().__init__(width, n_heads, head_dim, bias)
+        self.mask = mask
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, n_rows, _ = x.shape
-        q, k, v = self._heads(self.q_proj(x)), self._heads(self.k_proj(x)), self._heads(self.v_proj(x))
+        q, k, v = self.split(x)
         weights = q @ k.transpose(-2, -1)
         if self.mask != "full":
-            weights = weights * attention_mask(n_rows, self.mask, x.device).to(x.dtype)
-        mixed = weights @ v
-        return self.out_proj(mixed.transpose(1, 2).reshape(batch, n_rows, self.n_heads * self.head_dim))
+            weights = weights * attention_mask(x.shape[1], self.mask, x.device).to(x.dtype)
+        return self.join(weights @ v)
 
 
 class TransformerBlock(nn.Module):
