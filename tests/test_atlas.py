@@ -73,6 +73,22 @@ def test_a_corrupted_weight_is_refused(row, target):
     assert "differs" in cell.summary or "even part" in cell.summary
 
 
+def test_a_construction_that_is_lowered_wrongly_is_refused(monkeypatch):
+    """The exact weights are right, those of the PyTorch model are not."""
+    network = ROWS["swiglu"].constructions["square"]()
+    lowered = type(network).to_torch
+
+    def wrong(self, dtype=torch.float64, device="cpu"):
+        model = lowered(self, dtype, device)
+        model.blocks[0].mlp.down.weight.mul_(1 + 1e-3)
+        return model
+
+    monkeypatch.setattr(type(network), "to_torch", wrong)
+    cell = check_cell(ROWS["swiglu"], "square")
+    assert cell.status == "refused"
+    assert "lowered to torch.float64" in cell.summary
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_corrupted_baseconv_weight_is_refused(target):
     network = ROWS["baseconv"].constructions[target]()

@@ -751,6 +751,7 @@ def test_weights_must_be_finite(bad):
         growth_certificate(model, SHAPE)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_bad_arguments():
     with pytest.raises(ValueError, match="positive integers"):
         growth_certificate(ours(), (1, 0, 4))

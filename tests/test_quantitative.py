@@ -92,8 +92,31 @@ def test_the_error_of_a_causal_layer_is_exact():
     with torch.no_grad():
         model.embed.weight[0, 0] = model.unembed.weight[0, 0] = 1.0  # 1/2 + u: worst at u = -1
     assert causal_softmax_error(model, 3)[0] == pytest.approx(1.5)
-    with pytest.raises(ValueError, match="not affine"):
-        causal_softmax_error(Transformer(1, 1, 4, 1, mask="full", mlp="gelu"), 3)
+    assert model.embed.weight.dtype == torch.float32  # the caller's model is left as it was
+
+
+class Cubic(nn.Module):
+    """``u + 5 u³``: an odd function, whose second difference at -1, 0, 1 vanishes too."""
+
+    def forward(self, u):
+        return u + 5 * u**3
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Cubic(),
+        Transformer(1, 1, 4, 1, mask="full", mlp="none"),
+        Transformer(1, 1, 4, 1, mlp="gelu"),
+        Transformer(1, 1, 4, 1, mlp="none", norm="rms"),
+        Transformer(1, 1, 4, 1, mlp="none", norm="layer", norm_placement="mlp", final_norm=True),
+        Transformer(1, 1, 4, 1, mlp="none", attention="linear"),
+        Transformer(1, 1, 4, 2, mlp="none"),
+    ],
+)
+def test_only_one_causal_layer_has_such_an_error(model):
+    with pytest.raises(ValueError, match="need not be affine"):
+        causal_softmax_error(model, 3)
 
 
 def test_theorems_hold_and_can_fail():

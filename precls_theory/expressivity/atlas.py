@@ -40,6 +40,8 @@ N_POINTS, N_DIMS, STEP_SIZE = 3, 2, Fraction(1, 2)
 CHANNELS = {"square": (0, 0, 2), "multiply": (0, 1, 2)}
 """Factors and target channel of Square and Multiply among the three channels."""
 MARGIN = Fraction(1)
+LARGEST_ERROR = 1024
+"""Relative error of a lowered construction that a cell accepts, in units of its format's epsilon (seen: about 1)."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,10 @@ def check_construction(architecture: Architecture, target: Target) -> tuple[str,
         f"error {str(dtype).removeprefix('torch.')}": measured_error(network, target, dtype)
         for dtype in (torch.float64, torch.float32)
     }
+    for dtype in (torch.float64, torch.float32):
+        error = detail[f"error {str(dtype).removeprefix('torch.')}"]
+        if not error <= LARGEST_ERROR * torch.finfo(dtype).eps:
+            raise Refuted(f"lowered to {dtype}, {architecture.name} is {error:.2g} away from its exact values")
     if isinstance(network, ExactTransformer):
         detail["growth"] = require_no_certificate(network)
     layers = f"{size['depth']} layer{'s' if size['depth'] > 1 else ''}"

@@ -14,6 +14,7 @@ The error of a given ReLU network is computed exactly over the rationals, not sa
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import flint
 import torch
 from torch import Tensor, nn
 
-from constructions.models import Transformer
+from constructions.models import SoftmaxAttention, Transformer, TransformerBlock
 from precls_theory.expressivity.ball import evaluate
 from precls_theory.expressivity.tracing import single_thread, trace
 
@@ -201,6 +202,17 @@ def measure_square_error(widths: Sequence[int], seeds: Iterable[int] = range(4),
     return SquareError(widths, max_pieces(widths), best[1], bound, best[0])
 
 
+def _is_one_causal_layer(model: nn.Module) -> bool:
+    if type(model) is not Transformer or len(model.blocks) != 1 or type(model.blocks[0]) is not TransformerBlock:
+        return False
+    block = model.blocks[0]
+    norms = (block.norm1, block.norm2, model.final_norm)
+    attention = block.attention
+    if type(attention) is not SoftmaxAttention or attention.mask != "causal" or block.mlp is not None:
+        return False
+    return all(type(norm) is nn.Identity for norm in norms)
+
+
 def causal_softmax_error(model: nn.Module, n_rows: int) -> tuple[float, float]:
     """Lower and upper bounds of the sup-norm error at row 0 for Square on [-1, 1], for one causal softmax layer.
 
@@ -208,12 +220,18 @@ def causal_softmax_error(model: nn.Module, n_rows: int) -> tuple[float, float]:
     and the error is that of one affine piece.
 
     Raises:
-        ValueError: row 0 is not affine in u_0 (the enclosures at -1, 0 and 1 say so): this is not such a layer.
+        ValueError: the model is not one :class:`constructions.models.SoftmaxAttention` under a causal mask between
+            affine maps, so that row 0 need not be affine in u_0.
     """
-    program = trace(model.double(), (1, n_rows, 1))
+    if not _is_one_causal_layer(model):
+        raise ValueError(
+            "expected a constructions.models.Transformer of depth 1 with causal softmax attention, no MLP and no norm: "
+            f"row 0 of this {type(model).__name__} need not be affine in its input"
+        )
+    program = trace(copy.deepcopy(model).double(), (1, n_rows, 1))
     at = [evaluate(program, [[[x]] + [[0]] * (n_rows - 1)])[0, 0, 0] for x in (-1, 0, 1)]
     if not (at[0] - 2 * at[1] + at[2]).contains(0):
-        raise ValueError("row 0 is not affine in its input, so the model is not one causal softmax layer")
+        raise ValueError("row 0 is not affine in its input: the model's code is not that of its class")
     a, b = at[1], at[2] - at[1]
     errors = [abs(1 - a - b), abs(1 - a + b)]
     if bool(abs(b) < 2):  # the vertex of the error's parabola lies inside
