@@ -372,8 +372,11 @@ def _from_json(key: str, metadata: dict[str, str], found: _Findings) -> Any:
 
 
 def _names(what: str, names: Any, found: _Findings) -> tuple[str, ...]:
+    # a network of constants has no inputs
     if found.expect(
-        isinstance(names, list) and bool(names) and all(isinstance(name, str) and name for name in names),
+        isinstance(names, list)
+        and (bool(names) or what == "inputs")
+        and all(isinstance(name, str) and name for name in names),
         f"{what} must be a non-empty list of channel names",
     ):
         found.expect(len(set(names)) == len(names), f"{what} repeat a channel name")

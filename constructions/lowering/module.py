@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -99,7 +100,7 @@ class LoweredNetwork(nn.Module):
         self.layers = nn.ModuleList(layers)
         self._register_outputs(location)
         widest = max(layer.width * len(wanted) for layer, wanted in zip(network.layers, rows[1:], strict=True))
-        self.batch_chunk = max(64, BATCH_ELEMENTS // widest)
+        self.batch_chunk = max(64, BATCH_ELEMENTS // max(1, widest))  # a constant network has no hidden channel
 
     def _register_outputs(self, location: tuple[Location, ...]) -> None:
         """Indices that put the outputs back into their order: those of the varying state first, then the others."""
@@ -125,7 +126,7 @@ class LoweredNetwork(nn.Module):
                 f"to_torch(dtype={u.dtype})"
             )
         refuse_reduced_precision(u)
-        batch = u.reshape(-1, self.n_rows, self.n_inputs)
+        batch = u.reshape(math.prod(u.shape[:-2]), self.n_rows, self.n_inputs)
         chunks = batch.split(self.batch_chunk) if u.device.type == "cpu" else (batch,)
         outputs = [self._run(chunk) for chunk in chunks]
         y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
