@@ -337,6 +337,18 @@ def test_bad_arguments():
     for margin in (-1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="margin"):
             counterexample(model, "square", margin, SHAPE)
+    with pytest.raises(ValueError, match="margin"):
+        counterexample(model, "square", "1", SHAPE)  # type: ignore[arg-type]
+    for step_size in (math.nan, math.inf, "x", None):
+        with pytest.raises(ValueError, match="step_size must be a finite number"):
+            counterexample(model, "gradient_descent", 1.0, SHAPE, step_size=step_size)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="give the output entries"):
+        counterexample(model, entries(5, 4)[0, 0] ** 2, 1.0, SHAPE)
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module"):
+        counterexample(lambda u: u, "square", 1.0, SHAPE)  # type: ignore[arg-type]
+    for region in (1, (np.ones((2, 7)), 1.0), ("a", 1.0)):
+        with pytest.raises(ValueError, match="a centre that broadcasts"):
+            counterexample(model, "square", 0.0, SHAPE, region=region)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="region"):
         counterexample(model, "square", 0.0, SHAPE, region=(0.0, -1.0))
     with pytest.raises(ValueError, match="output of shape"):

@@ -15,11 +15,11 @@ Source: new.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 from typing import Any
 
 import flint
@@ -30,7 +30,15 @@ from torch import nn
 
 from precls_theory.expressivity.ball import Evaluator, UncertainSign, Unsupported, balls, precision
 from precls_theory.expressivity.growth import GrowthCertificate, Polynomial, growth_certificate, has_module_rule
-from precls_theory.expressivity.tracing import Inconclusive, Program, apply_model, single_thread, trace
+from precls_theory.expressivity.tracing import (
+    Inconclusive,
+    Program,
+    apply_model,
+    check_input_shape,
+    private_copy,
+    single_thread,
+    trace,
+)
 
 ExactMap = Callable[[np.ndarray], np.ndarray]
 
@@ -54,6 +62,13 @@ class Target:
 def _expect(ok: bool, target: str, expected: str, given: object) -> None:
     if not ok:
         raise ValueError(f"target {target!r} expects {expected}, got {given}")
+
+
+def _step_size(value: Any) -> Fraction:
+    try:
+        return Fraction(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"step_size must be a finite number or a string such as '1/10', got {value!r}") from error
 
 
 def make_target(
@@ -87,7 +102,7 @@ def make_target(
             _expect(dims >= 1 and points >= 1, target, "N + 1 >= 2 rows of D + 1 >= 2 channels", input_shape)
             _expect(output_shape[1] == rows and output_shape[2] >= dims, target,
                     f"{rows} rows and at least {dims} output channels", output_shape)  # fmt: skip
-            rate = Fraction(step_size)
+            rate = _step_size(step_size)
             _expect(rate != 0, target, "a step size other than 0", step_size)
             scale = flint.fmpq(rate.numerator, rate.denominator) / points
 
@@ -101,6 +116,10 @@ def make_target(
             f"target must be 'square', 'multiply', 'gradient_descent' or polynomials of the entries, got {target!r}"
         )
     symbols = {str(s): (n, d) for (n, d), s in np.ndenumerate(entries(rows, channels))}
+    if isinstance(target, sympy.Expr):
+        raise ValueError(
+            f"give the output entries of a polynomial target, as in {{(0, 0): {target}}}, or all in an array"
+        )
     if isinstance(target, Mapping):
         items = {(int(n), int(d)): sympy.sympify(e) for (n, d), e in target.items()}
     else:
@@ -324,11 +343,12 @@ def counterexample(
             that size was found in the region.
         ValueError: shapes that do not fit the target, a margin that is negative or not finite.
     """
-    if not (math.isfinite(margin) and margin >= 0):
-        raise ValueError(f"margin must be finite and nonnegative, got {margin}")
+    if not (isinstance(margin, Real) and math.isfinite(margin) and margin >= 0):
+        raise ValueError(f"margin must be finite and nonnegative, got {margin!r}")
+    check_input_shape(input_shape)
     if len(input_shape) != 3:
         raise ValueError(f"input_shape must be (batch, rows, channels), got {input_shape}")
-    model = copy.deepcopy(model).double()
+    model = private_copy(model).double()
     program = trace(model, input_shape, has_module_rule)
     with torch.no_grad():
         output_shape = tuple(apply_model(model, torch.zeros(input_shape, dtype=torch.float64)).shape)
@@ -396,7 +416,12 @@ def _dyadic(x: np.ndarray) -> np.ndarray:
 def _in_region(
     judge: _Judge, margin: float, shape: tuple[int, int, int], region: tuple[Any, float], order: int, seed: int
 ) -> Counterexample:
-    centre, radius = np.broadcast_to(np.asarray(region[0], dtype=float), shape), float(region[1])
+    try:
+        centre, radius = np.broadcast_to(np.asarray(region[0], dtype=float), shape), float(region[1])
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"region must be (centre, radius), with a centre that broadcasts to {shape}: {error}"
+        ) from error
     if not (radius > 0 and math.isfinite(radius) and np.isfinite(centre).all()):
         raise ValueError(f"region must be a finite centre and a positive radius, got {region!r}")
     rng = np.random.default_rng(seed)

@@ -341,7 +341,7 @@ def check_input_shape(input_shape: Any) -> None:
         raise ValueError(f"input_shape must be positive integers, as in (batch, rows, channels); got {input_shape!r}")
 
 
-def _private_copy(model: nn.Module) -> nn.Module:
+def private_copy(model: nn.Module) -> nn.Module:
     """A copy on the CPU that needs no gradients, after its weights were found to be finite."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
@@ -419,7 +419,7 @@ def trace(
         Inconclusive: the model cannot be traced; the message names the module and the operation.
     """
     check_input_shape(input_shape)
-    model = _private_copy(model)
+    model = private_copy(model)
     floats = [p.dtype for p in [*model.parameters(), *model.buffers()] if p.is_floating_point()]
     example = torch.zeros(input_shape, dtype=floats[0] if floats else torch.get_default_dtype())
     random_state = torch.get_rng_state()
