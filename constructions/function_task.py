@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 from typing import Any
 
+import flint
 import numpy as np
 import torch
 
 from constructions.arrays import as_arrays
+from constructions.rings import FMPQ
 from constructions.tasks import read_rows
 
 Domain = tuple[tuple[Fraction, Fraction], ...]
@@ -68,17 +71,30 @@ class FunctionTask:
         for index, (name, (low, high)) in enumerate(zip(self.variables, self.domain or (), strict=True)):
             slack = (high - low) * _SLACK
             values = array[..., index]
-            if isinstance(values, np.ndarray) and values.dtype == object:
-                numbers = [value for value in values.flat if isinstance(value, int | Fraction | float)]
-                wrong = [value for value in numbers if not low - slack <= value <= high + slack]
+            if values.dtype == object:
+                wrong = [value for value in values.flat if _is_outside(value, low - slack, high + slack)]
             else:
-                outside = (values < float(low - slack)) | (values > float(high + slack))
+                # the ends themselves may be rounded outwards, by more than the slack where the interval is far from 0
+                rounding = _epsilon(values.dtype) * max(abs(float(low)), abs(float(high)))
+                around = max(float(slack), rounding)
+                outside = (values < float(low) - around) | (values > float(high) + around)
                 wrong = [float(values[outside].reshape(-1)[0])] if bool(outside.any()) else []
             if wrong:
                 raise ValueError(
                     f"{name} = {wrong[0]} lies outside [{low}, {high}], where the network is proved: "
                     "give values in the domain, or build a network for a wider one"
                 )
+
+
+def _is_outside(value: Any, low: Fraction, high: Fraction) -> bool:
+    """Whether a number of any library is certainly not in the interval; what is no number never is."""
+    if isinstance(value, flint.fmpz | flint.fmpq | flint.arb):
+        return bool(value < FMPQ.element(low)) or bool(value > FMPQ.element(high))
+    return isinstance(value, Real) and not low <= value <= high
+
+
+def _epsilon(dtype: Any) -> float:
+    return torch.finfo(dtype).eps if isinstance(dtype, torch.dtype) else float(np.finfo(dtype).eps)
 
 
 def _stack(values: Any, count: int) -> Any:

@@ -256,3 +256,10 @@ def test_a_network_comes_back_as_polynomials_or_as_a_circuit():
         C.compile_polynomials([(sum(C.wires("a b c d e f g h")) + 1) ** 64], rebalance=True)
     sequence = C.multiply(n_rows=2, n_channels=2, left=0, right=1, target=1, length=1).polynomials()
     assert [[str(entry) for entry in row] for row in sequence] == [["u0_0", "u0_0*u1_0"], ["u0_1", "u0_1*u1_1"]]
+
+
+def test_one_term_of_an_enormous_degree_comes_back() -> None:
+    (wire,) = C.wires("x")
+    for _ in range(60):
+        wire = wire * wire
+    assert C.compile_circuit([wire]).polynomials() == [sp.Symbol("x") ** 2**60]

@@ -8,6 +8,7 @@ from typing import Any
 import flint
 import numpy as np
 import sympy as sp
+from sympy.polys.polyutils import expr_from_dict
 
 from constructions.compiler.circuit import Circuit, Wire
 from constructions.evaluate import evaluate, evaluate_layer
@@ -92,9 +93,8 @@ def _sympy(poly: flint.fmpq_mpoly, symbols: list[sp.Symbol]) -> sp.Expr:
         tuple(int(e) for e in exponents)[: len(symbols)]: sp.Rational(int(weight.p), int(weight.q))
         for exponents, weight in poly.to_dict().items()
     }
-    if not symbols or not terms:
-        return sum(terms.values(), sp.Integer(0))
-    return sp.Poly.from_dict(terms, *symbols, domain=sp.QQ).as_expr()
+    # Not by way of Poly, which keeps a coefficient for every degree: x^(2^60) is one term.
+    return expr_from_dict(terms, *symbols) if terms else sp.Integer(0)
 
 
 def _mapped(decoded: np.ndarray, function: Any) -> Any:
