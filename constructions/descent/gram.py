@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import partial
+from itertools import groupby
 
 import numpy as np
 
@@ -25,7 +27,16 @@ def gram_form(n_points: int, n_dims: int, steps: Iterable[tuple[Fraction, Fracti
     layer = start.builder.layer
     aa, ba, x = layer(aa=np.outer(start.a, start.a), ba=start.b * start.a, x=start.spread)
     G, c, previous = start.accumulate(aa), start.accumulate(ba), x
-    for step, momentum in steps:
+
+    def one_step(
+        step: Fraction, momentum: Fraction, *, G: np.ndarray, c: np.ndarray, previous: np.ndarray, x: np.ndarray
+    ) -> dict[str, np.ndarray]:
         gradient = (G @ x - c) * Fraction(1, n_points)
-        G, c, previous, x = layer(G=G, c=c, previous=x, x=x + momentum * (x - previous) - step * gradient)
+        return {"G": G, "c": c, "previous": x, "x": x + momentum * (x - previous) - step * gradient}
+
+    for coefficients, equal in groupby(steps):
+        times = sum(1 for _ in equal)
+        G, c, previous, x = start.builder.iterate(
+            times, partial(one_step, *coefficients), G=G, c=c, previous=previous, x=x
+        )
     return start.finish(x)
