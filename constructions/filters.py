@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,13 @@ class Filter:
 
     head: tuple[Fraction, ...]
     tail: Fraction
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.head, self.tail))
+
+    def __hash__(self) -> int:
+        return self._hash  # filters are keys of every term, and hashing a Fraction is slow
 
     @classmethod
     def of(cls, head: Any = (), tail: Any = 0) -> Filter:

@@ -19,12 +19,16 @@ import numpy as np
 from constructions.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift
 
 
+NOUGHT, UNIT = Fraction(0), Fraction(1)
+"""Made once: these are the most frequent numbers of a layer, and a Fraction is slow to make."""
+
+
 class Form:
     """An affine form ``Σ weight · channel + constant`` over Q; hashable, and equal when the map is equal."""
 
     __slots__ = ("_hash", "_key", "constant", "weights")
 
-    def __init__(self, weights: Mapping[str, Fraction], constant: Fraction = Fraction(0)) -> None:
+    def __init__(self, weights: Mapping[str, Fraction], constant: Fraction = NOUGHT) -> None:
         self.weights = {name: weight for name, weight in weights.items() if weight}
         self.constant = constant
         self._key: tuple | None = None
@@ -54,13 +58,13 @@ class Form:
     def plus(self, other: Form) -> Form:
         weights = dict(self.weights)
         for name, weight in other.weights.items():
-            weights[name] = weights.get(name, Fraction(0)) + weight
+            weights[name] = weights.get(name, NOUGHT) + weight
         return Form(weights, self.constant + other.constant)
 
     def monic(self) -> tuple[Fraction, Form]:
         """``(scale, form)`` with ``self = scale · form`` and the leading weight of ``form`` equal to one."""
         lead = self.weights[min(self.weights)] if self.weights else self.constant
-        return (lead, self.scaled(1 / lead)) if lead != 1 and lead != 0 else (lead or Fraction(1), self)
+        return (lead, self.scaled(1 / lead)) if lead != 1 and lead != 0 else (lead or UNIT, self)
 
     def __repr__(self) -> str:
         parts = [name if weight == 1 else f"{weight}*{name}" for name, weight in self.key[0]]
@@ -99,7 +103,7 @@ class Form:
     __rmul__ = __mul__
 
 
-ONE = Form({}, Fraction(1))
+ONE = Form({}, UNIT)
 Key = tuple[Filter, Form, Form]
 
 
@@ -116,7 +120,7 @@ class Terms:
         self.items: dict[Key, Fraction] = dict(items or {})
 
     @classmethod
-    def product(cls, filter: Filter, conv: Form, gate: Form, coefficient: Fraction = Fraction(1)) -> Terms:
+    def product(cls, filter: Filter, conv: Form, gate: Form, coefficient: Fraction = UNIT) -> Terms:
         conv_scale, conv = conv.monic()
         gate_scale, gate = gate.monic()
         coefficient = coefficient * conv_scale * gate_scale
@@ -145,8 +149,9 @@ class Terms:
             return NotImplemented
         total = dict(self.items)
         for key, coefficient in as_terms(other).items.items():
-            value = total.get(key, Fraction(0)) + coefficient
-            if value:
+            if key not in total:
+                total[key] = coefficient
+            elif value := total[key] + coefficient:
                 total[key] = value
             else:
                 del total[key]
@@ -167,7 +172,8 @@ class Terms:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
-            return Terms({key: Fraction(other) * c for key, c in self.items.items()} if other else {})
+            factor = Fraction(other)
+            return Terms({key: factor * c for key, c in self.items.items()} if factor else {})
         product = Terms()
         for (filter_l, conv_l, gate_l), left in self.items.items():
             for (filter_r, conv_r, gate_r), right in as_terms(other).items.items():
@@ -239,7 +245,7 @@ def shifted(value: Any, lag: int) -> Any:
 
 def channel(name: str) -> Form:
     """The channel ``name`` as a form."""
-    return Form({name: Fraction(1)})
+    return Form({name: UNIT})
 
 
 def channel_name(family: str, *index: int) -> str:
