@@ -215,7 +215,7 @@ def exact_numbers(expression: sp.Expr) -> sp.Expr:
 
 
 def resolve_signs(expression: sp.Expr, variables: Sequence[sp.Symbol], domain: Box) -> sp.Expr:
-    """Replace ``Abs``, ``sign``, ``Max``, ``Min``, ``Heaviside`` whose argument provably keeps its sign on the domain.
+    """Replace ``Abs``, ``sign``, ``Max``, ``Min``, ``Heaviside``, ``Piecewise`` by the piece that provably holds.
 
     Raises ``ValueError`` for one that does not, with the rate of approximation that is left.
     """
@@ -241,6 +241,10 @@ def _sign(argument: sp.Expr, variables: Sequence[sp.Symbol], domain: Box) -> int
 
 def _resolve(e: sp.Expr, variables: Sequence[sp.Symbol], domain: Box) -> sp.Expr | None:
     if e.func is sp.Piecewise:
+        for piece, condition in e.args:
+            holds = _holds(condition, variables, domain)
+            if holds is not False:
+                return piece if holds else None
         return None
     if e.func in (sp.Max, sp.Min):
         want = 1 if e.func is sp.Max else -1
@@ -256,8 +260,32 @@ def _resolve(e: sp.Expr, variables: Sequence[sp.Symbol], domain: Box) -> sp.Expr
     return sp.Integer(sign) if e.func is sp.sign else sp.Integer((1 + sign) // 2)
 
 
+def _holds(condition: Any, variables: Sequence[sp.Symbol], domain: Box) -> bool | None:
+    """Whether a condition holds on the whole domain, or nowhere on it, proved; ``None`` when neither was."""
+    if condition in (sp.true, sp.false):
+        return bool(condition)
+    if isinstance(condition, sp.Not):
+        holds = _holds(condition.args[0], variables, domain)
+        return None if holds is None else not holds
+    if isinstance(condition, sp.And | sp.Or):
+        parts = [_holds(part, variables, domain) for part in condition.args]
+        decisive = isinstance(condition, sp.Or)
+        return decisive if decisive in parts else None if None in parts else not decisive
+    if not isinstance(condition, sp.core.relational.Relational):
+        return None
+    sign = _sign(condition.lhs - condition.rhs, variables, domain)
+    if not sign:
+        return None
+    return {sp.Gt: sign > 0, sp.Ge: sign > 0, sp.Lt: sign < 0, sp.Le: sign < 0, sp.Eq: False, sp.Ne: True}.get(
+        type(condition)
+    )
+
+
 def _not_smooth(expression: sp.Expr, piece: sp.Expr, variables: Sequence[sp.Symbol], domain: Box) -> str:
-    reason = f"{piece} is not smooth on the domain (its pieces meet inside it), so no geometric error bound exists"
+    reason = (
+        f"{piece} is not smooth on the domain (none of its pieces was shown to hold on all of it), so no geometric "
+        "error bound exists"
+    )
     slope = lipschitz_bound(expression, variables, domain)
     if slope is None or len(variables) > 1:
         return f"{reason}; split the domain where the pieces meet"

@@ -38,12 +38,15 @@ def _sigmoid(argument: sp.Expr) -> sp.Expr:
 FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
     "exp": sp.exp, "log": sp.log, "ln": sp.log, "sqrt": sp.sqrt, "sin": sp.sin, "cos": sp.cos, "tan": sp.tan,
     "asin": sp.asin, "acos": sp.acos, "atan": sp.atan, "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh,
-    "asinh": sp.asinh, "acosh": sp.acosh, "atanh": sp.atanh, "erf": sp.erf, "erfc": sp.erfc, "sinc": sp.sinc,
+    "asinh": sp.asinh, "acosh": sp.acosh, "atanh": sp.atanh, "cot": sp.cot, "sec": sp.sec, "csc": sp.csc,
+    "coth": sp.coth, "sech": sp.sech, "csch": sp.csch, "erf": sp.erf, "erfc": sp.erfc, "erfi": sp.erfi, "sinc": sp.sinc,
     "abs": sp.Abs, "Abs": sp.Abs, "sign": sp.sign, "gelu": _gelu, "sigmoid": _sigmoid,
 }  # fmt: skip
 """Functions of one argument that a text may call."""
 _VARIADIC: dict[str, Callable[..., sp.Expr]] = {"max": sp.Max, "Max": sp.Max, "min": sp.Min, "Min": sp.Min}
 CONSTANTS: dict[str, sp.Expr] = {"pi": sp.pi, "E": sp.E}
+NO_NUMBERS = ("nan", "NaN", "inf", "Inf", "infinity", "oo", "zoo", "I")
+"""Names that a reader takes for something that is no real number: not variables, unless given as such."""
 
 
 def parse_expression(
@@ -124,8 +127,14 @@ class _Builder:
         if self.symbols is not None and node.id in self.symbols:
             symbol = self.symbols[node.id]
             return symbol if isinstance(symbol, sp.Symbol) else sp.Symbol(node.id)
-        if node.id in CONSTANTS and self.functions:
+        if node.id in CONSTANTS:
+            if not self.functions:
+                raise self.refuse(
+                    node, f"{node.id} is not a rational number (a variable of that name must be declared)"
+                )
             return CONSTANTS[node.id]
+        if node.id in NO_NUMBERS and self.symbols is None:
+            raise self.refuse(node, f"{node.id} is not a real number (a variable of that name must be declared)")
         if node.id in FUNCTIONS or node.id in _VARIADIC:
             raise self.refuse(node, f"{node.id} is a function: write {node.id}(…)")
         if self.symbols is not None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constructions import restricted_parser
-from constructions.restricted_parser import parse_expression
+from constructions.ball_functions import SUPPORTED
+from constructions.restricted_parser import FUNCTIONS, parse_expression
 
 x, y, z = sp.symbols("x y z")
 
@@ -134,3 +135,28 @@ def test_never_evaluates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sp, "sympify", forbidden)
     monkeypatch.setattr("builtins.eval", forbidden)
     assert restricted_parser.parse_expression("x + y") == x + y
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN*x", "inf", "oo + x", "zoo", "I*x"])
+def test_names_of_what_is_no_real_number(text: str) -> None:
+    with pytest.raises(ValueError, match="not a real number"):
+        parse_expression(text)
+    with pytest.raises(ValueError, match="not one of the variables"):
+        parse_expression(text, ["x"])
+
+
+@pytest.mark.parametrize("name", ["pi", "E"])
+def test_constants_are_not_rational(name: str) -> None:
+    with pytest.raises(ValueError, match="not a rational number"):
+        parse_expression(f"{name}*x", functions=False)
+    assert parse_expression(f"{name}*x", ["x", name], functions=False) == sp.Symbol("x") * sp.Symbol(name)
+
+
+@pytest.mark.parametrize("function", [sp.sec, sp.csc, sp.cot, sp.sech, sp.csch, sp.coth, sp.erfi])
+def test_every_function_that_is_approximated_can_be_written(function: sp.Function) -> None:
+    expression = function(sp.Symbol("x"))
+    assert parse_expression(str(expression)) == expression
+
+
+def test_all_supported_functions_are_known() -> None:
+    assert set(SUPPORTED) <= set(FUNCTIONS)

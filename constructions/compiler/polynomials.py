@@ -7,6 +7,7 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from numbers import Rational
 from typing import Any
 
 import flint
@@ -19,6 +20,7 @@ from constructions.compiler.instructions import compile_circuit, instructions
 from constructions.compiler.schedule import emit, schedule
 from constructions.compiler.splitting import LARGE, Polynomial, circuits, minimal_depth
 from constructions.construction import construction
+from constructions.expressions import as_expressions, as_symbols, unknown_symbols
 from constructions.function_task import FunctionTask
 from constructions.network import Network
 from constructions.rings import Ring
@@ -98,28 +100,24 @@ def _read(terms: Any, names: list[str]) -> Polynomial:
 def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebalance: bool = False) -> Network:
     """One network that computes all of ``exprs`` exactly, products shared.
 
-    ``exprs`` are SymPy polynomials with rational coefficients in ``variables`` (symbols or names), and depth is
-    max(1, ⌈log2 degree⌉); or the wires of one :class:`~constructions.compiler.circuit.Circuit`, and depth is its
-    own, at least 1. ``rebalance=True`` expands a circuit over numbers into polynomials first: the least depth,
-    perhaps at the price of width. ``variables`` may be left out for wires, whose order is that of the inputs.
+    ``exprs`` are SymPy polynomials (expressions or ``Poly``) with rational coefficients in ``variables`` (symbols or
+    names), and depth is max(1, ⌈log2 degree⌉); or the wires of one :class:`~constructions.compiler.circuit.Circuit`,
+    and depth is its own, at least 1. ``rebalance=True`` expands a circuit over numbers into polynomials first: the
+    least depth, perhaps at the price of width. ``variables`` may be left out for wires, whose order is that of the
+    inputs.
 
     ``encode([value, …])`` takes values in the order of ``variables`` and ``decode`` gives (..., n_exprs). Raises
     ``ValueError`` for division by a variable, roots, functions, unknown symbols or too many terms, and
     ``TypeError`` for floats and other objects.
     """
-    items = [exprs] if isinstance(exprs, (sp.Basic, Wire)) else list(getattr(exprs, "flat", exprs))
+    items = as_expressions(exprs)
     if not items:
         raise ValueError("there is nothing to compile: give at least one expression")
     if any(isinstance(item, Wire) for item in items):
         return _compile_wires(items, variables, rebalance)
     if variables is None:
         raise ValueError("give the variables, in the order in which encode takes their values")
-    symbols = [sp.Symbol(variable) if isinstance(variable, str) else variable for variable in variables]
-    for symbol in symbols:
-        if not isinstance(symbol, sp.Symbol):
-            raise TypeError(f"variables are SymPy symbols or names, got {type(symbol).__name__}: {symbol!r}")
-    if len({symbol.name for symbol in symbols}) != len(symbols):
-        raise ValueError(f"variables must have distinct names, got {', '.join(symbol.name for symbol in symbols)}")
+    symbols = as_symbols(variables, items)
     return polynomials(
         variables=[symbol.name for symbol in symbols], polynomials=[polynomial_terms(item, symbols) for item in items]
     )
@@ -128,15 +126,15 @@ def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebal
 def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
     """``[[exponents], "p/q"]`` of a SymPy polynomial, or the reason why it is none (see
     :func:`compile_polynomials`)."""
-    if isinstance(expr, (bool, float)) or (not isinstance(expr, (int, Fraction, sp.Expr))):
+    if isinstance(expr, bool) or not isinstance(expr, Rational | sp.Expr):
         raise TypeError(f"expected a SymPy polynomial or an exact number, got {type(expr).__name__}: {expr!r}")
-    expr = sp.Rational(expr.numerator, expr.denominator) if isinstance(expr, Fraction) else sp.sympify(expr)
+    if not isinstance(expr, sp.Expr):
+        expr = sp.Rational(int(expr.numerator), int(expr.denominator))
     if floats := expr.atoms(sp.Float):
         raise TypeError(f"{floats.pop()} is a float, in {_short(expr)}: write an exact number such as Rational(1, 10)")
-    known = set(symbols)
-    if unknown := sorted(str(symbol) for symbol in expr.free_symbols - known):
+    if unknown := unknown_symbols(expr, symbols):
         names = ", ".join(map(str, symbols)) or "none"
-        raise ValueError(f"{', '.join(unknown)} in {_short(expr)} is not one of the variables ({names})")
+        raise ValueError(f"{unknown} in {_short(expr)} is not one of the variables ({names})")
     if not expr.is_polynomial(*symbols):
         raise ValueError(f"{_short(expr)} is not a polynomial in {', '.join(map(str, symbols))}: {_reason(expr)}")
     degree, n_terms = _size(expr)
