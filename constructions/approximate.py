@@ -19,7 +19,8 @@ from flint import arb
 
 from constructions.ball_functions import Box, exact_numbers, resolve_signs
 from constructions.chebyshev_bounds import Interpolant, interpolate
-from constructions.chebyshev_network import Approximation, chebyshev_polynomial, narrowest_level
+from constructions.chebyshev_network import LABEL_SEPARATOR, Approximation, chebyshev_polynomial, narrowest_level
+from constructions.expressions import as_expressions, as_symbols, unknown_symbols
 from constructions.restricted_parser import parse_expression
 from constructions.separated import separate
 
@@ -47,9 +48,10 @@ def approximate(
     Raises ``ValueError`` for a function that is not analytic on the domain (with the place and the reason), for complex
     or undefined expressions, for a bad domain or tolerance, and when the degree needed is above the limits.
     """
-    variables, box = _read_domain(domain)
+    given = as_expressions(f)
+    variables, box = _read_domain(domain, given)
     bound = _read_tolerance(tolerance)
-    expressions = _read_functions(f, variables)
+    expressions = _read_functions(given, variables)
     expressions = [resolve_signs(expression, variables, box) for expression in expressions]
     interpolants = [interpolate(expression, variables, box, bound * INTERPOLATION_SHARE) for expression in expressions]
     # The variable of the highest degree goes first: it is multiplied last, and has a layer more to be ready.
@@ -57,7 +59,6 @@ def approximate(
     order = sorted(range(len(variables)), key=lambda axis: (-degrees[axis], axis))
     error = max(interpolant.error for interpolant in interpolants)
     separated, loss = separate(_stack(interpolants).transpose(*order, -1), bound - error)
-    label = "; ".join(str(expression) for expression in expressions)
     polynomial: dict[str, Any] = {
         "variables": [str(variable) for variable in variables],
         "domain": box,
@@ -68,7 +69,7 @@ def approximate(
         **polynomial,
         basis_level=narrowest_level(**polynomial) if basis_level is None else basis_level,
         error_bound=min(bound, round_up(error + loss)),
-        label=label if len(label) <= 500 else label[:499] + "…",
+        label=LABEL_SEPARATOR.join(map(str, expressions)),
     )
     assert isinstance(network, Approximation)
     return network
@@ -93,15 +94,15 @@ def _stack(interpolants: Sequence[Interpolant]) -> np.ndarray:
     return stacked
 
 
-def _read_domain(domain: Mapping[sp.Symbol | str, tuple[Any, Any]]) -> tuple[list[sp.Symbol], Box]:
+def _read_domain(
+    domain: Mapping[sp.Symbol | str, tuple[Any, Any]], expressions: Sequence[Any]
+) -> tuple[list[sp.Symbol], Box]:
     if not isinstance(domain, Mapping) or not 1 <= len(domain) <= 3:
         raise ValueError(f"domain must map one to three variables to intervals, as in {{x: (-1, 1)}}, got {domain!r}")
-    variables = [sp.Symbol(key) if isinstance(key, str) else key for key in domain]
-    for variable in variables:
-        if not isinstance(variable, sp.Symbol) or not str(variable).isidentifier():
-            raise ValueError(f"the keys of domain must be symbols or names, got {variable!r}")
-    if len({str(variable) for variable in variables}) < len(variables):
-        raise ValueError(f"two variables of the domain have the same name: {', '.join(map(str, variables))}")
+    for key in domain:
+        if not isinstance(key, sp.Symbol | str) or not str(key).isidentifier():
+            raise ValueError(f"the keys of domain must be symbols or names, got {key!r}")
+    variables = as_symbols(list(domain), expressions)
     box = []
     for variable, ends in zip(variables, domain.values(), strict=True):
         if not isinstance(ends, tuple | list) or len(ends) != 2:
@@ -136,35 +137,35 @@ def _read_tolerance(tolerance: Any) -> Fraction:
     value = _exact("tolerance", tolerance)
     if value <= 0:
         raise ValueError(f"tolerance must be above zero, got {tolerance}")
-    if value < Fraction(1, 10**200):
-        raise ValueError(f"tolerance must be at least 1e-200, got {tolerance}")
+    if not Fraction(1, 10**200) <= value <= 10**200:
+        raise ValueError(f"tolerance must be at least 1e-200 and at most 1e200, got {tolerance}")
     return value
 
 
-def _read_functions(f: Any, variables: Sequence[sp.Symbol]) -> list[sp.Expr]:
-    given = list(f) if isinstance(f, list | tuple) else [f]
+def _read_functions(given: Sequence[Any], variables: Sequence[sp.Symbol]) -> list[sp.Expr]:
     if not given:
         raise ValueError("f is an empty list: give at least one expression")
-    expressions = []
-    for item in given:
-        expression = parse_expression(item, variables) if isinstance(item, str) else item
-        if isinstance(expression, int | float | Fraction) and not isinstance(expression, bool):
-            number = _exact("f", expression)
-            expression = sp.Rational(number.numerator, number.denominator)
-        if not isinstance(expression, sp.Expr):
-            raise ValueError(f"f must be a SymPy expression or a list of them, got {type(item).__name__}: {item!r}")
-        undefined = [number for number in (sp.nan, sp.zoo, sp.oo, -sp.oo) if expression.has(number)]
-        if undefined:
-            raise ValueError(f"f is not a number anywhere: {expression} contains {undefined[0]}")
-        if expression.has(sp.I):
-            raise ValueError(f"f must be real, but {expression} contains the imaginary unit I")
-        expressions.append(exact_numbers(expression))
-    used = set().union(*(expression.free_symbols for expression in expressions))
-    missing, unknown = used - set(variables), set(variables) - used
+    expressions = [_read_function(item, variables) for item in given]
+    missing = sorted({name for e in expressions if (name := unknown_symbols(e, variables))})
     if missing:
-        names = ", ".join(sorted(map(str, missing)))
-        raise ValueError(f"no domain is given for {names}: expected an interval for every variable of f")
-    if unknown and used:
-        names = ", ".join(sorted(map(str, unknown)))
-        raise ValueError(f"the domain names {names}, which does not occur in f: leave it out")
+        raise ValueError(f"no domain is given for {', '.join(missing)}: expected an interval for every variable of f")
+    used = set().union(*(expression.free_symbols for expression in expressions))
+    unused = ", ".join(sorted(map(str, set(variables) - used)))
+    if unused and used:
+        raise ValueError(f"the domain names {unused}, which does not occur in f: leave it out")
     return expressions
+
+
+def _read_function(item: Any, variables: Sequence[sp.Symbol]) -> sp.Expr:
+    expression = parse_expression(item, variables) if isinstance(item, str) else item
+    if isinstance(expression, int | float | Fraction) and not isinstance(expression, bool):
+        number = _exact("f", expression)
+        expression = sp.Rational(number.numerator, number.denominator)
+    if not isinstance(expression, sp.Expr):
+        raise ValueError(f"f must be a SymPy expression or a list of them, got {type(item).__name__}: {item!r}")
+    undefined = [number for number in (sp.nan, sp.zoo, sp.oo, -sp.oo) if expression.has(number)]
+    if undefined:
+        raise ValueError(f"f is not a number anywhere: {expression} contains {undefined[0]}")
+    if expression.has(sp.I):
+        raise ValueError(f"f must be real, but {expression} contains the imaginary unit I")
+    return exact_numbers(expression)

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,14 +33,16 @@ from constructions.builder import Builder
 from constructions.construction import construction
 from constructions.function_task import Domain, FunctionTask
 from constructions.network import Network
+from constructions.restricted_parser import parse_expression
 from constructions.rings import Ring
 from constructions.terms import Form, channel
 
 Polynomial = Mapping[int, Fraction]
 """``{degree: coefficient}`` in the Chebyshev basis of one variable; zeros left out."""
 
-
 MAX_DEGREE = 65_536
+LABEL_SEPARATOR = "; "
+"""Between the functions in a label."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,6 +60,23 @@ class Approximation(Network):
         """Largest degree in one variable."""
         assert isinstance(self.task, FunctionTask)
         return self.task.degree or 0
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to ``path``, with the functions that it approximates, so that the error can be proved again.
+
+        Raises ``ValueError`` when they cannot be read back, ``OSError`` when the file cannot be written.
+        """
+        functions = str(self.parameters.get("label", ""))
+        if self.parameters.get("error_bound", "0") != "0":
+            try:
+                for function in functions.split(LABEL_SEPARATOR):
+                    parse_expression(function, self.inputs)
+            except ValueError as error:
+                raise ValueError(
+                    f"the error of a saved network is proved again from the functions that it names, and these cannot "
+                    f"be read back: {error}"
+                ) from error
+        super().save(path)
 
     @classmethod
     def of(cls, network: Network) -> Approximation:
@@ -193,8 +213,9 @@ def chebyshev_polynomial(
     ``factors[i]`` belongs to variable ``order[i]``: ``{"shape": …, "polynomials": [[[degree, coefficient], …], …]}``,
     Chebyshev coefficients on that variable's interval; shapes are (n_outputs,) for one variable, (R,) and
     (R, n_outputs) for two, (R,), (S,) and (S, R, n_outputs) for three. ``basis_level`` is the number s of basis layers
-    (that of the narrowest network if left out). ``error_bound`` is what the caller has proved, and ``label`` a name for
-    people: neither is used to build the network. Raises ``ValueError`` for shapes that do not fit.
+    (that of the narrowest network if left out). ``error_bound`` is what the caller has proved, and ``label`` says of
+    which functions, as :func:`~constructions.restricted_parser.parse_expression` reads them, with ``; `` between:
+    neither is used to build the network. Raises ``ValueError`` for shapes that do not fit.
     """
     box: Domain = tuple((as_fraction("domain", low), as_fraction("domain", high)) for low, high in domain)
     arrays = [_read_factor(factor) for factor in factors]

@@ -67,15 +67,20 @@ def extract_polynomials(network: Network) -> list[np.ndarray]:
 
 
 def monomials_to_chebyshev(coefficients: np.ndarray) -> np.ndarray:
-    """The same polynomial in the Chebyshev basis, exactly: ``t^k = 2^{1−k} Σ_j C(k, j) T_{k−2j}``, T_0 halved."""
-    for axis, size in enumerate(coefficients.shape):
-        basis = np.full((size, size), flint.fmpq(0), dtype=object)
-        for k in range(size):
-            for j in range(k // 2 + 1):
-                halved = 1 if 2 * j == k else 0
-                basis[k - 2 * j, k] = flint.fmpq(math.comb(k, j), 2 ** (k - 1 + halved)) if k else flint.fmpq(1)
-        moved = np.tensordot(basis, coefficients, axes=([1], [axis]))
-        coefficients = np.moveaxis(moved, 0, axis)
+    """The same polynomial in the Chebyshev basis, exactly, by ``2t T_j = T_{j+1} + T_{|j−1|}``; entries ``fmpq``."""
+    for axis in range(coefficients.ndim):
+        monomials = np.moveaxis(coefficients, axis, 0)
+        total = np.full(monomials.shape, flint.fmpq(0), dtype=object)
+        power = np.array([1], dtype=object)  # (2t)^k, its coefficients of T_{k mod 2}, T_{k mod 2 + 2}, …, T_k
+        for k, monomial in enumerate(monomials):
+            total[k % 2 : k + 1 : 2] += np.multiply.outer(power, monomial / flint.fmpz(2) ** k)
+            if k % 2:
+                power = np.append(power, 0) + np.append(0, power)
+            else:
+                first = power[0]
+                power = power + np.append(power[1:], 0)
+                power[0] += first  # 2t T_0 = 2 T_1
+        coefficients = np.moveaxis(total, 0, axis)
     return coefficients
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import flint
 import numpy as np
 
+from constructions.chebyshev_network import LABEL_SEPARATOR
 from constructions.construction import rebuild
 from constructions.filters import Filter
 from constructions.network import Layer, Network, SparseMap
@@ -109,13 +110,16 @@ def check(network: Network, *, seed: int | None = None, progress: Progress | Non
         entry = _entry("parameter error_bound", network.parameters["error_bound"], None)
         return CheckResult(False, network.algorithm, wrong_bound, entry=entry, method="residues", detail=detail)
     rows = len(network.task.exact_rows)
+    as_built = "every stored number is as built"
+    if network.parameters.get("label"):
+        as_built += ", and the error bound is proved again"
     if n_terms(network, proof.degree) <= MAX_TERMS and prove_symbolically(network):
-        message = f"equal to {network.algorithm} as polynomials over Q at {rows} rows; every stored number is as built"
+        message = f"equal to {network.algorithm} as polynomials over Q at {rows} rows; {as_built}"
         return CheckResult(True, network.algorithm, message, method="polynomials over Q (fmpq_mpoly)", detail=detail)
     probability = proof.failure_probability_log2
     message = (
         f"equal to {network.algorithm} at {rows} rows by residues modulo {len(proof.primes)} random primes "
-        f"(failure probability below 2^{math.ceil(probability)}); every stored number is as built"
+        f"(failure probability below 2^{math.ceil(probability)}); {as_built}"
     )
     return CheckResult(
         True, network.algorithm, message, method="residues", failure_probability_log2=probability, detail=detail
@@ -146,16 +150,16 @@ def prove_symbolically(network: Network) -> bool:
 def error_bound_problem(network: Network) -> str | None:
     """What is wrong with the approximation error that a network records, or ``None``: it is proved again from the weights.
 
-    Only a network whose parameters claim an ``error_bound`` for the functions named in ``label`` has one; the weights
-    do not depend on it, so the rebuild says nothing about it.
+    Only a network whose parameters claim an ``error_bound``, perhaps of 0, for the functions named in ``label`` has
+    one; the weights do not depend on it, so the rebuild says nothing about it.
     """
-    if not Fraction(network.parameters.get("error_bound", 0)):
+    if not network.parameters.get("label") and not Fraction(network.parameters.get("error_bound", 0)):
         return None
     from precls_theory.approximation_error import chebyshev_error
 
     label, bound = str(network.parameters.get("label", "")), Fraction(network.parameters["error_bound"])
     try:
-        functions = [parse_expression(text, network.parameters["variables"]) for text in label.split("; ")]
+        functions = [parse_expression(text, network.parameters["variables"]) for text in label.split(LABEL_SEPARATOR)]
         proved = chebyshev_error(network, functions)
     except (ValueError, ArithmeticError, LookupError) as error:
         return f"the recorded error bound cannot be proved again for the function {_short(label)!r}: {error}"

@@ -3,6 +3,7 @@
 import math
 import random
 from fractions import Fraction
+from pathlib import Path
 
 import flint
 import mpmath
@@ -19,8 +20,10 @@ from constructions.approximate import round_up
 from constructions.ball_functions import BallFunction, cover_real_domain, interval, resolve_signs
 from constructions.chebyshev_bounds import MAX_DEGREE, Ellipse, interpolate, lebesgue_bound, prove_ellipse
 from constructions.chebyshev_network import Approximation, chebyshev_polynomial, levels, split
+from constructions.construction import rebuild
 from constructions.separated import separate
 from precls_theory.approximation_error import sample_points
+from precls_theory.checking import check
 from precls_theory.gallery import GALLERY
 
 x, y, z = sp.symbols("x y z")
@@ -220,7 +223,7 @@ def test_refuses(f: sp.Expr, domain: tuple[int, int], reason: str) -> None:
         (sp.exp(x), {}, 1e-3, "one to three variables"),
         (sp.exp(x), (0, 1), 1e-3, "one to three variables"),
         (sp.exp(x), {1: (0, 1)}, 1e-3, "symbols or names"),
-        (sp.exp(x), {x: (0, 1), "x": (0, 1)}, 1e-3, "same name"),
+        (sp.exp(x), {x: (0, 1), "x": (0, 1)}, 1e-3, "distinct names"),
         (sp.exp(x), {x: (0, 1), y: (0, 1)}, 1e-3, "names y"),
         (sp.exp(x * y), {x: (0, 1)}, 1e-3, "no domain is given for y"),
         (sp.exp(x), {x: (0, 1)}, 0, "above zero"),
@@ -244,6 +247,30 @@ def test_pieces_that_do_not_meet_are_resolved() -> None:
     assert resolve_signs(sp.Abs(sp.Min(x, 2) - 3), [x], unit) == 3 - x
     network = C.approximate(sp.Abs(sp.sin(x)), {x: (1, 2)}, 1e-6)
     assert network.error_bound <= Fraction(1e-6)
+
+
+@pytest.mark.parametrize(
+    ("condition", "domain", "piece"),
+    [
+        (x > 0, (1, 2), x),
+        (x > 0, (-2, -1), x**3),
+        ((x >= 0) & (x < 5), (1, 2), x),
+        ((x > 3) | (x < -3), (-1, 1), x**3),
+        (sp.Not(sp.sin(x) > 2), (-1, 1), x),
+        (sp.Eq(x, 0), (1, 2), x**3),
+        (sp.Ne(x, 0), (1, 2), x),
+        (sp.Abs(x + 2) < 9, (-1, 1), x),
+    ],
+)
+def test_a_piece_that_holds_everywhere_is_taken(condition: sp.Basic, domain: tuple[int, int], piece: sp.Expr) -> None:
+    box = ((Fraction(domain[0]), Fraction(domain[1])),)
+    assert resolve_signs(sp.Piecewise((x, condition), (x**3, True)), [x], box) == piece
+
+
+@pytest.mark.parametrize("condition", [x > 0, sp.Eq(x, 0), (x > 0) & (x < 5), sp.Symbol("x") >= 0])
+def test_pieces_that_meet_are_refused(condition: sp.Basic) -> None:
+    with pytest.raises(ValueError, match="not smooth"):
+        C.approximate(sp.Piecewise((x, condition), (-x, True)), {x: (-1, 1)}, 1e-3)
 
 
 def test_real_domains_are_covered_to_the_end() -> None:
@@ -473,3 +500,43 @@ def test_reciprocal(low: Fraction, length: Fraction, n_iters: int) -> None:
 def test_reciprocal_refuses(low: int, high: int) -> None:
     with pytest.raises(ValueError, match="0 < low < high"):
         C.reciprocal(low=low, high=high, n_iters=1)
+
+
+@pytest.mark.parametrize(
+    "f", [sp.sec(x), sp.erfi(x), sp.coth(x + 3), sp.csch(x + 3), sp.Abs(x + 2), sp.exp(sp.sqrt(2) * x) * 2**x * sp.E,
+          (x + 3) ** sp.pi, sp.Float(0.1) * sp.exp(x), sp.Integer(3), sum(sp.sin(i * x + 1) for i in range(100))],
+)  # fmt: skip
+def test_functions_are_saved_whole_and_proved_again(f: sp.Expr, tmp_path: Path) -> None:
+    network = C.approximate(f, {x: (-1, 1)}, 1e-3)
+    network.save(tmp_path / "f.safetensors")
+    loaded = C.load(tmp_path / "f.safetensors")
+    assert isinstance(loaded, Approximation)
+    assert loaded.error_bound == network.error_bound
+    result = check(loaded)
+    assert result.ok
+    assert "the error bound is proved again" in result.message
+
+
+@pytest.mark.parametrize(
+    ("f", "reason"),
+    [
+        (x**2000 + sp.exp(x), "exponent is above"),
+        (sp.sin(sp.Symbol("lambda")), "cannot read the expression"),
+        (sum(sp.sin(sp.Rational(i, 9**9) * x + i) for i in range(1, 800)), "characters, the limit is 20000"),
+    ],
+)
+def test_functions_that_could_not_be_read_back_are_not_saved(f: sp.Expr, reason: str, tmp_path: Path) -> None:
+    (variable,) = f.free_symbols
+    network = C.approximate(f, {variable: (0, 1)}, 10)
+    with pytest.raises(ValueError, match=reason):
+        network.save(tmp_path / "f.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("claim", ["0", "1/1000000000"])
+def test_a_bound_that_is_too_good_is_refused_even_where_it_is_zero(claim: str) -> None:
+    network = C.approximate(sp.exp(x), {x: (-1, 1)}, 1e-6)
+    boast = rebuild(network.algorithm, {**network.parameters, "error_bound": claim})
+    result = check(boast)
+    assert not result.ok
+    assert "the weights are proved to within" in result.message
