@@ -18,7 +18,6 @@ import numpy as np
 
 from constructions.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift
 
-
 NOUGHT, UNIT = Fraction(0), Fraction(1)
 """Made once: these are the most frequent numbers of a layer, and a Fraction is slow to make."""
 
