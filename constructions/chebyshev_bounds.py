@@ -209,10 +209,12 @@ def prove_ellipse(function: BallFunction, domain: Box, axis: int, rho: Fraction,
     return Ellipse(rho, upper(maximum)) if is_moderate(maximum) else None
 
 
-def best_ellipse(function: BallFunction, domain: Box, axis: int, tolerance: Fraction) -> Ellipse:
+def best_ellipse(
+    function: BallFunction, domain: Box, axis: int, tolerance: Fraction, max_degree: int = MAX_DEGREE
+) -> Ellipse:
     """The ellipse that needs the lowest degree for ``tolerance``: doubling ρ − 1, then bisection.
 
-    Raises ``ValueError`` when no ellipse, or none that needs at most :data:`MAX_DEGREE`, could be proved.
+    Raises ``ValueError`` when no ellipse, or none that needs at most ``max_degree``, could be proved.
     """
     tried: dict[float, Ellipse | None] = {}
 
@@ -234,21 +236,24 @@ def best_ellipse(function: BallFunction, domain: Box, axis: int, tolerance: Frac
         size = min((size, size + step, size - step), key=degree)
     best = tried[size]
     needed = None if best is None else best.degree_for(tolerance)
-    if best is None or needed is None or needed > MAX_DEGREE:
+    if best is None or needed is None or needed > max_degree:
         name = function.variables[axis]
         proved = "could not be proved" if best is None else f"needs degree {needed} (rho = {float(best.rho):.6g})"
         raise ValueError(
             f"an error of {float(tolerance):.3g} {proved} for {function.expression} in {name}: a singularity lies too "
-            f"close to the domain, or the domain is too wide; the limit is degree {MAX_DEGREE}. "
+            f"close to the domain, or the domain is too wide; the limit is degree {max_degree}. "
             "Use a narrower domain or a larger tolerance"
         )
     return best
 
 
-def interpolate(expression: sp.Expr, variables: Sequence[sp.Symbol], domain: Box, tolerance: Fraction) -> Interpolant:
+def interpolate(
+    expression: sp.Expr, variables: Sequence[sp.Symbol], domain: Box, tolerance: Fraction, effort: int = 1
+) -> Interpolant:
     """The Chebyshev interpolant of ``expression`` on the box ``domain`` whose proven error is at most ``tolerance``.
 
-    Coefficients are enclosures in balls, of radius far below the tolerance. Raises ``ValueError`` when the expression
+    Coefficients are enclosures in balls, of radius far below the tolerance. ``effort`` multiplies the largest degree
+    allowed: 2 is enough to prove again, more finely, what was proved with 1. Raises ``ValueError`` when the expression
     is not analytic on the domain or when the degree would be too high.
     """
     function = BallFunction(expression, variables)
@@ -262,7 +267,7 @@ def interpolate(expression: sp.Expr, variables: Sequence[sp.Symbol], domain: Box
             degrees.append(1)
             continue
         share = tolerance / len(variables) / norm
-        ellipse = best_ellipse(function, domain, axis, share)
+        ellipse = best_ellipse(function, domain, axis, share, effort * MAX_DEGREE)
         degree = ellipse.degree_for(share)
         while ellipse.error(degree) > share:
             degree += 1
@@ -271,10 +276,11 @@ def interpolate(expression: sp.Expr, variables: Sequence[sp.Symbol], domain: Box
         ellipses.append(ellipse)
         degrees.append(degree)
     points = math.prod(degree + 1 for degree in degrees)
-    if points > MAX_POINTS:
+    most = effort ** len(variables) * MAX_POINTS
+    if points > most:
         raise ValueError(
             f"an error of {float(tolerance):.3g} for {expression} needs degrees {' × '.join(map(str, degrees))}, "
-            f"that is {points} interpolation points; the limit is {MAX_POINTS}. Use a narrower domain or a larger "
+            f"that is {points} interpolation points; the limit is {most}. Use a narrower domain or a larger "
             "tolerance"
         )
     return Interpolant(_accurate_coefficients(function, domain, degrees, tolerance), error, tuple(ellipses))

@@ -99,7 +99,7 @@ def chebyshev_error(network: Network, functions: Sequence[sp.Expr], claimed: Fra
     worst = Fraction(0)
     for function, monomials in zip(functions, extract_polynomials(network), strict=True):
         smooth = resolve_signs(exact_numbers(function), variables, domain)
-        interpolant = interpolate(smooth, variables, domain, fine)
+        interpolant = interpolate(smooth, variables, domain, fine, effort=2)
         polynomial = monomials_to_chebyshev(monomials)
         shape = tuple(np.maximum(polynomial.shape, interpolant.coefficients.shape))
         difference: Any = np.full(shape, arb(0), dtype=object)
@@ -261,30 +261,45 @@ def exact_values(
 
 
 def errors_at(network: Network, functions: Sequence[sp.Expr], points: np.ndarray) -> np.ndarray:
-    """``network − functions`` at rational points (n_points, n_variables), from 60 digits: (n_points, n_functions)."""
+    """``network − functions`` at rational points (n_points, n_variables): shape (n_points, n_functions).
+
+    In balls of 60 digits, and of more until their radius is far below the bound that the network claims.
+    """
     task, _ = function_task(network)
-    reference = exact_values(functions, task.variables, points)
-    with flint.ctx.workprec(204):
-        balls = np.frompyfunc(lambda value: arb(rational(value)), 1, 1)(points)
-        output = network.evaluate(balls[:, None, :])[:, 0, list(task.columns)]
-        return np.frompyfunc(lambda a, b: float((a - b).mid()), 2, 1)(output, reference).astype(float)
+    enough = arb(rational(task.error_bound or DEFAULT_TARGET)) / 1000
+    for digits in (60 * 2**i for i in range(8)):
+        reference = exact_values(functions, task.variables, points, digits)
+        with flint.ctx.workprec(int(digits * 3.4)):
+            balls = np.frompyfunc(lambda value: arb(rational(value)), 1, 1)(points)
+            errors = network.evaluate(balls[:, None, :])[:, 0, list(task.columns)] - reference
+        if all(error.rad() < enough for error in errors.flat):
+            return np.frompyfunc(lambda error: float(error.mid()), 1, 1)(errors).astype(float)
+    raise ValueError(f"the error of {network!r} could not be computed to within its bound, even in {digits} digits")
 
 
 def measure(network: Network, functions: Sequence[sp.Expr], n_points: int = 500, seed: int = 0) -> dict[str, float]:
     """The largest ``|network − functions|`` on :func:`sample_points` in ``exact`` arithmetic, ``float64``, ``float32``.
 
     In floating point the network is given the rounded point; the error is against the function at the unrounded one,
-    as a user sees it; reference values have 60 digits.
+    as a user sees it, and infinite where numbers overflow; reference values have 60 digits.
     """
     task, _ = function_task(network)
     points = sample_points(network, n_points, seed)
     measured = {"exact": float(np.abs(errors_at(network, functions, points)).max())}
     reference = exact_values(functions, task.variables, points)
     for dtype in (torch.float64, torch.float32):
-        inputs = torch.tensor(points.astype(float), dtype=dtype)
-        with torch.no_grad():
-            output = network.decode(network.to_torch(dtype=dtype)(network.encode(inputs)))
+        output = _floating_point(network, points, dtype)
         with flint.ctx.workprec(204):
-            errors = np.frompyfunc(lambda a, b: float(abs(arb(a) - b).mid()), 2, 1)(output.double().numpy(), reference)
-        measured[str(dtype).removeprefix("torch.")] = float(errors.max())
+            errors = np.frompyfunc(lambda a, b: float(abs(arb(a) - b).mid()), 2, 1)(output, reference).astype(float)
+        measured[str(dtype).removeprefix("torch.")] = float(np.nan_to_num(errors, nan=math.inf).max())
     return measured
+
+
+def _floating_point(network: Network, points: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    """The network at the rounded points (n_points, n_functions), in float64; NaN when a weight overflows ``dtype``."""
+    inputs = torch.tensor(points.astype(float), dtype=dtype)
+    try:
+        with torch.no_grad():
+            return network.decode(network.to_torch(dtype=dtype)(network.encode(inputs))).double().numpy()
+    except OverflowError:
+        return np.full((len(points), len(network.task.columns)), math.nan)

@@ -84,7 +84,8 @@ def test_an_expression_with_a_minus_sign_in_front() -> None:
         (("x", "--tolerance", "nan"), "finite"),
         (("x", "--tolerance", "x"), "not one of the variables"),
         (("x", "--plot", "error.txt"), ".png"),
-        (("x", "-o", "/nowhere/at/all"), "does not exist"),
+        (("nan",), "not a real number"),
+        (("I*x",), "not a real number"),
     ],
 )
 def test_bad_usage_is_exit_code_2(args: tuple[str, ...], reason: str) -> None:
@@ -110,6 +111,34 @@ def test_what_cannot_be_proved_is_exit_code_1(text: str, reason: str) -> None:
     assert reason in json.loads(out)["error"]
 
 
+@pytest.mark.parametrize("option", ["-o", "--plot"])
+def test_a_folder_that_does_not_exist_is_found_before_the_work(option: str) -> None:
+    out, err = run("exp(x)", "--domain", "-1", "1", option, "/nowhere/at/all.png", "--json", code=1)
+    assert "there is no folder /nowhere/at" in err
+    assert "there is no folder /nowhere/at" in json.loads(out)["error"]
+
+
+@pytest.mark.parametrize("text", ["3", "pi", "0"])
+def test_constants_are_measured_in_floating_point(text: str) -> None:
+    document = json.loads(run(text, "--domain", "-1", "1", "--json")[0])
+    assert document["depth"] == 1
+    assert document["measured_error_float64"] <= 1e-6
+
+
+def test_numbers_that_overflow_floating_point_have_no_measured_error() -> None:
+    args = ("exp(x)", "--domain", "1000", "1001", "-t", "1e-3")
+    document = json.loads(run(*args, "--json")[0])
+    assert document["measured_error_exact"] <= document["error_bound"] <= 1e-3
+    assert document["measured_error_float32"] is document["measured_error_float64"] is None
+    assert "overflows" in run(*args)[0]
+
+
+def test_functions_that_cannot_be_read_back_are_not_saved(tmp_path: Path) -> None:
+    nested = "gelu(" * 11 + "x" + ")" * 11
+    out, _ = run(nested, "--domain", "0", "1", "-t", "1e-2", "--json", "-o", str(tmp_path / "f"), code=1)
+    assert "the limit is 20000" in json.loads(out)["error"]
+
+
 def test_help_has_examples() -> None:
     assert "exp(sin(3*x))" in run("--help")[0]
 
@@ -118,6 +147,8 @@ def test_intervals_are_joined() -> None:
     assert join_intervals(["f", "--domain", "-1", "1", "-t", "1"]) == ["f", "--domain=-1,1", "-t", "1"]
     assert join_intervals(["--domain", "x=-1,1", "--", "--domain"]) == ["--domain=x=-1,1", "--", "--domain"]
     assert join_intervals(["--domain"]) == ["--domain"]
+    assert join_intervals(["--domain", "-1 1", "-t", "1"]) == ["--domain=-1,1", "-t", "1"]
+    assert join_intervals(["--domain", "x=0, 1", "f"]) == ["--domain=x=0,1", "f"]
 
 
 def test_floats_are_rounded_up() -> None:

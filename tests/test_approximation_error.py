@@ -11,6 +11,7 @@ import sympy as sp
 from flint import arb
 
 import constructions as C
+from constructions import chebyshev_bounds
 from constructions.chebyshev_network import chebyshev_polynomial
 from constructions.network import Network, SparseMap
 from precls_theory.approximation_error import (
@@ -24,6 +25,7 @@ from precls_theory.approximation_error import (
     series,
     taylor_error,
 )
+from precls_theory.checking import check
 from precls_theory.registry import Check, Refuted, Size
 from precls_theory.residues import Unequal, prove_network
 from precls_theory.theorems.universal_approximation import (
@@ -184,3 +186,28 @@ def test_taylor_expansions_see_the_high_order_terms(f: sp.Expr) -> None:
     proved = taylor_error(network, x + f, max_parts=50)
     assert proved >= Fraction(math.nextafter(max(float(f.subs(x, 0)), float(f.subs(x, 1))), 0))
     assert flint.ctx.cap == before
+
+
+def test_what_was_proved_near_the_largest_degree_can_be_proved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chebyshev_bounds, "MAX_DEGREE", 100)
+    network = C.approximate(1 / (sp.Rational(102, 100) - x), {x: (-1, 1)}, "1e-2")
+    domain, fine = network.task.domain, network.error_bound / 1000
+    with pytest.raises(ValueError, match="the limit is degree 100"):
+        chebyshev_bounds.interpolate(1 / (sp.Rational(102, 100) - x), [x], domain, fine)
+    assert check(network).ok
+
+
+def test_polynomials_in_the_chebyshev_basis() -> None:
+    for shape in ((1,), (2,), (7,), (4, 5), (3, 1, 6)):
+        entries = np.random.default_rng(0).integers(-9, 10, size=shape)
+        monomials = np.frompyfunc(lambda value: flint.fmpq(int(value), 7), 1, 1)(entries)
+        found = monomials_to_chebyshev(monomials).astype(str).astype(object)
+        expected = entries.astype(float) / 7
+        for axis in range(len(shape)):
+            expected = np.apply_along_axis(
+                lambda c, size=shape[axis]: np.pad(np.polynomial.chebyshev.poly2cheb(c), (0, size))[:size],
+                axis,
+                expected,
+            )
+        values = np.frompyfunc(lambda text: float(Fraction(text)), 1, 1)(found).astype(float)
+        assert np.allclose(values, expected, rtol=0, atol=1e-12)

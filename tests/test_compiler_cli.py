@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import constructions as C
+from precls_theory.checking import check
 from precls_theory.cli.main import app
 
 
@@ -84,4 +85,22 @@ def test_an_unwritable_file_is_exit_code_1(tmp_path):
     assert code == 1
     assert "no folder" in err
     assert "no folder" in json.loads(out)["error"]
-    assert run("x*y", "--plot", tmp_path / "p.unknown")[0] == 1
+
+
+def test_a_picture_of_another_kind_is_found_before_the_work(tmp_path):
+    code, out, err = run("x*y", "--plot", tmp_path / "picture.txt", "--json")
+    assert code == 2
+    assert out == ""
+    assert ".png, .svg, .pdf" in " ".join(err.split())
+
+
+def test_constants_that_are_not_rational_are_refused():
+    code, _, err = run("pi*x")
+    assert code == 2
+    assert "not a rational number" in " ".join(err.replace("│", " ").split())
+    assert run("pi*x", "--variables", "pi,x")[0] == 0
+
+
+def test_a_constant_is_saved_and_checked(tmp_path):
+    assert run("5", "-o", tmp_path / "five.safetensors")[0] == 0
+    assert check(C.load(tmp_path / "five.safetensors")).ok

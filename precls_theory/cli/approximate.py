@@ -13,6 +13,7 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.cli.paths import check_writable
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -40,7 +41,6 @@ The last proves the error of a saved network, from its weights. Several expressi
 outputs. An interval without a name is for the only variable.
 Exit code 1 when no bound could be proved (a pole in the domain, a function that is not smooth), 2 for bad usage.
 """
-_PLOTS = (".png", ".svg", ".pdf")
 
 
 class ApproximateCommand(TyperCommand):
@@ -51,7 +51,7 @@ class ApproximateCommand(TyperCommand):
 
 
 def join_intervals(args: list[str]) -> list[str]:
-    """``--domain -1 1`` and ``--domain x=-1,1`` as ``--domain=-1,1`` and ``--domain=x=-1,1``."""
+    """``--domain -1 1``, ``--domain "-1 1"`` and ``--domain x=-1,1`` as ``--domain=-1,1`` and ``--domain=x=-1,1``."""
     joined: list[str] = []
     rest = list(args)
     while rest:
@@ -59,10 +59,10 @@ def join_intervals(args: list[str]) -> list[str]:
         if arg == "--":
             return [*joined, arg, *rest]
         if arg == "--domain" and rest:
-            low = rest.pop(0)
-            arg = f"--domain={low}"
-            if "," not in low and rest:
-                arg += f",{rest.pop(0)}"
+            ends = rest.pop(0).replace(",", " ").split()
+            if len(ends) < 2 and rest:
+                ends.append(rest.pop(0))
+            arg = f"--domain={','.join(ends)}"
         joined.append(arg)
     return joined
 
@@ -105,31 +105,45 @@ def _run(
     from precls_theory.approximation_plot import plot_error
 
     watch = Stopwatch()
-    for path in (output, plot):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"cannot write {path}: the folder {path.parent} does not exist")
-    if plot is not None and plot.suffix.lower() not in _PLOTS:
-        raise typer.BadParameter(f"cannot plot to {plot}: expected a file ending in {', '.join(_PLOTS)}")
+    check_writable(output, plot, watch if json_ else None)
     functions, domain, bound = _read(texts, intervals, tolerance)
-    with err.status("approximating…"):
-        try:
-            network = C.approximate(functions, domain, bound) if load is None else _load(load, domain, len(functions))
-        except (ValueError, OSError) as error:
-            fail(str(error), watch if json_ else None)
     proved_again: Fraction | None = None
-    if verify:
-        with err.status("proving the error from the weights…"):
-            proved_again = chebyshev_error(network, functions)
-    with err.status("measuring…"):
-        measured = measure(network, functions, n_points=300)
     try:
+        with err.status("approximating…"):
+            network = C.approximate(functions, domain, bound) if load is None else _load(load, domain, len(functions))
+        if verify:
+            with err.status("proving the error from the weights…"):
+                proved_again = chebyshev_error(network, functions)
+        with err.status("measuring…"):
+            measured = measure(network, functions, n_points=300)
         if plot is not None:
             plot_error(network, functions, plot)
         if output is not None:
             network.save(output)
-    except OSError as error:
+    except (ValueError, OSError) as error:
         fail(str(error), watch if json_ else None)
-    rows: dict[str, Any] = {
+    facts = _facts(network, proved_again, measured)
+    if json_:
+        given = {
+            "expressions": [str(function) for function in functions],
+            "domain": {name: [str(low), str(high)] for name, (low, high) in domain.items()},
+            "tolerance": float(bound),
+        }
+        written = {"output": None if output is None else str(output), "plot": None if plot is None else str(plot)}
+        emit_json(given | facts | {"error_bound_exact": str(network.error_bound)} | written, watch)
+    else:
+        out.print(_table("; ".join(texts), facts))
+        out.print(f"the bound is proved on {escape(_show(domain))} ({watch.seconds:.1f} s)", highlight=False)
+    for path in (output, plot):
+        if path is not None:
+            err.print(f"wrote {escape(str(path))}", highlight=False)
+    if proved_again is not None and proved_again > network.error_bound:
+        fail(f"the weights prove only {above(proved_again):.6g}, above the bound {above(network.error_bound):.6g}")
+
+
+def _facts(network: Approximation, proved_again: Fraction | None, measured: dict[str, float]) -> dict[str, Any]:
+    """What is reported; ``None`` for an error in a floating-point type that the network overflows."""
+    facts: dict[str, Any] = {
         "depth": network.depth,
         "width": network.width,
         "n_nonzero": network.n_nonzero,
@@ -137,33 +151,17 @@ def _run(
         "error_bound": above(network.error_bound),
     }
     if proved_again is not None:
-        rows["error_bound_from_weights"] = above(proved_again)
-    rows |= {f"measured_error_{name}": value for name, value in measured.items()}
-    if json_:
-        emit_json(
-            {
-                "expressions": [str(function) for function in functions],
-                "domain": {name: [str(low), str(high)] for name, (low, high) in domain.items()},
-                "tolerance": float(bound),
-                **rows,
-                "error_bound_exact": str(network.error_bound),
-                "output": None if output is None else str(output),
-                "plot": None if plot is None else str(plot),
-            },
-            watch,
-        )
-    else:
-        table = Table(title=escape("; ".join(texts)), show_header=False)
-        for name, value in rows.items():
-            shown = f"{value:.3e}" if isinstance(value, float) else str(value)
-            table.add_row(name.replace("_", " ").replace("n nonzero", "nonzero weights"), shown)
-        out.print(table)
-        out.print(f"the bound is proved on {escape(_show(domain))} ({watch.seconds:.1f} s)", highlight=False)
-    for written in (output, plot):
-        if written is not None:
-            err.print(f"wrote {escape(str(written))}", highlight=False)
-    if proved_again is not None and proved_again > network.error_bound:
-        fail(f"the weights prove only {above(proved_again):.6g}, above the bound {above(network.error_bound):.6g}")
+        facts["error_bound_from_weights"] = above(proved_again)
+    errors = {f"measured_error_{name}": value if math.isfinite(value) else None for name, value in measured.items()}
+    return facts | errors
+
+
+def _table(title: str, facts: dict[str, Any]) -> Table:
+    table = Table(title=escape(title), show_header=False)
+    for name, value in facts.items():
+        shown = "overflows" if value is None else f"{value:.3e}" if isinstance(value, float) else str(value)
+        table.add_row(name.replace("_", " ").replace("n nonzero", "nonzero weights"), shown)
+    return table
 
 
 def _load(path: Path, domain: dict[str, tuple[Fraction, Fraction]], n_functions: int) -> Approximation:

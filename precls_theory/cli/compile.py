@@ -15,6 +15,7 @@ from constructions.network import Network
 from constructions.restricted_parser import parse_expression
 from precls_theory.checking import check
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.cli.paths import check_writable
 
 
 def compile_command(
@@ -50,6 +51,7 @@ def compile_command(
       precls compile --variables x,y,z --json -- "-x/3 + y*z"
     """
     watch = Stopwatch()
+    check_writable(output, plot, watch if json else None)
     names = None if variables is None else [name.strip() for name in variables.split(",") if name.strip()]
     try:
         parsed = [parse_expression(text, names, functions=False) for text in expressions]
