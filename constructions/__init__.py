@@ -13,6 +13,7 @@ from constructions.compiler import Wire as Wire
 from constructions.compiler import compile_circuit as compile_circuit
 from constructions.compiler import compile_polynomials as compile_polynomials
 from constructions.compiler import prefix_sum as prefix_sum
+from constructions.compiler import rebalance_circuit as rebalance_circuit
 from constructions.compiler import shift as shift
 from constructions.compiler import total as total
 from constructions.compiler import wires as wires

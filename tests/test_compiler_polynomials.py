@@ -184,6 +184,7 @@ def test_the_same_network_whatever_the_hash_seed():
         (sp.Eq(x, y), TypeError, "expected a SymPy polynomial"),
         ("x", TypeError, "got str"),
         (None, TypeError, "NoneType"),
+        (10**5000 * x, ValueError, "digits"),
         (x**2000, ValueError, "degree must be at most 1024"),
         ((x + y + z) ** 1000 * (x + 1), ValueError, "may have|at most"),
     ],
@@ -263,3 +264,9 @@ def test_one_term_of_an_enormous_degree_comes_back() -> None:
     for _ in range(60):
         wire = wire * wire
     assert C.compile_circuit([wire]).polynomials() == [sp.Symbol("x") ** 2**60]
+
+
+def test_large_powers_of_sums_are_found_to_be_powers() -> None:
+    symbols = sp.symbols("v:8")
+    network = C.compile_polynomials([sum(symbols) ** 8], symbols)  # 6435 terms
+    assert (network.depth, network.width) == (3, 1)

@@ -215,10 +215,8 @@ class Wire:
             return other
         if isinstance(other, Rational):
             return self.circuit.constant(Fraction(other))
-        raise TypeError(
-            f"a circuit is made of wires and exact rationals, got {type(other).__name__} {other!r}: "
-            "write Fraction(1, 10) rather than 0.1"
-        )
+        hint = ": write Fraction(1, 10) rather than 0.1" if isinstance(other, float) else ""
+        raise TypeError(f"a circuit is made of wires and exact rationals, got {type(other).__name__} {other!r}{hint}")
 
     def __add__(self, other: Any) -> Wire:
         if isinstance(other, np.ndarray):
@@ -259,8 +257,16 @@ class Wire:
 
     def __truediv__(self, other: Any) -> Wire:
         if not isinstance(other, Rational):
-            raise TypeError(f"a circuit divides by rational numbers alone, got {type(other).__name__}")
+            raise TypeError(f"a circuit divides by rational numbers alone, got {type(other).__name__} {other!r}")
+        if not other:
+            raise ZeroDivisionError("a circuit cannot divide by 0")
         return self._scaled(1 / Fraction(other))
+
+    def __rtruediv__(self, other: Any) -> Wire:
+        raise TypeError(f"a circuit has no division, and cannot compute {other!r} divided by a wire")
+
+    def __rpow__(self, other: Any) -> Wire:
+        raise TypeError(f"a wire cannot be an exponent, as in {other!r} to its power: exponents are whole numbers")
 
     def __pow__(self, exponent: int) -> Wire:
         """By balanced halves: depth ⌈log2 exponent⌉."""

@@ -151,7 +151,7 @@ def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
         weight = next(weight for weight in poly.coeffs() if not weight.is_Rational)
         raise ValueError(f"the coefficient {_short(weight)} in {_short(expr)} is not rational")
     return [
-        [[int(e) for e in exponents][: len(symbols)], str(Fraction(int(weight.p), int(weight.q)))]
+        [[int(e) for e in exponents][: len(symbols)], str(as_fraction("a coefficient", weight))]
         for exponents, weight in poly.terms()
         if weight
     ]

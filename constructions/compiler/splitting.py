@@ -40,7 +40,7 @@ Items = tuple[tuple[Exponents, Fraction], ...]
 Product = tuple[Fraction, Items, Items]
 """``coefficient · left · right`` with monic factors."""
 BEAM = 3
-FACTOR_TERMS = 4_000
+FACTOR_TERMS = 20_000
 RANK_ENTRIES = 250_000
 CANDIDATES = 4_000
 TIES = 24
