@@ -166,10 +166,11 @@ def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> An
             return arb_series([arb(1).exp()], length)
         if e.func in _SERIES:
             return _SERIES[e.func](build(e.args[0]))
-        rewritten = e.rewrite(sp.exp)
-        if rewritten == e:
+        argument = sp.Dummy()
+        rewritten = e.func(argument).rewrite(sp.exp) if len(e.args) == 1 else e
+        if any(part.func is not sp.exp for part in rewritten.atoms(sp.Function)):
             raise NoSeriesError(f"{e.func.__name__} has no Taylor series here: use chebyshev_error")
-        return build(rewritten)
+        return build(rewritten.xreplace({argument: e.args[0]}))
 
     with _terms_kept(length):
         return build(expression)

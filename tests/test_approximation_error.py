@@ -211,3 +211,16 @@ def test_polynomials_in_the_chebyshev_basis() -> None:
             )
         values = np.frompyfunc(lambda text: float(Fraction(text)), 1, 1)(found).astype(float)
         assert np.allclose(values, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("f", [sp.asinh(x), sp.sinc(x), sp.sinc(sp.tanh(x)), sp.atanh(x / 2)])
+def test_functions_without_a_series_are_named(f: sp.Expr) -> None:
+    with pytest.raises(NoSeriesError, match=f"{f.func.__name__} has no Taylor series"):
+        series(f, x, arb(0), 5)
+
+
+def test_hyperbolic_functions_are_rewritten_one_by_one() -> None:
+    f = sp.tanh(sp.sinh(x)) + sp.sech(sp.cosh(x) * x)
+    found = series(f, x, arb(0), 4).coeffs()
+    expected = sp.series(f, x, 0, 4).removeO()
+    assert [float(c.mid()) for c in found] == pytest.approx([float(expected.coeff(x, k)) for k in range(4)])
