@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 import constructions as C
-from constructions.network import Layer, SparseMap
-from precls_theory.solving import gradient_descent_loop
-from precls_theory.symbolic import expand_gd_step, prove_gd_step
+from constructions.networks.network import Layer, SparseMap
+from precls_theory.proofs.symbolic import expand_gd_step, prove_gd_step
+from precls_theory.regression.solving import gradient_descent_loop
 
 PAPER = {"n_points": 20, "n_dims": 5}
 STEP_SIZE = Fraction(1, 10)

@@ -97,6 +97,6 @@ def all_theorems() -> dict[str, Theorem]:
     """Every registered theorem by identifier, in the order of the modules of ``precls_theory.theorems``."""
     from precls_theory import theorems
 
-    for module in sorted(pkgutil.iter_modules(theorems.__path__), key=lambda m: m.name):
-        importlib.import_module(f"{theorems.__name__}.{module.name}")
+    for module in sorted(pkgutil.walk_packages(theorems.__path__, f"{theorems.__name__}."), key=lambda m: m.name):
+        importlib.import_module(module.name)
     return dict(_REGISTRY)

@@ -10,7 +10,7 @@ import numpy as np
 from networks import weights_of, with_filter, with_weight
 
 from constructions import Network
-from constructions.filters import EXCLUSIVE, PREFIX, Filter
+from constructions.algebra.filters import EXCLUSIVE, PREFIX, Filter
 from precls_theory import Refuted
 
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 import constructions as C
-from constructions.filters import Filter
-from constructions.network import Layer, Network
+from constructions.algebra.filters import Filter
+from constructions.networks.network import Layer, Network
 
 SMALL: dict[str, Callable[[], Network]] = {
     **{

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import constructions as C
-from constructions.approximate import round_up
-from constructions.ball_functions import BallFunction, cover_real_domain, interval, resolve_signs
-from constructions.chebyshev_bounds import MAX_DEGREE, Ellipse, interpolate, lebesgue_bound, prove_ellipse
-from constructions.chebyshev_network import Approximation, chebyshev_polynomial, levels, split
-from constructions.construction import rebuild
-from constructions.separated import separate
-from precls_theory.approximation_error import sample_points
-from precls_theory.checking import check
-from precls_theory.gallery import GALLERY
+from constructions.approximation.approximate import round_up
+from constructions.approximation.ball_functions import BallFunction, cover_real_domain, interval, resolve_signs
+from constructions.approximation.chebyshev_network import Approximation, chebyshev_polynomial, levels, split
+from constructions.approximation.ellipses import MAX_DEGREE, Ellipse, interpolate, lebesgue_bound, prove_ellipse
+from constructions.approximation.separated import separate
+from constructions.networks.construction import rebuild
+from precls_theory.approximation.error import sample_points
+from precls_theory.approximation.gallery import GALLERY
+from precls_theory.checking.check import check
 
 x, y, z = sp.symbols("x y z")
 coefficient = st.fractions(min_value=-4, max_value=4, max_denominator=16)

@@ -10,10 +10,10 @@ import sympy as sp
 from flint import arb
 
 import constructions as C
-from constructions.approximate import round_up
-from constructions.chebyshev_bounds import EXPONENT_LIMIT, log2_above, upper
-from precls_theory.approximation_error import chebyshev_error, taylor_error
-from precls_theory.checking import check
+from constructions.approximation.approximate import round_up
+from constructions.approximation.ellipses import EXPONENT_LIMIT, log2_above, upper
+from precls_theory.approximation.error import chebyshev_error, taylor_error
+from precls_theory.checking.check import check
 
 x, y = sp.symbols("x y")
 

@@ -11,10 +11,10 @@ import sympy as sp
 from flint import arb
 
 import constructions as C
-from constructions import chebyshev_bounds
-from constructions.chebyshev_network import chebyshev_polynomial
-from constructions.network import Network, SparseMap
-from precls_theory.approximation_error import (
+from constructions.approximation import ellipses as chebyshev_bounds
+from constructions.approximation.chebyshev_network import chebyshev_polynomial
+from constructions.networks.network import Network, SparseMap
+from precls_theory.approximation.error import (
     NoSeriesError,
     chebyshev_error,
     errors_at,
@@ -25,10 +25,10 @@ from precls_theory.approximation_error import (
     series,
     taylor_error,
 )
-from precls_theory.checking import check
+from precls_theory.checking.check import check
+from precls_theory.proofs.residues import Unequal, prove_network
 from precls_theory.registry import Check, Refuted, Size
-from precls_theory.residues import Unequal, prove_network
-from precls_theory.theorems.universal_approximation import (
+from precls_theory.theorems.compilers.universal_approximation import (
     check_approximation,
     check_degree,
     reciprocal_newton,

@@ -12,10 +12,11 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from constructions import linear_attention
+from constructions.transformers import linear_attention
 from precls_theory.cli import atlas as command
-from precls_theory.expressivity import atlas, atlas_picture
+from precls_theory.expressivity import atlas
 from precls_theory.expressivity.atlas import ARCHITECTURES, TARGETS, check_cell
+from precls_theory.pictures import atlas as atlas_picture
 from precls_theory.registry import all_theorems
 
 ROWS = {row.id: row for row in ARCHITECTURES}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import constructions as C
-from constructions.baseconv import (
+from constructions.models.baseconv import (
     BaseConvLayer,
     BaseConvModel,
     BaseConvOperator,

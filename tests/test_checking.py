@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from networks import SMALL, fields, tap_changes, weights_of, with_filter, with_layer, with_weight
 
 import constructions as C
-from constructions.filters import Filter
-from constructions.network import Network
-from constructions.serialization import dump
-from precls_theory import checking
-from precls_theory.checking import CheckResult, check
-from precls_theory.references import claimed
+from constructions.algebra.filters import Filter
+from constructions.files.reading import dump
+from constructions.networks.network import Network
+from precls_theory.checking import check as checking
+from precls_theory.checking.check import CheckResult, check
+from precls_theory.checking.references import claimed
 
 PAPER_SIZES = {
     "doubling": {"n_steps": 256, "form": "doubling", "layout": "A"},
@@ -287,7 +287,7 @@ def test_a_network_without_a_reference_is_refused(monkeypatch: pytest.MonkeyPatc
     def missing(network: Network) -> None:
         raise LookupError("no reference says what this computes")
 
-    monkeypatch.setattr("precls_theory.residues.claimed_majorant", missing)
+    monkeypatch.setattr("precls_theory.proofs.residues.claimed_majorant", missing)
     result = check(SMALL["read"]())
     assert not result.ok
     assert "no reference" in result.message

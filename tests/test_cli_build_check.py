@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner, Result
 
 import constructions as C
-from constructions.filters import Filter
+from constructions.algebra.filters import Filter
 from precls_theory.cli.main import app
 
 GD = ["build", "gd", "--n-points", "3", "--n-dims", "2", "--n-steps", "4", "--step-size", "1/10"]

@@ -11,14 +11,14 @@ from mutations import changed_filters, changed_weights, differs
 from problems import rationals
 
 import constructions as C
+from constructions.algebra.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift
+from constructions.algebra.rings import RATIONALS
 from constructions.compiler import rebalance_circuit
 from constructions.compiler.circuit import Circuit, Wire
 from constructions.compiler.instructions import instructions, read_instructions
 from constructions.compiler.schedule import circuit_width, earliest, latest, plan, schedule
-from constructions.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift
-from constructions.rings import RATIONALS
-from precls_theory.checking import check
-from precls_theory.references import claimed, computed
+from precls_theory.checking.check import check
+from precls_theory.checking.references import claimed, computed
 
 
 def value(network: C.Network, *inputs: Any) -> list[Any]:

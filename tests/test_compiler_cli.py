@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 import constructions as C
-from precls_theory.checking import check
+from precls_theory.checking.check import check
 from precls_theory.cli.main import app
 
 

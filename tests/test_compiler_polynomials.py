@@ -17,8 +17,8 @@ import constructions as C
 from constructions.compiler.circuit import Wire
 from constructions.compiler.polynomials import MAX_DEGREE, expand, polynomial_terms
 from constructions.compiler.splitting import circuits, minimal_depth, plain_width
-from precls_theory.checking import check
-from precls_theory.theorems.circuits import POLYNOMIALS, prove_polynomials
+from precls_theory.checking.check import check
+from precls_theory.theorems.compilers.circuits import POLYNOMIALS, prove_polynomials
 
 x, y, z = sp.symbols("x y z")
 
@@ -146,7 +146,7 @@ def test_saved_and_checked_like_any_other(tmp_path):
 
 def test_the_same_network_whatever_the_hash_seed():
     code = (
-        "import constructions as C, hashlib, sympy as sp; from constructions.serialization import dump;"
+        "import constructions as C, hashlib, sympy as sp; from constructions.files.reading import dump;"
         "x, y, z = sp.symbols('x y z');"
         "n = C.compile_polynomials([sp.expand((x+y*z+1)**5 + x**3*y - z**7), x**4 - y**3*z], [x, y, z]);"
         "print(hashlib.sha256(dump(n)).hexdigest())"

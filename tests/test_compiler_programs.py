@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import constructions as C
+from constructions.algebra.filters import EXCLUSIVE, MIDPOINT
+from constructions.algebra.rings import Residues
+from constructions.algebra.terms import identity
 from constructions.compiler.circuit import convolve
-from constructions.filters import EXCLUSIVE, MIDPOINT
-from constructions.rings import Residues
-from constructions.terms import identity
-from precls_theory.symbolic import flint_variables, require_equal
+from precls_theory.proofs.symbolic import flint_variables, require_equal
 
 N, D, STEP = 4, 2, Fraction(1, 10)
 Start = tuple[C.Circuit, np.ndarray, C.Wire, Any]

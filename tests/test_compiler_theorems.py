@@ -11,9 +11,9 @@ from mutations import changed_filters, changed_weights, differs, exchanged_outpu
 import constructions as C
 from precls_theory import Refuted
 from precls_theory.certificate import certify
+from precls_theory.proofs.symbolic import sympy_variables
 from precls_theory.registry import all_theorems
-from precls_theory.symbolic import sympy_variables
-from precls_theory.theorems.circuits import (
+from precls_theory.theorems.compilers.circuits import (
     FAMILIES,
     POLYNOMIALS,
     convolutions,

@@ -7,7 +7,7 @@ import sympy as sp
 import torch
 
 import constructions as C
-from precls_theory.checking import check
+from precls_theory.checking.check import check
 
 x, y = sp.symbols("x y")
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from constructions.models import GatedMLP, Transformer, TransformerBlock
+from constructions.models.transformer import GatedMLP, Transformer, TransformerBlock
 from precls_theory.expressivity import (
     Inconclusive,
     counterexample,
@@ -31,7 +31,7 @@ from precls_theory.expressivity.counterexample import make_target
 from precls_theory.expressivity.growth import MODULE_RULES
 from precls_theory.expressivity.tracing import _FORMULAS
 from precls_theory.registry import Refuted, Size
-from precls_theory.theorems import any_depth
+from precls_theory.theorems.transformers import any_depth
 from tests.test_growth import MODELS, TRACED, Wrap, build, run
 
 SHAPE = (1, 5, 4)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from problems import array, integer_regression, layouts, regressions
 
 import constructions as C
-from constructions.evaluate import convolve
-from constructions.filters import Filter
-from constructions.rings import BALLS, RATIONALS, Residues, ring_of
+from constructions.algebra.filters import Filter
+from constructions.algebra.rings import BALLS, RATIONALS, Residues, ring_of
+from constructions.networks.evaluate import convolve
 
 PRIME = 2147483629
 FORMS = ("residual", "gram", "doubling", "tight")

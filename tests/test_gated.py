@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problems import array, gradient_descent, integer_regression, rationals, regressions, sizes, step_sizes
 
-from constructions import gated
-from constructions.exact_transformer import GATES, EvenPartRemains, require_even_parts_cancel
-from constructions.rings import BALLS
+from constructions.algebra.rings import BALLS
+from constructions.transformers import gated
+from constructions.transformers.exact import GATES, EvenPartRemains, require_even_parts_cancel
 from precls_theory.certificate import certify
-from precls_theory.expressivity import claims
+from precls_theory.checking import transformers as claims
 from precls_theory.registry import Refuted, Size, all_theorems
-from precls_theory.theorems import gated_mlp
+from precls_theory.theorems.transformers import gated_mlp
 
 gates = st.sampled_from(GATES)
 masks = st.sampled_from(["causal", "full"])

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
-from constructions.baseconv import BaseConvLayer, BaseConvModel, BaseConvOperator
-from constructions.models import GATES, LinearAttention, MLPKind, SoftmaxAttention, Transformer
+from constructions.models.baseconv import BaseConvLayer, BaseConvModel, BaseConvOperator
+from constructions.models.transformer import GATES, LinearAttention, MLPKind, SoftmaxAttention, Transformer
 from precls_theory.expressivity import Growth, Inconclusive, growth_certificate, register_rule, registered_rules, trace
 from precls_theory.expressivity import growth as growth_module
 from precls_theory.expressivity.bounds import frobenius_norm, spectral_norm
 from precls_theory.expressivity.growth import FUNCTION_RULES, MODULE_RULES, poly_add, poly_hypot, poly_mul, poly_value
-from precls_theory.theorems import any_depth
+from precls_theory.theorems.transformers import any_depth
 
 ROWS, CHANNELS = 5, 4
 SHAPE = (1, ROWS, CHANNELS)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problems import array, gradient_descent, integer_regression, rationals, regressions, sizes, step_sizes
 
-from constructions import linear_attention
-from constructions.linear_attention import causal_depth, ternary_depth, ternary_schedule, unchecked_steps
+from constructions.transformers import linear_attention
+from constructions.transformers.linear_attention import causal_depth, ternary_depth, ternary_schedule, unchecked_steps
 from precls_theory.certificate import certify
-from precls_theory.expressivity import claims
+from precls_theory.checking import transformers as claims
 from precls_theory.registry import Refuted, Size, all_theorems
-from precls_theory.theorems import linear_attention_causal, linear_attention_ternary
+from precls_theory.theorems.transformers import linear_attention_causal, linear_attention_ternary
 
 FORMS = ("step", "ternary", "causal")
 THIRD = Fraction(1, 3)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from problems import integer_regression, layouts
 
 import constructions as C
-from constructions.arrays import refuse_reduced_precision
-from constructions.builder import Builder
-from constructions.filters import Filter
+from constructions.algebra.arrays import refuse_reduced_precision
+from constructions.algebra.filters import Filter
+from constructions.algebra.terms import channels, convolve
 from constructions.lowering import maps, module
-from constructions.tasks import Sequence
-from constructions.terms import channels, convolve
+from constructions.networks.builder import Builder
+from constructions.networks.tasks import Sequence
 
 
 def networks(draw) -> C.Network:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import constructions as C
-from constructions.arrays import as_fraction
-from constructions.rings import FMPQ, RATIONALS, SYMPY, Residues
+from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rings import FMPQ, RATIONALS, SYMPY, Residues
 
 
 @pytest.mark.parametrize("big", [np.int64(2**40), Fraction(np.int64(2**40)), np.uint64(2**40), 2**40], ids=repr)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from constructions.models import Transformer
+from constructions.models.transformer import Transformer
 from precls_theory.expressivity import (
     Partition,
     best_partition,
@@ -25,7 +25,7 @@ from precls_theory.expressivity import (
 )
 from precls_theory.expressivity.quantitative import relu_network
 from precls_theory.registry import Refuted, Size
-from precls_theory.theorems import quantitative_square as theorems
+from precls_theory.theorems.transformers import quantitative_square as theorems
 
 rationals = st.fractions(-1, 1, max_denominator=50)
 

@@ -11,9 +11,9 @@ import pytest
 from typer.main import get_command
 
 from precls_theory.cli.main import app
-from precls_theory.regression_data import read_regression
-from precls_theory.result_figure import STEPS, depths, draw
-from precls_theory.solving import solve
+from precls_theory.pictures.readme import STEPS, depths, draw
+from precls_theory.regression.data import read_regression
+from precls_theory.regression.solving import solve
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from networks import SMALL, weights_of, with_weight
 
 import constructions as C
-from constructions.evaluate import evaluate
-from constructions.network import Network
-from constructions.rings import RATIONALS, Residues, Ring, polynomials
-from precls_theory import references
-from precls_theory.majorants import MAJORANTS, VARIABLE, Majorant, input_majorants, network_majorant, worst
-from precls_theory.references import claimed, claimed_majorant, computed, find, reference
-from precls_theory.residues import (
+from constructions.algebra.rings import RATIONALS, Residues, Ring, polynomials
+from constructions.networks.evaluate import evaluate
+from constructions.networks.network import Network
+from precls_theory.checking import references
+from precls_theory.checking.references import claimed, claimed_majorant, computed, find, reference
+from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, Majorant, input_majorants, network_majorant, worst
+from precls_theory.proofs.residues import (
     FAILURE_LOG2,
     BigResidues,
     Bound,

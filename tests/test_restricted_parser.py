@@ -7,9 +7,9 @@ import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constructions import restricted_parser
-from constructions.ball_functions import SUPPORTED
-from constructions.restricted_parser import FUNCTIONS, parse_expression
+from constructions.approximation import parser as restricted_parser
+from constructions.approximation.ball_functions import SUPPORTED
+from constructions.approximation.parser import FUNCTIONS, parse_expression
 
 x, y, z = sp.symbols("x y z")
 

@@ -26,10 +26,10 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import constructions as C
-from constructions.construction import CONSTRUCTIONS
-from constructions.filters import Filter
-from constructions.network import Network
-from constructions.serialization import MAX_ROWS, dump, read_rational, save, write_rational
+from constructions.algebra.filters import Filter
+from constructions.files.reading import MAX_ROWS, dump, read_rational, save, write_rational
+from constructions.networks.construction import CONSTRUCTIONS
+from constructions.networks.network import Network
 
 Tensors = dict[str, np.ndarray]
 Metadata = dict[str, str]
@@ -149,7 +149,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     def full_disk(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("constructions.serialization.os.fsync", full_disk)
+    monkeypatch.setattr("constructions.files.reading.os.fsync", full_disk)
     with pytest.raises(OSError, match=r"cannot write .*No space left"):
         SMALL["linear"]().save(path)
     assert path.read_bytes() == b"what was there before"

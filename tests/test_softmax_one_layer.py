@@ -6,10 +6,10 @@ import pytest
 import sympy as sp
 import torch
 
-from constructions.models import LinearAttention, SoftmaxAttention
+from constructions.models.transformer import LinearAttention, SoftmaxAttention
 from precls_theory.certificate import certify
 from precls_theory.registry import Refuted, Size, all_theorems
-from precls_theory.theorems import softmax_one_layer as module
+from precls_theory.theorems.transformers import softmax_one_layer as module
 
 
 def linear(scores, values):

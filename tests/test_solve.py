@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 import constructions as C
 from precls_theory.cli.main import app
-from precls_theory.regression_data import DataError, RegressionData, read_regression
-from precls_theory.solving import METHODS, correct_digits, decimal, scale, solve
+from precls_theory.regression.data import DataError, RegressionData, read_regression
+from precls_theory.regression.solving import METHODS, correct_digits, decimal, scale, solve
 
 LONGLEY = Path(__file__).parents[1] / "notebooks" / "data" / "longley.csv"
 NIST = {

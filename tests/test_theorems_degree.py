@@ -11,8 +11,8 @@ from mutations import changed_weights, differs, refuses
 
 import constructions as C
 from precls_theory import Refuted, Size, all_theorems, certify
-from precls_theory.symbolic import prove_gd_step
-from precls_theory.theorems.degree import (
+from precls_theory.proofs.symbolic import prove_gd_step
+from precls_theory.theorems.descent.degree import (
     degree_bounds,
     degree_on_ray,
     input_degrees,
@@ -23,8 +23,8 @@ from precls_theory.theorems.degree import (
     prove_depth_optimal,
     prove_model_degrees,
 )
-from precls_theory.theorems.gd_whole_networks import prove_by_residues
-from precls_theory.theorems.width import prove_block_width, prove_products
+from precls_theory.theorems.descent.gd_whole_networks import prove_by_residues
+from precls_theory.theorems.descent.width import prove_block_width, prove_products
 
 
 def build(form="tight", k=5, n=2, d=2, layout="A", step="1/3"):

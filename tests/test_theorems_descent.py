@@ -7,12 +7,12 @@ from mutations import changed_filters, changed_weights, differs, exchanged_outpu
 
 import constructions as C
 from precls_theory import Refuted, Size, all_theorems, certify
-from precls_theory.symbolic import flint_variables, sympy_variables
-from precls_theory.theorems.gd_doubling import prove_doubling
-from precls_theory.theorems.gd_gram import gradient_descent_schedule, heavy_ball_schedule, prove_gram
-from precls_theory.theorems.gd_residual import prove_residual
-from precls_theory.theorems.gd_tight import prove_increments, prove_tight
-from precls_theory.theorems.layouts import prove_last_row, unmasked
+from precls_theory.proofs.symbolic import flint_variables, sympy_variables
+from precls_theory.theorems.descent.gd_doubling import prove_doubling
+from precls_theory.theorems.descent.gd_gram import gradient_descent_schedule, heavy_ball_schedule, prove_gram
+from precls_theory.theorems.descent.gd_residual import prove_residual
+from precls_theory.theorems.descent.gd_tight import prove_increments, prove_tight
+from precls_theory.theorems.descent.layouts import prove_last_row, unmasked
 
 STEPS = {"residual": 2, "gram": 3, "doubling": 4, "tight": 5}
 CASES = [(form, layout) for form in STEPS for layout in "AES"]

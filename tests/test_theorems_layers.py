@@ -6,13 +6,13 @@ import pytest
 from mutations import changed_filters, changed_weights, differs, refuses
 
 import constructions as C
-from constructions.baseconv import layer_as_operators, operator_as_layer
+from constructions.models.baseconv import layer_as_operators, operator_as_layer
 from precls_theory import Refuted, Size, all_theorems, certify
-from precls_theory.symbolic import sympy_variables
-from precls_theory.theorems.chebyshev import prove_error_polynomial, prove_recurrence
-from precls_theory.theorems.gd_gram import chebyshev_schedule, prove_gram
-from precls_theory.theorems.operator_layer import MODES, prove_layer_as_operators, prove_operator_as_layer
-from precls_theory.theorems.primitives import prove_linear, prove_multiply, prove_read
+from precls_theory.proofs.symbolic import sympy_variables
+from precls_theory.theorems.descent.chebyshev import prove_error_polynomial, prove_recurrence
+from precls_theory.theorems.descent.gd_gram import chebyshev_schedule, prove_gram
+from precls_theory.theorems.layers.operator_layer import MODES, prove_layer_as_operators, prove_operator_as_layer
+from precls_theory.theorems.layers.primitives import prove_linear, prove_multiply, prove_read
 
 PRIMITIVES = [
     (prove_read, C.read(n_rows=3, n_channels=2, source=0, target=2, start=0, stop=2)),

@@ -7,10 +7,10 @@ from mutations import changed_filters, changed_weights, differs, exchanged_outpu
 
 import constructions as C
 from precls_theory import Refuted, Size, all_theorems, certify
-from precls_theory.symbolic import sympy_variables
-from precls_theory.theorems.newton import prove_direct, prove_residual_form
-from precls_theory.theorems.newton_identities import prove_identities, prove_same_network_function
-from precls_theory.theorems.refinement import prove_error_map, prove_refinement
+from precls_theory.proofs.symbolic import sympy_variables
+from precls_theory.theorems.newton.newton import prove_direct, prove_residual_form
+from precls_theory.theorems.newton.newton_identities import prove_identities, prove_same_network_function
+from precls_theory.theorems.newton.refinement import prove_error_map, prove_refinement
 
 CASES = [("direct", 3, 0), ("residual", 2, 0), ("doubling", 3, 0), ("doubling", 1, 1), ("residual", 2, 2)]
 

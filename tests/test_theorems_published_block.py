@@ -12,8 +12,8 @@ from mutations import changed_filters, changed_weights, exchanged_outputs, refus
 
 import constructions as C
 from precls_theory import Refuted, Size, all_theorems, certify
-from precls_theory.symbolic import sympy_variables
-from precls_theory.theorems.published_block import (
+from precls_theory.proofs.symbolic import sympy_variables
+from precls_theory.theorems.descent.published_block import (
     limit,
     prove_block,
     prove_first_application,

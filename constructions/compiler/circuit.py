@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from constructions.arrays import as_count, as_fraction
-from constructions.filters import DELTA, PREFIX, Filter
-from constructions.filters import shift as shift_filter
-from constructions.network import Mode
-from constructions.terms import channel_name
+from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.filters import DELTA, PREFIX, Filter
+from constructions.algebra.filters import shift as shift_filter
+from constructions.algebra.terms import channel_name
+from constructions.networks.network import Mode
 
 ONE = -1
 """The node that stands for the constant 1."""

@@ -10,10 +10,10 @@ import numpy as np
 import sympy as sp
 from sympy.polys.polyutils import expr_from_dict
 
+from constructions.algebra.rings import ElementRing, polynomials
 from constructions.compiler.circuit import Circuit, Wire
-from constructions.evaluate import evaluate, evaluate_layer
-from constructions.network import Layer, Network, SparseMap
-from constructions.rings import ElementRing, polynomials
+from constructions.networks.evaluate import evaluate, evaluate_layer
+from constructions.networks.network import Layer, Network, SparseMap
 
 WORK_PER_TERM = 500
 """A layer may multiply at most this many pairs of terms for each term of the budget."""

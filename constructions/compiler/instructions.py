@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from constructions.arrays import as_count, as_fraction
+from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.filters import Filter
+from constructions.algebra.rings import Ring
 from constructions.compiler.circuit import ONE, Circuit, Wire
 from constructions.compiler.schedule import emit, schedule
-from constructions.construction import construction
-from constructions.filters import Filter
-from constructions.function_task import FunctionTask
-from constructions.network import Mode, Network
-from constructions.rings import Ring
-from constructions.tasks import Sequence, Task
+from constructions.networks.construction import construction
+from constructions.networks.function_task import FunctionTask
+from constructions.networks.network import Mode, Network
+from constructions.networks.tasks import Sequence, Task
 
 MAX_ROWS = 1_000_000
 

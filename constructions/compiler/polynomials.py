@@ -14,16 +14,16 @@ import flint
 import numpy as np
 import sympy as sp
 
-from constructions.arrays import as_fraction
+from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rings import Ring
+from constructions.approximation.expressions import as_expressions, as_symbols, unknown_symbols
 from constructions.compiler.circuit import Wire
 from constructions.compiler.instructions import compile_circuit, instructions
 from constructions.compiler.schedule import emit, schedule
 from constructions.compiler.splitting import LARGE, Polynomial, circuits, minimal_depth
-from constructions.construction import construction
-from constructions.expressions import as_expressions, as_symbols, unknown_symbols
-from constructions.function_task import FunctionTask
-from constructions.network import Network
-from constructions.rings import Ring
+from constructions.networks.construction import construction
+from constructions.networks.function_task import FunctionTask
+from constructions.networks.network import Network
 
 MAX_DEGREE = 1_024
 MAX_TERMS = 20_000
@@ -188,7 +188,7 @@ def _reason(expr: sp.Expr) -> str:
             if not part.exp.is_Integer:
                 return f"{_short(part)} is a root"
         elif isinstance(part, sp.Function):
-            return f"{_short(part)} is a function (see constructions.approximate)"
+            return f"{_short(part)} is a function (see constructions.approximation.approximate)"
     return "it has other operations than + and ×"
 
 

@@ -22,12 +22,12 @@ from typing import Any
 import flint
 import numpy as np
 
-from constructions.builder import Builder
+from constructions.algebra.terms import Form, Terms, as_terms
+from constructions.algebra.terms import convolve as convolve_terms
 from constructions.compiler.circuit import CONSTANT, Circuit, Key, Wire
-from constructions.network import Network
-from constructions.tasks import Task
-from constructions.terms import Form, Terms, as_terms
-from constructions.terms import convolve as convolve_terms
+from constructions.networks.builder import Builder
+from constructions.networks.network import Network
+from constructions.networks.tasks import Task
 
 
 class Linear(tuple[tuple[Key, Fraction], ...]):

@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from constructions.filters import DELTA, Filter
+from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.context import Context
 from constructions.lowering.maps import LoweredMap
 from constructions.lowering.sources import SourceIndex, Sources

@@ -10,10 +10,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from constructions.filters import DELTA, Filter
+from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.maps import rounded
 from constructions.lowering.row_filter import Rows, is_total
-from constructions.network import Layer, SparseMap
+from constructions.networks.network import Layer, SparseMap
 
 Location = tuple[bool, int]
 """Is the channel row-constant, and its place among the row-constant or the varying channels."""

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from constructions.arrays import refuse_reduced_precision
+from constructions.algebra.arrays import refuse_reduced_precision
 from constructions.lowering.block import Block
 from constructions.lowering.context import Context, Location, rows_needed
 from constructions.lowering.maps import rounded
 from constructions.lowering.row_filter import Rows
-from constructions.network import Network
+from constructions.networks.network import Network
 
 BATCH_ELEMENTS = 2**17
 """On the CPU, batches are cut so that the largest hidden tensor holds about this many numbers and stays in cache."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from constructions.filters import Filter
+from constructions.algebra.filters import Filter
 from constructions.lowering.maps import rounded
 
 Rows = tuple[int, ...]

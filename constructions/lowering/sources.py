@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from constructions.filters import DELTA, Filter
+from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.context import Context
 from constructions.lowering.row_filter import row_filter
 

@@ -18,7 +18,7 @@ from precls_theory.cli.paths import check_writable
 if TYPE_CHECKING:
     import sympy as sp
 
-    from constructions.chebyshev_network import Approximation
+    from constructions.approximation.chebyshev_network import Approximation
 
 EXAMPLES = """A network for smooth functions of one to three variables, with a proven bound on its error.
 
@@ -101,8 +101,8 @@ def _run(
     load: Path | None, json_: bool,
 ) -> None:  # fmt: skip
     import constructions as C
-    from precls_theory.approximation_error import chebyshev_error, measure
-    from precls_theory.approximation_plot import plot_error
+    from precls_theory.approximation.error import chebyshev_error, measure
+    from precls_theory.pictures.approximation import plot_error
 
     watch = Stopwatch()
     check_writable(output, plot, watch if json_ else None)
@@ -167,7 +167,7 @@ def _table(title: str, facts: dict[str, Any]) -> Table:
 def _load(path: Path, domain: dict[str, tuple[Fraction, Fraction]], n_functions: int) -> Approximation:
     """The approximation saved at ``path``; ``ValueError`` when it is for other variables, intervals or outputs."""
     import constructions as C
-    from precls_theory.approximation_error import function_task
+    from precls_theory.approximation.error import function_task
 
     network = C.load(path)
     task, box = function_task(network)
@@ -195,7 +195,7 @@ def _read(
     texts: list[str], intervals: list[str], tolerance: str
 ) -> tuple[list[sp.Expr], dict[str, tuple[Fraction, Fraction]], Fraction]:
     """The functions, domain and tolerance of the command line; ``typer.BadParameter`` for what cannot be read."""
-    from constructions.restricted_parser import parse_expression
+    from constructions.approximation.parser import parse_expression
 
     try:
         functions = [parse_expression(text) for text in texts]
@@ -231,7 +231,7 @@ def _read(
 
 def _number(what: str, text: str) -> Fraction:
     """An exact rational number, written as a person does: ``-1``, ``0.1``, ``1e-10``, ``1/3``."""
-    from constructions.restricted_parser import parse_expression
+    from constructions.approximation.parser import parse_expression
 
     if text.strip().lower().lstrip("+-") in ("inf", "infinity", "nan"):
         raise ValueError(f"{what} must be finite, got {text}")

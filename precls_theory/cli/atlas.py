@@ -48,8 +48,8 @@ def register(app: typer.Typer) -> None:
 
 def _run(chosen: list[str], prove: bool, html: Path | None, svg: Path | None, json_: bool) -> None:
     from precls_theory.certificate import Certificate, certify
-    from precls_theory.expressivity import atlas_picture
     from precls_theory.expressivity.atlas import ARCHITECTURES, TARGETS, check_cell
+    from precls_theory.pictures import atlas as atlas_picture
     from precls_theory.registry import all_theorems
 
     watch = Stopwatch()

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from constructions.construction import ALIASES, CONSTRUCTIONS
-from constructions.network import Network
+from constructions.networks.construction import ALIASES, CONSTRUCTIONS
+from constructions.networks.network import Network
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
 
 DEFAULTS: dict[str, Any] = {"n_points": 20, "n_dims": 5}

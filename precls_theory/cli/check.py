@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from constructions.serialization import CorruptFileError, load
+from constructions.files.reading import CorruptFileError, load
 from precls_theory.checking import check as check_network
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, progress
 

@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from constructions.approximation.parser import parse_expression
 from constructions.compiler.polynomials import compile_polynomials
 from constructions.compiler.splitting import degree, plain_width
-from constructions.network import Network
-from constructions.restricted_parser import parse_expression
-from precls_theory.checking import check
+from constructions.networks.network import Network
+from precls_theory.checking.check import check
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
 from precls_theory.cli.paths import check_writable
 
@@ -109,7 +109,7 @@ def _write(network: Network, output: Path | None, plot: Path | None) -> None:
     if output is not None:
         network.save(output)
     if plot is not None:
-        from precls_theory.circuit_picture import draw
+        from precls_theory.pictures.circuit import draw
 
         draw(network, plot)
 

@@ -11,11 +11,11 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from constructions.serialization import write_rational
+from constructions.files.reading import write_rational
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, err, fail, out, warn
-from precls_theory.regression_data import DataError, read_regression
-from precls_theory.solving import Method, Solution, decimal
-from precls_theory.solving import solve as solve_regression
+from precls_theory.regression.data import DataError, read_regression
+from precls_theory.regression.solving import Method, Solution, decimal
+from precls_theory.regression.solving import solve as solve_regression
 
 Dtype = Literal["float32", "float64"]
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 import constructions
-from constructions import gated, linear_attention
-from constructions.exact_transformer import EvenPartRemains, ExactTransformer
-from constructions.models import Transformer
-from constructions.rings import RATIONALS
-from precls_theory.expressivity import claims
+from constructions.algebra.rings import RATIONALS
+from constructions.models.transformer import Transformer
+from constructions.transformers import gated, linear_attention
+from constructions.transformers.exact import EvenPartRemains, ExactTransformer
+from precls_theory.checking import transformers as claims
 from precls_theory.expressivity.growth import GrowthCertificate, growth_certificate
 from precls_theory.expressivity.tracing import Inconclusive
 from precls_theory.registry import Refuted
@@ -48,7 +48,7 @@ LARGEST_ERROR = 1024
 class Architecture:
     """A row of the atlas: a construction for each target, or models to certify and the theorem that covers them all.
 
-    ``theorems`` names the proof by target. ``variants`` are arguments of :class:`constructions.models.Transformer`.
+    ``theorems`` names the proof by target. ``variants`` are arguments of :class:`constructions.models.transformer.Transformer`.
     """
 
     id: str

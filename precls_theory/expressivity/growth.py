@@ -17,7 +17,7 @@ to all inputs, which can be larger: ``clamp(x, 0, 1) * x`` grows linearly, its m
 interpretation, with the rules for pieces, gives ``piece_coefficients``.
 
 Source: new (no such certificate is in Liu et al. 2025); soundness of each rule is proved in
-:mod:`precls_theory.theorems.any_depth`.
+:mod:`precls_theory.theorems.transformers.any_depth`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ import flint
 import torch
 from torch import Tensor, nn
 
-from constructions.models import SoftmaxAttention, Transformer, TransformerBlock
+from constructions.models.transformer import SoftmaxAttention, Transformer, TransformerBlock
 from precls_theory.expressivity.ball import evaluate
 from precls_theory.expressivity.tracing import single_thread, trace
 
@@ -220,12 +220,12 @@ def causal_softmax_error(model: nn.Module, n_rows: int) -> tuple[float, float]:
     and the error is that of one affine piece.
 
     Raises:
-        ValueError: the model is not one :class:`constructions.models.SoftmaxAttention` under a causal mask between
+        ValueError: the model is not one :class:`constructions.models.transformer.SoftmaxAttention` under a causal mask between
             affine maps, so that row 0 need not be affine in u_0.
     """
     if not _is_one_causal_layer(model):
         raise ValueError(
-            "expected a constructions.models.Transformer of depth 1 with causal softmax attention, no MLP and no norm: "
+            "expected a constructions.models.transformer.Transformer of depth 1: causal softmax attention, no MLP, no norm; "
             f"row 0 of this {type(model).__name__} need not be affine in its input"
         )
     program = trace(copy.deepcopy(model).double(), (1, n_rows, 1))

@@ -1,7 +1,7 @@
 """The growth rules of tensor operations, each with the inequality that it rests on.
 
 A rule receives the abstract values of the operation's inputs and returns that of its output.  The inequalities are
-proved in :mod:`precls_theory.theorems.any_depth`; the norm is the Euclidean norm over all entries (Frobenius).
+proved in :mod:`precls_theory.theorems.transformers.any_depth`; the norm is the Euclidean norm over all entries (Frobenius).
 """
 
 from __future__ import annotations

@@ -1,0 +1,45 @@
+"""Gradient descent on least squares: ``x ← x − (η/N)(G x − c)``, in four forms."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Literal
+
+from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algorithms.descent.doubling import doubling_form
+from constructions.algorithms.descent.gram import gram_form
+from constructions.algorithms.descent.residual import residual_form
+from constructions.algorithms.descent.tight import tight_form
+from constructions.networks.construction import construction
+from constructions.networks.network import Network
+from constructions.networks.tasks import LayoutName
+
+Form = Literal["residual", "gram", "doubling", "tight"]
+FORMS: tuple[Form, ...] = ("residual", "gram", "doubling", "tight")
+
+
+@construction
+def gradient_descent(
+    *,
+    n_points: int,
+    n_dims: int,
+    n_steps: int,
+    step_size: Fraction | int | str,
+    form: Form = "doubling",
+    layout: LayoutName = "A",
+) -> Network:
+    """A network that runs ``n_steps`` steps of gradient descent exactly.
+
+    ``net.encode(A, b, x_init)`` and ``net.decode(net.evaluate(u))`` give ``x_k``, shape (..., n_dims). Depth: ``gram`` k+1,
+    ``doubling`` log2(k)+2 (k a power of two), ``tight`` ⌊log2 k⌋+2, ``residual`` 2k+1; one more in layout S (and in
+    E for ``residual``). Source: Liu et al. 2025, App. D.2 for the residual form; doubling and tight are new.
+    Raises ``ValueError`` for sizes below one, an unknown form or layout, and for a form that cannot do what is asked.
+    """
+    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
+    n_steps, step = as_count("n_steps", n_steps), as_fraction("step_size", step_size)
+    if form == "gram":
+        return gram_form(n_points, n_dims, [(step, Fraction(0))] * n_steps, layout)
+    forms: dict[str, Any] = {"residual": residual_form, "doubling": doubling_form, "tight": tight_form}
+    if form not in forms:
+        raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+    return forms[form](n_points, n_dims, n_steps, step, layout)

@@ -1,0 +1,27 @@
+"""Gradient descent in residual form: width Θ(D), 2k+1 layers for k steps.
+
+A circular all-ones convolution is the sum over all rows. The sum that ends one step and the residual that
+begins the next share a layer, because ``r_n = a_n · x' − b_n`` is linear in each summand of x'.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from constructions.algebra.terms import total
+from constructions.networks.layouts import begin
+from constructions.networks.network import Network
+from constructions.networks.tasks import LayoutName
+
+
+def residual_form(n_points: int, n_dims: int, n_steps: int, step_size: Fraction, layout: LayoutName) -> Network:
+    """k steps in 2k+1 layers (layout A) or 2k+2 (E, S: a masking layer first); every row holds x_k."""
+    start = begin(layout, n_points, n_dims, mode="circular")
+    layer, a, b = start.builder.layer, start.a, start.b
+    step = step_size / n_points
+    a, b, x, r = layer(a=a, b=b, x=start.spread, r=start.spread @ a - b)
+    for _ in range(n_steps):
+        a, b, x, ra = layer(a=a, b=b, x=x, ra=r * a)
+        gradient_step = x - step * total(ra)
+        a, b, x, r = layer(a=a, b=b, x=gradient_step, r=gradient_step @ a - b)
+    return start.finish(x)

@@ -1,0 +1,87 @@
+"""Newton's iteration for the inverse of G, ``M ← 2M − M G M`` from ``M_0 = αI``, applied to c; residual refinement.
+
+With ``R = I − M G`` the iteration is ``M ← M + R M, R ← R²``: one layer per iterate. Since ``M_t c`` is 2^t gradient steps from
+zero, M can be left out altogether: ``y ← y + R y, R ← R²`` from y = αc (the doubling form).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.terms import identity, total
+from constructions.networks.construction import construction
+from constructions.networks.layouts import Start, begin
+from constructions.networks.network import Network
+
+NewtonForm = Literal["direct", "residual", "doubling"]
+NEWTON_FORMS: tuple[NewtonForm, ...] = ("direct", "residual", "doubling")
+
+
+@construction
+def newton(
+    *,
+    n_points: int,
+    n_dims: int,
+    n_iters: int,
+    alpha: Fraction | int | str,
+    form: NewtonForm = "doubling",
+    refinements: int = 0,
+) -> Network:
+    """A network that decodes ``x = M_t c`` for ``t = n_iters``; ``net.encode(A, b)`` has rows [a_n, b_n].
+
+    Depth: ``direct`` 2t+1 for t ≥ 1 (two layers per iterate), ``residual`` t+3, ``doubling`` t+2. ``refinements`` r adds r
+    corrections ``x ← x + M Aᵀ(b − A x)``, three layers each, with the residual formed from the data rows; the network
+    is then circular, carries M (``residual`` or ``doubling``), and is exact at every row for the whole problem.
+    Raises ``ValueError`` for a negative count or an unknown form, and for refinements in the direct form.
+    """
+    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
+    n_iters, alpha = as_count("n_iters", n_iters, minimum=0), as_fraction("alpha", alpha)
+    refinements = as_count("refinements", refinements, minimum=0)
+    if form not in NEWTON_FORMS:
+        raise ValueError(f"form must be one of {', '.join(NEWTON_FORMS)}, got {form!r}")
+    if refinements and form == "direct":
+        raise ValueError("refinement carries M next to R = I − MG: use form='residual' or form='doubling'")
+    start = begin("A", n_points, n_dims, mode="circular" if refinements else "causal", takes_start=False)
+    if form == "direct":
+        return start.finish(direct_form(start, n_dims, n_iters, alpha))
+    return start.finish(residual_form(start, n_dims, n_iters, alpha, form, refinements))
+
+
+def direct_form(start: Start, n_dims: int, n_iters: int, alpha: Fraction) -> np.ndarray:
+    """``Y = G M``, then ``M ← 2M − M Y``: two layers per iterate; M_1 = 2αI − α²G is affine in G and comes free."""
+    layer, eye = start.builder.layer, identity(n_dims)
+    aa, ba = layer(aa=np.outer(start.a, start.a), ba=start.b * start.a)
+    G, c = start.accumulate(aa), start.accumulate(ba)
+    if n_iters == 0:
+        return layer(x=alpha * c)
+    G, c, M = layer(G=G, c=c, M=2 * alpha * eye - alpha**2 * G)
+    for _ in range(n_iters - 1):
+        G, c, M, Y = layer(G=G, c=c, M=M, Y=G @ M)
+        G, c, M = layer(G=G, c=c, M=2 * M - M @ Y)
+    return layer(x=M @ c)
+
+
+def residual_form(
+    start: Start, n_dims: int, n_iters: int, alpha: Fraction, form: NewtonForm, refinements: int
+) -> np.ndarray:
+    """``M ← M + R M, R ← R²`` and the same for y = M c; refinement at the end. Channels that nobody reads are dropped."""
+    layer, eye = start.builder.layer, identity(n_dims)
+    a, b, aa, ba = layer(a=start.a, b=start.b, aa=np.outer(start.a, start.a), ba=start.b * start.a)
+    G, c = start.accumulate(aa), start.accumulate(ba)
+    R, M, y = eye - alpha * G, alpha * eye, alpha * c
+    a, b, c, R, M, y = layer(a=a, b=b, c=c, R=R, M=M, y=y)
+    a, b, c, R, M, y = start.builder.iterate(
+        n_iters,
+        lambda a, b, c, R, M, y: {"a": a, "b": b, "c": c, "R": R @ R, "M": M + R @ M, "y": y + R @ y},
+        a=a, b=b, c=c, R=R, M=M, y=y,
+    )  # fmt: skip
+    x: Any = y if form == "doubling" else layer(a=a, b=b, M=M, x=M @ c)[-1]
+    for _ in range(refinements):
+        a, b, M, x, r = layer(a=a, b=b, M=M, x=x, r=b - a @ x)
+        a, b, M, x, ra = layer(a=a, b=b, M=M, x=x, ra=r * a)
+        a, b, M, x = layer(a=a, b=b, M=M, x=x + M @ total(ra))
+    return x

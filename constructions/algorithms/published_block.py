@@ -1,0 +1,91 @@
+"""The three-layer block of the paper's published notebook, as a network: not gradient descent from its second
+application on.
+
+Rebuilt from its description (``notebooks/baseconv_construction.ipynb`` of ``HazyResearch/precision-ls``): every row n
+holds its own iterate x_n next to a_n and b_n, x_n = x_init at first, and one application is
+
+    r_n = a_n · x_n − b_n,    then r_n a_n,    then x_n ← x_n − η Σ_{m ≤ n} r_m a_m.
+
+The sum mixes residuals that were taken at different iterates. See :mod:`precls_theory.theorems.descent.published_block`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.rings import Ring
+from constructions.algebra.terms import channel, channels, prefix
+from constructions.networks.builder import Builder
+from constructions.networks.construction import construction
+from constructions.networks.network import Network
+from constructions.networks.tasks import Regression, read_rows
+
+
+@dataclass(frozen=True)
+class IterateByRow:
+    """A regression whose rows ``[a_n, b_n, x_n]`` each hold their own iterate; read at the last row."""
+
+    n_points: int
+    n_dims: int
+    columns: tuple[int, ...]
+    n_inputs: int
+
+    @property
+    def readout_rows(self) -> tuple[int, ...]:
+        return (self.n_points - 1,)
+
+    @property
+    def exact_rows(self) -> tuple[int, ...]:
+        return tuple(range(self.n_points))
+
+    @property
+    def free_channels(self) -> tuple[tuple[int, int], ...]:
+        return tuple(np.ndindex(self.n_points, self.n_inputs))
+
+    def encode(self, A: Any, b: Any, x_init: Any = None) -> Any:
+        """Rows ``[a_n, b_n, x_init]``, shape (..., N, 2D + 1); shapes and errors as :meth:`Regression.encode`."""
+        regression = Regression(self.n_points, self.n_dims, "A", self.columns, self.n_inputs)
+        u = regression.encode(A, b, x_init)
+        u[..., self.n_dims + 1 :] = u[..., :1, self.n_dims + 1 :]
+        return u
+
+    def decode(self, output: Any) -> Any:
+        """The iterate at the last row: shape (..., D)."""
+        return read_rows(output, self.readout_rows, self.n_points)[..., 0, list(self.columns)]
+
+
+@construction
+def published_block(*, n_points: int, n_dims: int, n_applications: int, step_size: Fraction | int | str) -> Network:
+    """``n_applications`` of the published block, three layers each; ``step_size`` is its η, without a factor 1/N.
+
+    ``net.encode(A, b, x_init)`` has rows [a_n, b_n, x_init]. The first application is a step of gradient descent; the
+    second is not. Raises ``ValueError`` for sizes below one.
+    """
+    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
+    step = as_fraction("step_size", step_size)
+    builder = Builder(n_points, [*(f"a[{i}]" for i in range(n_dims)), "b", *(f"x[{i}]" for i in range(n_dims))])
+    a, b, x = channels("a", n_dims), channel("b"), channels("x", n_dims)
+    for _ in range(as_count("n_applications", n_applications)):
+        a, b, x, r = builder.layer(a=a, b=b, x=x, r=a @ x - b)
+        a, b, x, ra = builder.layer(a=a, b=b, x=x, ra=r * a)
+        a, b, x = builder.layer(a=a, b=b, x=x - step * prefix(ra))
+    return builder.build(x, partial(IterateByRow, n_points, n_dims, n_inputs=2 * n_dims + 1))
+
+
+def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """What the network claims, from the definition: ``x_n ← x_n − η Σ_{m ≤ n} (a_m·x_m − b_m) a_m``, at every row."""
+    parameters, u = network.parameters, ring.coerce(u)
+    dims = parameters["n_dims"]
+    a, b, x = u[..., :dims], u[..., dims], u[..., dims + 1 :]
+    step = ring.elements([Fraction(parameters["step_size"])])
+    for _ in range(parameters["n_applications"]):
+        residual = ring.reduce(np.add.reduce(ring.reduce(a * x), axis=-1) - b)
+        sums = ring.reduce(np.add.accumulate(ring.reduce(a * residual[..., None]), axis=-2))
+        x = ring.reduce(x - ring.reduce(step * sums))
+    return x

@@ -1,0 +1,530 @@
+"""Networks as safetensors files: every rational exactly, never pickle.
+
+Layout of a file (format version 1). All distinct rationals lie in one pool, a JSON list of ``"p/q"`` strings in
+increasing order, stored as bytes; every weight is an index into it, so rationals of any size are exact and a
+repeated one costs four bytes. Identical layers are stored once.
+
+* ``pool``: uint8.
+* ``order``: int32 (depth,), which stored layer stands at each depth.
+* ``positions.{rows,columns,weights}``: int32, the positional embedding, sorted.
+* ``layer.<i>.{conv,gate,out}.{rows,columns,weights}``: int32, the three maps, sorted by row and column.
+* ``layer.<i>.filter_index``: int32 (width,), the filter of each hidden channel.
+* ``layer.<i>.filters.{starts,heads,tails}``: int32; the head of filter f is ``heads[starts[f]:starts[f+1]]``.
+
+The metadata are strings: :data:`METADATA`. Equal networks give equal bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import flint
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from constructions.algebra.filters import Filter
+from constructions.networks.construction import ALIASES, CONSTRUCTIONS, rebuild
+from constructions.networks.network import Layer, Network, SparseMap
+
+FORMAT = "precls exact network"
+FORMAT_VERSION = "1"
+METADATA = (
+    "format", "format_version", "precls", "algorithm", "parameters", "n_rows", "mode", "inputs", "outputs",
+)  # fmt: skip
+"""Keys of the metadata; ``parameters``, ``inputs`` and ``outputs`` (channel names by stored layer) are JSON."""
+MAX_ROWS = 2**20
+"""Most rows of a stored network."""
+MAX_COUNT = 2**20
+"""Largest integer among the parameters of a stored network, where the file itself gives no smaller bound."""
+MAX_DECIMAL_EXPONENT = 4000
+
+_MAPS = ("conv", "gate", "out")
+_RATIONAL = re.compile(r"-?(0|[1-9][0-9]*)(/[1-9][0-9]*)?\Z")
+_DECIMAL_EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
+
+
+class CorruptFileError(ValueError):
+    """The file is not a network saved by this package, or what it holds is inconsistent."""
+
+
+def save(network: Network, path: str | Path) -> None:
+    """Write ``network`` to ``path``, all at once: a failure leaves what was there before.
+
+    Raises ``ValueError`` for a network that no construction made (it could not be rebuilt) or with too many rows, and
+    ``OSError`` where the path cannot be written.
+    """
+    path = Path(path)
+    data = dump(network)
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write the network to {path}: it is a folder, and a file name is needed")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write the network to {path}: there is no folder {path.parent}")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise type(error)(f"cannot write the network to {path}: {error.strerror or error}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise type(error)(f"cannot write the network to {path}: {error.strerror or error}") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def dump(network: Network) -> bytes:
+    """The bytes of the file for ``network``; equal networks give equal bytes."""
+    if ALIASES.get(network.algorithm, network.algorithm) not in CONSTRUCTIONS:
+        raise ValueError(
+            f"cannot save a network of algorithm {network.algorithm!r}: a file records the construction that "
+            f"rebuilds it, one of {', '.join(sorted(CONSTRUCTIONS))}"
+        )
+    if network.n_rows > MAX_ROWS:
+        raise ValueError(f"cannot save a network of {network.n_rows} rows: at most {MAX_ROWS} are stored")
+    stored, order = _distinct_layers(network.layers)
+    numbers = set(network.positions.values())
+    for layer in stored:
+        numbers |= {value for name in _MAPS for value in getattr(layer, name).weights}
+        numbers |= {value for filter in layer.filters for value in (*filter.head, filter.tail)}
+    pool = sorted(numbers)
+    index = {value: place for place, value in enumerate(pool)}
+
+    def ints(values: Iterable[int]) -> np.ndarray:
+        return np.fromiter(values, dtype=np.int32)
+
+    def places(values: Iterable[Fraction]) -> np.ndarray:
+        return ints(index[value] for value in values)
+
+    positions = sorted(network.positions.items())
+    tensors = {
+        "pool": np.frombuffer(json.dumps([write_rational(value) for value in pool]).encode(), dtype=np.uint8),
+        "order": ints(order),
+        "positions.rows": ints(row for (row, _), _ in positions),
+        "positions.columns": ints(column for (_, column), _ in positions),
+        "positions.weights": places(weight for _, weight in positions),
+    }
+    for place, layer in enumerate(stored):
+        for name in _MAPS:
+            sparse = getattr(layer, name)
+            tensors[f"layer.{place}.{name}.rows"] = sparse.rows.astype(np.int32)
+            tensors[f"layer.{place}.{name}.columns"] = sparse.columns.astype(np.int32)
+            tensors[f"layer.{place}.{name}.weights"] = places(sparse.weights)
+        starts = np.cumsum([0, *(len(filter.head) for filter in layer.filters)])
+        tensors[f"layer.{place}.filter_index"] = layer.filter_index.astype(np.int32)
+        tensors[f"layer.{place}.filters.starts"] = starts.astype(np.int32)
+        tensors[f"layer.{place}.filters.heads"] = places(tap for filter in layer.filters for tap in filter.head)
+        tensors[f"layer.{place}.filters.tails"] = places(filter.tail for filter in layer.filters)
+    metadata = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "precls": _precls_version(),
+        "algorithm": network.algorithm,
+        "parameters": _json(network.parameters),
+        "n_rows": str(network.n_rows),
+        "mode": network.mode,
+        "inputs": _json(network.inputs),
+        "outputs": _json([layer.outputs for layer in stored]),
+    }
+    return _deterministic(to_bytes(tensors, metadata=metadata))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _precls_version() -> str:
+    try:
+        return version("precls")
+    except PackageNotFoundError:
+        return "0+uninstalled"
+
+
+def _deterministic(data: bytes) -> bytes:
+    """The same file with a sorted header: the library writes the metadata in an order that changes from run to run."""
+    length = int.from_bytes(data[:8], "little")
+    header = _json(json.loads(data[8 : 8 + length])).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+
+
+def _distinct_layers(layers: tuple[Layer, ...]) -> tuple[list[Layer], list[int]]:
+    """The layers without repetition, and the place of each layer among them."""
+    stored: list[Layer] = []
+    by_identity: dict[int, int] = {}
+    by_content: dict[Any, int] = {}
+    for layer in layers:
+        if id(layer) not in by_identity:
+            place = by_content.setdefault(layer_key(layer), len(stored))
+            if place == len(stored):
+                stored.append(layer)
+            by_identity[id(layer)] = place
+    return stored, [by_identity[id(layer)] for layer in layers]
+
+
+def layer_key(layer: Layer) -> tuple[Any, ...]:
+    """A hashable value that is equal for two layers exactly when everything stored about them is."""
+    maps = tuple(
+        (m.n_in, m.n_out, m.rows.tobytes(), m.columns.tobytes(), tuple(m.weights))
+        for m in (layer.conv, layer.gate, layer.out)
+    )
+    return (maps, layer.filters, layer.filter_index.tobytes(), layer.outputs)
+
+
+def write_rational(value: Fraction) -> str:
+    """``p`` or ``p/q`` in lowest terms, of any length."""
+    numerator = str(flint.fmpz(value.numerator))
+    return numerator if value.denominator == 1 else f"{numerator}/{flint.fmpz(value.denominator)}"
+
+
+def read_rational(text: Any) -> Fraction:
+    """The rational that ``text`` spells as :func:`write_rational` does; ``ValueError`` for any other spelling."""
+    if not isinstance(text, str) or not _RATIONAL.match(text):
+        raise ValueError(f"{_shown(text)} is not a rational number written p or p/q")
+    numerator, _, denominator = text.partition("/")
+    value = Fraction(int(flint.fmpz(numerator)), int(flint.fmpz(denominator or "1")))
+    if write_rational(value) != text:
+        raise ValueError(f"{_shown(text)} is not in lowest terms")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:50]}… ({len(text)} characters)"
+
+
+class _Findings:
+    """Everything wrong with a file, collected so that it is reported all at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+
+    def expect(self, condition: bool, problem: str | Callable[[], str]) -> bool:
+        if not condition:
+            self.problems.append(problem if isinstance(problem, str) else problem())
+        return bool(condition)
+
+    def stop_if_any(self) -> None:
+        if self.problems:
+            shown = "; ".join(self.problems[:5])
+            more = f"; and {len(self.problems) - 5} more" if len(self.problems) > 5 else ""
+            raise CorruptFileError(f"{self.path} is not a valid saved network: {shown}{more}")
+
+
+def load(path: str | Path) -> Network:
+    """The network saved at ``path``; its encoder and decoder come from rebuilding the construction it names.
+
+    The weights are those of the file, whatever they are: ``precls check`` says whether they do what the file claims.
+    Raises :class:`CorruptFileError` for a truncated, foreign or inconsistent file, ``OSError`` for an unreadable one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, and a saved network is a file")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    found = _Findings(path)
+    metadata, tensors = _read(path, found)
+    found.expect(
+        metadata.get("format_version") == FORMAT_VERSION,
+        f"its format version is {_shown(metadata.get('format_version'))}, expected {FORMAT_VERSION}",
+    )
+    found.stop_if_any()
+    unexpected = sorted(set(metadata) ^ set(METADATA))
+    found.expect(not unexpected, f"missing or unexpected metadata: {', '.join(map(_shown, unexpected))}")
+    found.stop_if_any()
+
+    n_rows = _n_rows(metadata["n_rows"], found)
+    mode: Any = metadata["mode"]
+    found.expect(mode in ("causal", "circular"), f"mode is {_shown(mode)}, expected 'causal' or 'circular'")
+    inputs = _names("inputs", _from_json("inputs", metadata, found), found)
+    outputs = _from_json("outputs", metadata, found)
+    parameters = _from_json("parameters", metadata, found)
+    if not found.expect(isinstance(outputs, list) and bool(outputs), "outputs must be a non-empty list of lists"):
+        found.stop_if_any()
+    outputs = [_names(f"outputs of stored layer {place}", names, found) for place, names in enumerate(outputs)]
+    found.expect(isinstance(parameters, dict), "parameters must be an object")
+    _check_tensors(tensors, len(outputs), found)
+    found.stop_if_any()
+
+    pool = _pool(tensors["pool"], found)
+    order = tensors["order"]
+    used = list(dict.fromkeys(order.tolist()))
+    found.expect(used == list(range(len(outputs))), "order must name every stored layer, in order of first use")
+    found.stop_if_any()
+    layers: list[Layer | None] = []
+    n_in: dict[int, int] = {}
+    width = len(inputs)
+    for place in order.tolist():
+        known = n_in.setdefault(place, width)
+        found.expect(known == width, f"stored layer {place} is used after layers of {known} and of {width} channels")
+        width = len(outputs[place])
+    found.stop_if_any()
+    layers = [_layer(place, tensors, pool, n_in[place], outputs[place], found) for place in range(len(outputs))]
+    positions = _positions(tensors, pool, n_rows, len(inputs), found)
+    found.stop_if_any()
+    built = [layer for layer in layers if layer is not None]
+    found.expect(len({layer_key(layer) for layer in built}) == len(built), "two stored layers are equal")
+    _check_pool_use(tensors, pool, found)
+    found.stop_if_any()
+
+    algorithm = metadata["algorithm"]
+    _check_sizes(algorithm, parameters, n_rows, len(inputs), len(order), found)
+    found.stop_if_any()
+    try:
+        claimed = rebuild(algorithm, parameters)
+    except (ValueError, TypeError, ArithmeticError, IndexError, KeyError, AttributeError) as error:
+        raise CorruptFileError(
+            f"{path} is not a valid saved network: its parameters do not rebuild: {error}"
+        ) from error
+    stored_layers = tuple(built[place] for place in order.tolist())
+    found.expect(claimed.n_rows == n_rows, f"it has {n_rows} rows, its parameters say {claimed.n_rows}")
+    found.expect(
+        len(claimed.inputs) == len(inputs), f"it has {len(inputs)} inputs, its parameters say {len(claimed.inputs)}"
+    )
+    found.expect(
+        max(claimed.task.columns, default=-1) < len(stored_layers[-1].outputs),
+        f"it has {len(stored_layers[-1].outputs)} outputs, its parameters say {len(claimed.outputs)}",
+    )
+    found.stop_if_any()
+    return replace(
+        claimed, n_rows=n_rows, mode=mode, inputs=inputs, layers=stored_layers, positions=positions,
+        algorithm=algorithm, parameters=parameters,
+    )  # fmt: skip
+
+
+def _read(path: Path, found: _Findings) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and tensors of the file; what another tool wrote is refused before its tensors are read."""
+    with path.open("rb") as file:
+        first = file.read(8)
+    if len(first) < 8:
+        raise CorruptFileError(f"{path} is not a saved network: it is empty or cut off ({len(first)} bytes)")
+    if first[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+        raise CorruptFileError(
+            f"{path} is a zip archive or a pickle, such as torch.save writes: expected a safetensors file of precls"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CorruptFileError(
+                    f"{path} is a safetensors file of another tool (format {_shown(metadata.get('format'))}): "
+                    "expected one written by `precls build` or network.save"
+                )
+            names = list(file.keys())
+            kinds = {name: file.get_slice(name).get_dtype() for name in names}
+            for name, kind in kinds.items():
+                wanted = "U8" if name == "pool" else "I32"
+                found.expect(kind == wanted, f"tensor {_shown(name)} has dtype {kind}, expected {wanted}")
+            found.stop_if_any()
+            return metadata, {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise CorruptFileError(f"{path} is not a safetensors file, or is cut off: {error}") from error
+
+
+def _n_rows(text: str, found: _Findings) -> int:
+    if found.expect(
+        bool(re.match(r"[1-9][0-9]{0,8}\Z", text)) and int(text) <= MAX_ROWS,
+        f"n_rows is {_shown(text)}, expected an integer from 1 to {MAX_ROWS}",
+    ):
+        return int(text)
+    return 1
+
+
+def _from_json(key: str, metadata: dict[str, str], found: _Findings) -> Any:
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key occurs twice")
+        return dict(pairs)
+
+    def refuse(text: str) -> Any:
+        raise ValueError(f"{text} is not an exact number")
+
+    try:
+        return json.loads(
+            metadata[key], object_pairs_hook=without_repeats, parse_constant=refuse, parse_float=refuse
+        )  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        found.expect(False, f"{key} is not valid JSON: {error}")
+        return None
+
+
+def _names(what: str, names: Any, found: _Findings) -> tuple[str, ...]:
+    # a network of constants has no inputs
+    if found.expect(
+        isinstance(names, list)
+        and (bool(names) or what == "inputs")
+        and all(isinstance(name, str) and name for name in names),
+        f"{what} must be a non-empty list of channel names",
+    ):
+        found.expect(len(set(names)) == len(names), f"{what} repeat a channel name")
+        return tuple(names)
+    return ("",)
+
+
+def _check_tensors(tensors: dict[str, np.ndarray], n_stored: int, found: _Findings) -> None:
+    expected = {"pool", "order", *(f"positions.{part}" for part in ("rows", "columns", "weights"))}
+    for place in range(min(n_stored, len(tensors) + 1)):
+        expected |= {f"layer.{place}.{name}.{part}" for name in _MAPS for part in ("rows", "columns", "weights")}
+        expected |= {f"layer.{place}.filter_index"}
+        expected |= {f"layer.{place}.filters.{part}" for part in ("starts", "heads", "tails")}
+    missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
+    found.expect(not missing, lambda: f"missing tensors: {', '.join(missing[:5])}")
+    found.expect(not unexpected, lambda: f"unexpected tensors: {', '.join(map(_shown, unexpected[:5]))}")
+    flat = [name for name, tensor in tensors.items() if tensor.ndim != 1]
+    found.expect(not flat, lambda: f"tensors that are not one-dimensional: {', '.join(flat[:5])}")
+
+
+def _pool(tensor: np.ndarray, found: _Findings) -> np.ndarray:
+    values: list[Fraction] = []
+    try:
+        texts = json.loads(tensor.tobytes().decode())
+        if not isinstance(texts, list):
+            raise ValueError("expected a list of numbers")
+        if json.dumps(texts).encode() != tensor.tobytes():
+            raise ValueError("unusual spacing or spelling")
+        values = [read_rational(text) for text in texts]
+        if any(left >= right for left, right in itertools.pairwise(values)):
+            raise ValueError("the numbers must increase")
+    except (ValueError, RecursionError) as error:
+        found.expect(False, f"pool of rational numbers: {error}")
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _inside(tensor: np.ndarray, size: int) -> bool:
+    return not len(tensor) or (int(tensor.min()) >= 0 and int(tensor.max()) < size)
+
+
+def _sorted_pairs(rows: np.ndarray, columns: np.ndarray) -> bool:
+    above = rows[1:] > rows[:-1]
+    return bool(np.all(above | ((rows[1:] == rows[:-1]) & (columns[1:] > columns[:-1]))))
+
+
+def _sparse(
+    name: str, tensors: dict[str, np.ndarray], pool: np.ndarray, n_rows: int, n_columns: int, found: _Findings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    rows, columns, weights = (tensors[f"{name}.{part}"] for part in ("rows", "columns", "weights"))
+    ok = found.expect(len(rows) == len(columns) == len(weights), f"{name}: rows, columns and weights differ in length")
+    for part, tensor, size in (
+        ("rows", rows, n_rows),
+        ("columns", columns, n_columns),
+        ("weights", weights, len(pool)),
+    ):
+        ok &= found.expect(_inside(tensor, size), f"{name}.{part} must lie in 0..{size - 1}")
+    ok = ok and found.expect(_sorted_pairs(rows, columns), f"{name}: entries are not sorted, or one is given twice")
+    ok = ok and found.expect(not np.any(pool[weights] == 0), f"{name}: a stored weight is zero")
+    return (rows.astype(np.int64), columns.astype(np.int64), pool[weights]) if ok else None
+
+
+def _layer(
+    place: int, tensors: dict[str, np.ndarray], pool: np.ndarray, n_in: int, outputs: tuple[str, ...], found: _Findings
+) -> Layer | None:
+    name = f"layer.{place}"
+    filter_index = tensors[f"{name}.filter_index"]
+    starts, heads, tails = (tensors[f"{name}.filters.{part}"] for part in ("starts", "heads", "tails"))
+    width = len(filter_index)
+    ok = found.expect(
+        len(starts) == len(tails) + 1
+        and starts[0] == 0
+        and starts[-1] == len(heads)
+        and bool(np.all(np.diff(starts) >= 0)),
+        f"{name}.filters.starts do not divide the {len(heads)} stored taps among {len(tails)} filters",
+    )
+    ok &= found.expect(_inside(heads, len(pool)), f"{name}.filters.heads must lie in 0..{len(pool) - 1}")
+    ok &= found.expect(_inside(tails, len(pool)), f"{name}.filters.tails must lie in 0..{len(pool) - 1}")
+    ok &= found.expect(_inside(filter_index, len(tails)), f"{name}.filter_index must lie in 0..{len(tails) - 1}")
+    maps = [
+        _sparse(f"{name}.{kind}", tensors, pool, n_out, n_columns + 1, found)
+        for kind, n_out, n_columns in (("conv", width, n_in), ("gate", width, n_in), ("out", len(outputs), width))
+    ]
+    if not ok or any(entries is None for entries in maps):
+        return None
+    filters = []
+    for start, stop, tail in zip(starts[:-1].tolist(), starts[1:].tolist(), tails.tolist(), strict=True):
+        head = tuple(pool[heads[start:stop]])
+        filters.append(Filter.of(head, pool[tail]))
+        found.expect(filters[-1].head == head, f"{name}: filter {len(filters) - 1} is not in canonical form")
+    found.expect(len(set(filters)) == len(filters), f"{name}: a filter is stored twice")
+    found.expect(len(np.unique(filter_index)) == len(filters), f"{name}: a stored filter is not used")
+    sizes = ((n_in, width), (n_in, width), (width, len(outputs)))
+    conv, gate, out = (SparseMap(*size, *entries) for size, entries in zip(sizes, maps, strict=True) if entries)
+    return Layer(conv, gate, out, tuple(filters), filter_index.astype(np.int64), outputs)
+
+
+def _positions(
+    tensors: dict[str, np.ndarray], pool: np.ndarray, n_rows: int, n_inputs: int, found: _Findings
+) -> dict[tuple[int, int], Fraction]:
+    entries = _sparse("positions", tensors, pool, n_rows, n_inputs, found)
+    if entries is None:
+        return {}
+    rows, columns, weights = entries
+    return dict(zip(zip(rows.tolist(), columns.tolist(), strict=True), weights, strict=True))
+
+
+def _check_pool_use(tensors: dict[str, np.ndarray], pool: np.ndarray, found: _Findings) -> None:
+    parts = (".weights", ".heads", ".tails")
+    used = np.unique(np.concatenate([tensor for name, tensor in tensors.items() if name.endswith(parts)]))
+    found.expect(len(used) == len(pool), f"{len(pool) - len(used)} numbers of the pool are not used")
+
+
+def _check_sizes(
+    algorithm: str, parameters: dict[str, Any], n_rows: int, n_inputs: int, depth: int, found: _Findings
+) -> None:
+    """Refuse parameters that ask for a much larger network than the file holds, before anything is built from them."""
+    bounds = {"n_points": n_rows, "n_rows": n_rows, "n_dims": n_inputs, "n_channels": n_inputs, "n_iters": depth,
+              "refinements": depth}  # fmt: skip
+    repeated_squaring = parameters.get("form") in ("doubling", "tight")
+    bounds["n_steps"] = 2 ** min(depth, 4096) if repeated_squaring else depth
+
+    def visit(name: str, value: Any) -> None:
+        if isinstance(value, bool) or value is None:
+            return
+        if isinstance(value, int):
+            # A count of an unknown kind is one of rows, channels or layers.
+            bound = bounds.get(name, max(n_rows, n_inputs, depth) if name.startswith("n_") else MAX_COUNT)
+            found.expect(
+                abs(value) <= bound,
+                f"parameter {name} is {_short(value)}: too large for {n_rows} rows, {n_inputs} inputs, {depth} layers",
+            )
+        elif isinstance(value, str):
+            exponent = _DECIMAL_EXPONENT.search(value)
+            digits = exponent.group(1).replace("_", "").lstrip("0") if exponent else ""
+            found.expect(
+                len(digits) <= 4 and int(digits or "0") <= MAX_DECIMAL_EXPONENT,
+                f"parameter {name} is {_shown(value)}: its exponent is too large",
+            )
+        elif isinstance(value, list):
+            for entry in value:
+                visit(name, entry)
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                visit(str(key), entry)
+
+    for name, value in parameters.items():
+        visit(name, value)
+
+
+def _short(value: int) -> str:
+    return str(value) if abs(value) < 10**30 else f"an integer of {math.floor(value.bit_length() * 0.30103) + 1} digits"

@@ -1,0 +1,62 @@
+"""The list of constructions: each a function from parameters to a network that can be rebuilt from its metadata."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from numbers import Integral, Rational
+from typing import Any
+
+import flint
+
+from constructions.algebra.arrays import as_fraction
+from constructions.networks.network import Network
+
+CONSTRUCTIONS: dict[str, Callable[..., Network]] = {}
+ALIASES = {"gd": "gradient_descent"}
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON holds it: rationals of any kind as ``"p/q"``, sequences, arrays and matrices as lists."""
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, (Rational, Decimal, flint.fmpq, flint.fmpz)):
+        return str(as_fraction("a parameter", value))
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    return value
+
+
+def construction(function: Callable[..., Network]) -> Callable[..., Network]:
+    """Register a construction under its name; the network that it returns records its name and parameters."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def build(*args: Any, **kwargs: Any) -> Network:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        network = function(*bound.args, **bound.kwargs)
+        return replace(network, algorithm=function.__name__, parameters=plain(dict(bound.arguments)))
+
+    CONSTRUCTIONS[function.__name__] = build
+    return build
+
+
+def rebuild(algorithm: str, parameters: dict[str, Any]) -> Network:
+    """Run the construction ``algorithm`` with these parameters; ``ValueError`` when there is none or they do not fit."""
+    name = ALIASES.get(algorithm, algorithm)
+    if name not in CONSTRUCTIONS:
+        raise ValueError(f"unknown algorithm {algorithm!r}: expected one of {', '.join(sorted(CONSTRUCTIONS))}")
+    try:
+        return CONSTRUCTIONS[name](**parameters)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from error

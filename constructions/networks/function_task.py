@@ -1,0 +1,116 @@
+"""The task of a network that computes functions of a few variables at one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+import flint
+import numpy as np
+import torch
+
+from constructions.algebra.arrays import as_arrays
+from constructions.algebra.rings import FMPQ
+from constructions.networks.tasks import read_rows
+
+Domain = tuple[tuple[Fraction, Fraction], ...]
+_SLACK = Fraction(1, 10**6)
+"""How far outside its interval a rounded input may lie, as a fraction of the interval's length."""
+
+
+@dataclass(frozen=True)
+class FunctionTask:
+    """Functions of ``variables`` at a single row; inputs are kept to ``domain`` where there is one.
+
+    ``degree`` is the largest degree in one variable, ``error_bound`` the proven distance from what is approximated
+    (0 where the network computes the functions themselves).
+    """
+
+    variables: tuple[str, ...]
+    columns: tuple[int, ...]
+    domain: Domain | None = None
+    degree: int | None = None
+    error_bound: Fraction = Fraction(0)
+
+    @property
+    def readout_rows(self) -> tuple[int, ...]:
+        return (0,)
+
+    @property
+    def exact_rows(self) -> tuple[int, ...]:
+        return (0,)
+
+    @property
+    def free_channels(self) -> tuple[tuple[int, int], ...]:
+        return tuple((0, index) for index in range(len(self.variables)))
+
+    def encode(self, values: Any) -> Any:
+        """Input (..., 1, n_variables) from a list with one value a variable, or an array or tensor (..., n_variables).
+
+        A value may be a number, a ring element, an array or a tensor (one shape for all). Raises ``ValueError`` on a
+        wrong shape, on NaN and infinities, and on numbers outside the domain on which the network is proved.
+        """
+        array = as_arrays(values=_stack(values, len(self.variables)))["values"]
+        if array.ndim < 1 or array.shape[-1] != len(self.variables):
+            raise ValueError(
+                f"expected {len(self.variables)} values ({', '.join(self.variables)}) along the last axis, "
+                f"got shape {tuple(array.shape)}"
+            )
+        if self.domain is not None:
+            self._check_domain(array)
+        return array[..., None, :]
+
+    def decode(self, output: Any) -> Any:
+        """The values of the functions: shape (..., n_functions)."""
+        return read_rows(output, self.readout_rows, 1)[..., 0, list(self.columns)]
+
+    def _check_domain(self, array: Any) -> None:
+        for index, (name, (low, high)) in enumerate(zip(self.variables, self.domain or (), strict=True)):
+            slack = (high - low) * _SLACK
+            values = array[..., index]
+            if values.dtype == object:
+                wrong = [value for value in values.flat if _is_outside(value, low - slack, high + slack)]
+            else:
+                # the ends themselves may be rounded outwards, by more than the slack where the interval is far from 0
+                rounding = _epsilon(values.dtype) * max(abs(float(low)), abs(float(high)))
+                around = max(float(slack), rounding)
+                outside = (values < float(low) - around) | (values > float(high) + around)
+                wrong = [float(values[outside].reshape(-1)[0])] if bool(outside.any()) else []
+            if wrong:
+                raise ValueError(
+                    f"{name} = {wrong[0]} lies outside [{low}, {high}], where the network is proved: "
+                    "give values in the domain, or build a network for a wider one"
+                )
+
+
+def _is_outside(value: Any, low: Fraction, high: Fraction) -> bool:
+    """Whether a number of any library is certainly not in the interval; what is no number never is."""
+    if isinstance(value, flint.fmpz | flint.fmpq | flint.arb):
+        return bool(value < FMPQ.element(low)) or bool(value > FMPQ.element(high))
+    return isinstance(value, Real) and not low <= value <= high
+
+
+def _epsilon(dtype: Any) -> float:
+    return torch.finfo(dtype).eps if isinstance(dtype, torch.dtype) else float(np.finfo(dtype).eps)
+
+
+def _stack(values: Any, count: int) -> Any:
+    """A list of one value a variable as one array with the variables along the last axis."""
+    if not isinstance(values, Sequence):
+        return values
+    if any(isinstance(value, torch.Tensor) for value in values) and len(values) == count:
+        like = next(value for value in values if isinstance(value, torch.Tensor))
+        tensors = [torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in values]
+        return torch.stack(torch.broadcast_tensors(*tensors), dim=-1)
+    if any(isinstance(value, np.ndarray) and value.ndim for value in values) and len(values) == count:
+        return np.stack(np.broadcast_arrays(*values), axis=-1)
+    if any(isinstance(value, list | tuple | float | np.generic) for value in values):
+        return np.asarray(values)
+    # ring elements one by one: some of them are iterable, and NumPy would take them apart
+    array = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array

@@ -1,0 +1,263 @@
+"""What each construction claims to compute, written directly from the definition of the algorithm.
+
+A reference shares nothing with the network but its parameters and where the data stand in the input: it is the textbook
+loop, over the arrays of any ring. Regression methods are functions ``iterate(parameters, G, c, x, ring)`` of the sums
+``G = Σ a aᵀ`` and ``c = Σ b a`` of the data points seen; :func:`regression` makes a reference of them, at every exact
+row.
+
+Another module adds its own with :func:`reference`::
+
+    @reference("my_construction")
+    def my_claim(network, u, ring): ...   # u: (..., n_rows, n_inputs) -> (..., n exact rows, n results)
+
+or, in the package of constructions, defines a function ``reference(network, u, ring)`` beside the construction. Only
+ring operations may touch the data: ``+``, ``-``, ``*``, ``ring.matmul``, ``ring.reduce``, ``ring.elements``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from constructions.algebra.rings import Ring
+from constructions.networks.construction import ALIASES, CONSTRUCTIONS
+from constructions.networks.network import Network
+from constructions.networks.tasks import Regression
+from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, Majorant, input_majorants, worst
+
+Claim = Callable[[Network, np.ndarray, Ring], np.ndarray]
+Iterate = Callable[[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, Ring], np.ndarray]
+LOOP_STEPS = 2048
+"""Gradient descent of more steps is computed by powers of its affine map instead of step by step."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A claim, and a bound on the polynomials that it computes (``None``: run the claim over majorants)."""
+
+    claim: Claim
+    bound: Callable[[Network], Majorant] | None = None
+
+
+REFERENCES: dict[str, Reference] = {}
+
+
+def reference(algorithm: str, bound: Callable[[Network], Majorant] | None = None) -> Callable[[Claim], Claim]:
+    """Register the decorated claim for ``algorithm``; see the module for its signature."""
+
+    def register(claim: Claim) -> Claim:
+        REFERENCES[algorithm] = Reference(claim, bound)
+        return claim
+
+    return register
+
+
+def find(algorithm: str) -> Reference:
+    """The reference of ``algorithm``; raises ``LookupError`` when there is none."""
+    name = ALIASES.get(algorithm, algorithm)
+    if name not in REFERENCES and name in CONSTRUCTIONS:
+        claim = getattr(importlib.import_module(CONSTRUCTIONS[name].__module__), "reference", None)
+        if claim is not None:
+            REFERENCES[name] = Reference(claim)
+    if name not in REFERENCES:
+        raise LookupError(
+            f"no reference says what {algorithm!r} computes: known are {', '.join(sorted(REFERENCES))}; "
+            "see precls_theory.checking.references"
+        )
+    return REFERENCES[name]
+
+
+def claimed(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """What ``network`` claims at its exact rows on the input ``u``: shape (..., n exact rows, n results).
+
+    ``u`` has shape (..., n_rows, n_inputs) and entries in ``ring``; results are in the order of ``task.columns``.
+    """
+    return find(network.algorithm).claim(network, u, ring)
+
+
+def computed(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """What ``network`` computes where it claims something: shape (..., n exact rows, n results)."""
+    output = network.evaluate(u, ring)
+    return output[..., list(network.task.exact_rows), :][..., list(network.task.columns)]
+
+
+def claimed_majorant(network: Network) -> Majorant:
+    """A bound on the polynomials that ``network`` claims to compute."""
+    known = find(network.algorithm)
+    if known.bound is not None:
+        return known.bound(network)
+    return worst(known.claim(network, input_majorants(network), MAJORANTS))
+
+
+# --- Regression ---------------------------------------------------------------------------------------------------
+
+
+def regression(algorithm: str) -> Callable[[Iterate], Iterate]:
+    """Make a reference of an iteration on the normal equations of the data points that each exact row has seen."""
+
+    def register(iterate: Iterate) -> Iterate:
+        def claim(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+            task = network.task
+            assert isinstance(task, Regression)
+            seen = [task.points_seen(row) for row in task.exact_rows]
+            problems, which = np.unique(seen, return_inverse=True)
+            G, c, x = _normal_equations(task, ring.coerce(u), problems, ring)
+            return iterate(network.parameters, G, c, x, ring)[..., which, :]
+
+        def bound(network: Network) -> Majorant:
+            """Run the iteration on one unknown. With |M| the largest row sum of ‖entries‖₁ of a matrix M and |v| the
+            largest ‖entry‖₁ of a vector, |M + N| ≤ |M| + |N|, |MN| ≤ |M||N| and |Mv| ≤ |M||v|; and |G| ≤ N·D, |c| ≤
+            N, |x_init| ≤ 1."""
+            task = network.task
+            assert isinstance(task, Regression)
+            norm_G = VARIABLE * VARIABLE * (task.n_points * task.n_dims)
+            norm_c = VARIABLE * VARIABLE * task.n_points
+            norm_x = VARIABLE if task.takes_start else Majorant.of(0)
+            G, c, x = (
+                np.full(shape, value, dtype=object)
+                for shape, value in (((1, 1, 1), norm_G), ((1, 1), norm_c), ((1, 1), norm_x))
+            )
+            return worst(iterate(network.parameters, G, c, x, MAJORANTS))
+
+        reference(algorithm, bound)(claim)
+        return iterate
+
+    return register
+
+
+def _normal_equations(
+    task: Regression, u: np.ndarray, problems: np.ndarray, ring: Ring
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """G (..., p, D, D), c (..., p, D) and x_init (..., p, D) of the first ``problems[p]`` data points, for each p."""
+    N, D = task.n_points, task.n_dims
+    first = 1 if task.layout == "S" else 0
+    A, b = u[..., first : first + N, :D], u[..., first : first + N, D]
+    rows = ring.reduce(A[..., :, None] * A[..., None, :])
+    targets = ring.reduce(A * b[..., None])
+    batch = u.shape[:-2]
+    G, c = ring.zeros((*batch, len(problems), D, D)), ring.zeros((*batch, len(problems), D))
+    start, sum_G, sum_c = 0, ring.zeros((*batch, D, D)), ring.zeros((*batch, D))
+    for index, stop in enumerate(problems.tolist()):
+        sum_G = ring.reduce(sum_G + np.add.reduce(rows[..., start:stop, :, :], axis=-3)) if stop > start else sum_G
+        sum_c = ring.reduce(sum_c + np.add.reduce(targets[..., start:stop, :], axis=-2)) if stop > start else sum_c
+        G[..., index, :, :], c[..., index, :], start = sum_G, sum_c, stop
+    x = ring.zeros((*batch, D))
+    if task.takes_start:
+        where = {"A": (0, slice(D + 1, 2 * D + 1)), "E": (N, slice(D)), "S": (0, slice(D))}[task.layout]
+        x = u[..., where[0], where[1]]
+    return G, c, np.broadcast_to(x[..., None, :], c.shape)
+
+
+def _times(matrix: np.ndarray, vector: np.ndarray, ring: Ring) -> np.ndarray:
+    return ring.matmul(matrix, vector[..., None])[..., 0]
+
+
+def _identity(like: np.ndarray, scale: Fraction, ring: Ring) -> np.ndarray:
+    size = like.shape[-1]
+    eye = np.array([[scale if i == j else Fraction(0) for j in range(size)] for i in range(size)], dtype=object)
+    return np.broadcast_to(ring.elements(eye), like.shape)
+
+
+@regression("gradient_descent")
+def gradient_descent(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+    """``x ← x − (η/N)(G x − c)``, k times."""
+    step, n_steps = Fraction(parameters["step_size"]) / parameters["n_points"], parameters["n_steps"]
+    s = ring.elements([step])
+    if n_steps <= LOOP_STEPS:
+        for _ in range(n_steps):
+            x = ring.reduce(x - s * ring.reduce(_times(G, x, ring) - c))
+        return x
+    # The k-th power of the affine map x ↦ P x + q by repeated squaring.
+    P, q = ring.reduce(_identity(G, Fraction(1), ring) - s * G), ring.reduce(s * c)
+    while n_steps:
+        if n_steps % 2:
+            x = ring.reduce(_times(P, x, ring) + q)
+        n_steps //= 2
+        if n_steps:
+            P, q = ring.matmul(P, P), ring.reduce(_times(P, q, ring) + q)
+    return x
+
+
+@regression("heavy_ball")
+def heavy_ball(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+    """``x_{k+1} = x_k − η g(x_k) + β (x_k − x_{k−1})`` with ``x_{−1} = x_0`` (Polyak 1964)."""
+    step = ring.elements([Fraction(parameters["step_size"]) / parameters["n_points"]])
+    beta = ring.elements([Fraction(parameters["momentum"])])
+    previous = x
+    for _ in range(parameters["n_steps"]):
+        gradient = ring.reduce(_times(G, x, ring) - c)
+        velocity = ring.reduce(x - previous)
+        previous, x = x, ring.reduce(x - ring.reduce(step * gradient) + ring.reduce(beta * velocity))
+    return x
+
+
+@regression("chebyshev")
+def chebyshev(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+    """The Chebyshev semi-iteration by the values ``T_k(σ)``, σ = (upper + lower)/(upper − lower) (Golub & Varga 1961):
+
+    ``x_1 = x_0 − g/d`` and ``x_{k+1} = ω (x_k − g/d − x_{k−1}) + x_{k−1}``, ω = 2σ T_k(σ)/T_{k+1}(σ), d the middle of
+    the interval.
+    """
+    lower, upper = Fraction(parameters["lower"]), Fraction(parameters["upper"])
+    sigma = (upper + lower) / (upper - lower)
+    scale = ring.elements([2 / (upper + lower) / parameters["n_points"]])
+    previous, t_previous, t = x, Fraction(1), sigma
+    for k in range(parameters["n_steps"]):
+        moved = ring.reduce(x - scale * ring.reduce(_times(G, x, ring) - c))
+        if k == 0:
+            previous, x = x, moved
+            continue
+        t_previous, t = t, 2 * sigma * t - t_previous
+        omega = ring.elements([2 * sigma * t_previous / t])
+        previous, x = x, ring.reduce(ring.reduce(omega * ring.reduce(moved - previous)) + previous)
+    return x
+
+
+@regression("newton")
+def newton(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+    """``x = M_t c`` with ``M ← 2M − M G M`` from ``M_0 = αI``, then ``x ← x + M (c − G x)`` for each refinement."""
+    two = ring.elements([2])
+    M = _identity(G, Fraction(parameters["alpha"]), ring)
+    for _ in range(parameters["n_iters"]):
+        M = ring.reduce(two * M - ring.matmul(ring.matmul(M, G), M))
+    x = _times(M, c, ring)
+    for _ in range(parameters.get("refinements", 0)):
+        x = ring.reduce(x + _times(M, ring.reduce(c - _times(G, x, ring)), ring))
+    return x
+
+
+# --- Primitives ---------------------------------------------------------------------------------------------------
+
+
+@reference("read")
+def read(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """Channels ``start:stop`` of row ``source`` copied into row ``target``."""
+    p = network.parameters
+    y = ring.coerce(u)[..., : p["n_channels"]].copy()
+    y[..., p["target"], p["start"] : p["stop"]] = y[..., p["source"], p["start"] : p["stop"]]
+    return y
+
+
+@reference("linear")
+def linear(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """``u W + c``."""
+    weight = np.array([[Fraction(entry) for entry in row] for row in network.parameters["weight"]], dtype=object)
+    bias = network.parameters["bias"] or [0] * weight.shape[1]
+    product = ring.matmul(ring.coerce(u), ring.elements(weight))
+    return ring.reduce(product + ring.elements([Fraction(entry) for entry in bias]))
+
+
+@reference("multiply")
+def multiply(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """Channels ``target:target+length`` replaced by the product of two blocks."""
+    p = network.parameters
+    u = ring.coerce(u)[..., : p["n_channels"]]
+    y, length = u.copy(), p["length"]
+    left, right = (u[..., p[name] : p[name] + length] for name in ("left", "right"))
+    y[..., p["target"] : p["target"] + length] = ring.reduce(left * right)
+    return y

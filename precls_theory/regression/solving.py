@@ -1,0 +1,254 @@
+"""Solve a regression with an exact network, and say how many digits of the exact answer each method gets.
+
+Columns and target are scaled by powers of two, which costs nothing in floating point. The depth follows from the
+condition number: with ``α ≤ 1/λ_max`` the error of 2^t gradient steps is ``(1 − αλ_min)^(2^t)``. Refinement then takes the error
+from about eps·κ² to about eps·κ, provided eps·κ² < 1.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal, get_args
+
+import flint
+import numpy as np
+import torch
+
+import constructions as C
+from constructions.files.reading import write_rational
+from constructions.networks.network import Network
+from precls_theory.regression.data import DataError, RegressionData
+
+Method = Literal["doubling", "newton", "tight", "gram", "heavy_ball", "chebyshev"]
+METHODS: tuple[str, ...] = get_args(Method)
+MAX_DEPTH = 512
+"""Methods that take one layer a step are stopped at this depth, with a warning."""
+GD_STEPS = 10_000
+"""Steps of the plain gradient-descent loop set beside the network."""
+MAX_REFINEMENTS = 4
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Coefficients by name, the exact ones, and digits; ``warnings`` are sentences."""
+
+    names: tuple[str, ...]
+    coefficients: dict[str, float]
+    exact: dict[str, Fraction]
+    digits: dict[str, float]
+    lapack_digits: dict[str, float]
+    gd_digits: dict[str, float]
+    network: Network
+    method: str
+    dtype: str
+    condition_number: float
+    refinements: int
+    gd_steps: int
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that ``precls solve --json`` prints."""
+        return {
+            "coefficients": self.coefficients,
+            "exact": {name: write_rational(value) for name, value in self.exact.items()},
+            "digits": self.digits,
+            "lapack_digits": self.lapack_digits,
+            "gd_digits": self.gd_digits,
+            "depth": self.network.depth,
+            "width": self.network.width,
+            "n_nonzero": self.network.n_nonzero,
+            "method": self.method,
+            "dtype": self.dtype,
+            "condition_number": self.condition_number,
+            "refinements": self.refinements,
+            "gd_steps": self.gd_steps,
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The regression with columns and target scaled by powers of two: ``x_j = 2^(exponent_j) z_j``."""
+
+    A: torch.Tensor
+    b: torch.Tensor
+    exponents: tuple[int, ...]
+
+    def unscale(self, z: torch.Tensor) -> list[Fraction | None]:
+        """Exact values of the coefficients from those of the scaled problem; None where one is not finite."""
+        return [
+            Fraction(value) * Fraction(2) ** exponent if math.isfinite(value) else None
+            for value, exponent in zip(z.double().tolist(), self.exponents, strict=True)
+        ]
+
+
+def norm_exponent(column: np.ndarray) -> int:
+    """The integer e with 2^e nearest to the Euclidean norm of an exact column (0 for a zero column)."""
+    square = sum((value * value for value in column), Fraction(0))
+    return round(_log2(square) / 2) if square else 0
+
+
+def _log2(value: Fraction) -> float:
+    shift = value.numerator.bit_length() - value.denominator.bit_length()
+    return shift + math.log2(value / Fraction(2) ** shift)
+
+
+def scale(data: RegressionData, dtype: torch.dtype, device: str) -> Scaled:
+    """Scale the exact data to columns of norm about one, then round each entry once to ``dtype``."""
+    columns = [norm_exponent(data.A[:, j]) for j in range(data.n_dims)]
+    target = norm_exponent(data.b)
+    A = np.empty(data.A.shape)
+    for j, exponent in enumerate(columns):
+        A[:, j] = [float(value / Fraction(2) ** exponent) for value in data.A[:, j]]
+    b = np.array([float(value / Fraction(2) ** target) for value in data.b])
+    exponents = tuple(target - exponent for exponent in columns)
+    return Scaled(torch.tensor(A, dtype=dtype, device=device), torch.tensor(b, dtype=dtype, device=device), exponents)
+
+
+def correct_digits(value: Fraction | None, exact: Fraction, eps: float) -> float:
+    """−log10 of the relative error (absolute where ``exact`` is 0), capped at the digits of the dtype in both directions."""
+    cap = -math.log10(eps)
+    if value is None:
+        return -cap
+    error = abs(value - exact) / abs(exact) if exact else abs(value)
+    if not error:
+        return cap
+    return max(-cap, min(cap, -_log2(error) * math.log10(2)))
+
+
+def plan(
+    sigma: np.ndarray, n_points: int, n_dims: int, method: str, eps: float, warnings: list[str]
+) -> tuple[Network, int]:
+    """Choose depth and refinements from the singular values of the scaled design; returns the network and refinements."""
+    largest, smallest = float(sigma[0]) ** 2, float(sigma[-1]) ** 2
+    alpha = Fraction(2) ** -math.ceil(math.log2(largest * (1 + 1e-9)))
+    contraction = min(float(alpha) * smallest, 0.5)
+    needed = math.log(1 / eps) + 4
+    # Past 1/(D eps) steps an eigenvalue of P that rounding pushed above one would grow instead of decay.
+    doublings = max(1, math.ceil(math.log2(needed / contraction)))
+    safe = max(1, math.floor(math.log2(1 / (n_dims * eps))))
+    if method in ("doubling", "newton"):
+        limited = eps * largest / smallest >= 1
+        if limited:
+            doublings = min(doublings, safe)
+        quality = n_dims * eps * largest / smallest
+        refinements = MAX_REFINEMENTS
+        if not limited and quality < 0.5:
+            refinements = min(MAX_REFINEMENTS, 1 + math.ceil(math.log(eps) / math.log(quality) / 2))
+        network = C.newton(
+            n_points=n_points, n_dims=n_dims, n_iters=doublings, alpha=alpha, refinements=refinements,
+            form="doubling" if method == "doubling" else "residual",
+        )  # fmt: skip
+        return network, refinements
+    if method == "tight":
+        steps = min(2 ** (min(doublings, safe) + 1) - 1, 2**60)
+        return C.gradient_descent(
+            n_points=n_points, n_dims=n_dims, n_steps=steps, step_size=alpha * n_points, form="tight"
+        ), 0  # fmt: skip
+    low, high = Fraction(2) ** math.floor(math.log2(smallest * (1 - 1e-9))), 1 / alpha
+    if low == high:
+        low /= 2
+    root = math.sqrt(float(low / high))
+    wanted = math.ceil(needed / (contraction if method == "gram" else root))
+    steps = min(wanted, MAX_DEPTH - 1)
+    if steps < wanted:
+        warnings.append(
+            f"{method} takes one layer a step and would need about {wanted} layers here; it was stopped at "
+            f"{MAX_DEPTH}: use --method doubling"
+        )
+    common: dict[str, Any] = {"n_points": n_points, "n_dims": n_dims, "n_steps": steps}
+    if method == "gram":
+        return C.gradient_descent(**common, step_size=alpha * n_points, form="gram"), 0
+    if method == "chebyshev":
+        return C.chebyshev(**common, lower=low / n_points, upper=high / n_points), 0
+    momentum = Fraction(((1 - root) / (1 + root)) ** 2).limit_denominator(10**6)
+    step = Fraction(4 / (math.sqrt(float(high)) + math.sqrt(float(low))) ** 2).limit_denominator(10**9)
+    return C.heavy_ball(**common, step_size=step * n_points, momentum=momentum), 0
+
+
+def solve(
+    data: RegressionData, method: str = "doubling", dtype: torch.dtype = torch.float64, device: str = "cpu"
+) -> Solution:
+    """Build the network for this regression, run it in ``dtype``, and compare with the exact solution.
+
+    Raises :class:`DataError` for exact rank deficiency and when the network overflows, ``ValueError`` for an unknown method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    exact = data.exact_solution()
+    eps = float(torch.finfo(dtype).eps)
+    scaled = scale(data, dtype, device)
+    sigma = np.linalg.svd(scale(data, torch.float64, "cpu").A.numpy(), compute_uv=False)
+    kappa = float(sigma[0] / sigma[-1]) if sigma[-1] > 0 else math.inf
+    name = str(dtype).removeprefix("torch.")
+    warnings: list[str] = []
+    if kappa * np.finfo(np.float64).eps > 1:
+        raise DataError(
+            f"the scaled design has a condition number of about {kappa:.1e}: determined exactly, but float64 cannot tell it "
+            "from rank-deficient; use other regressors (centred, or orthogonal polynomials)"
+        )
+    if kappa**2 > 1 / eps:
+        warnings.append(
+            f"{name} limits the answer: the squared condition number {kappa**2:.1e} exceeds 1/eps = {1 / eps:.1e}, so "
+            "directions below eps are not resolved and refinement need not converge"
+            + ("; use --dtype float64" if name == "float32" else "")
+        )
+    network, refinements = plan(sigma, data.n_points, data.n_dims, method, eps, warnings)
+    with torch.no_grad():
+        inputs = network.encode(scaled.A, scaled.b)
+        values = scaled.unscale(network.decode(network.to_torch(dtype=dtype, device=device)(inputs)))
+        if any(value is None for value in values):
+            raise DataError(
+                f"the network overflowed {name} on this regression (condition number {kappa:.1e}): use --dtype float64 "
+                "or --method doubling"
+            )
+        lapack = scaled.unscale(torch.linalg.lstsq(scaled.A, scaled.b.unsqueeze(-1)).solution.squeeze(-1))
+        loop = scaled.unscale(gradient_descent_loop(scaled.A, scaled.b, 1 / float(sigma[0]) ** 2, GD_STEPS))
+
+    def digits(found: list[Fraction | None]) -> dict[str, float]:
+        pairs = zip(data.names, found, exact, strict=True)
+        return {name: correct_digits(value, true, eps) for name, value, true in pairs}
+
+    return Solution(
+        names=data.names,
+        coefficients={
+            n: as_float(n, v, true) for n, v, true in zip(data.names, values, exact, strict=True) if v is not None
+        },
+        exact=dict(zip(data.names, exact, strict=True)),
+        digits=digits(values), lapack_digits=digits(lapack), gd_digits=digits(loop),
+        network=network, method=method, dtype=name, condition_number=kappa, refinements=refinements,
+        gd_steps=GD_STEPS, warnings=warnings,
+    )  # fmt: skip
+
+
+def as_float(name: str, value: Fraction, exact: Fraction) -> float:
+    """The coefficient as a float64; :class:`DataError` where it or the exact one is outside the range of normal numbers."""
+    try:
+        result = float(value)
+        if not exact or sys.float_info.min <= abs(exact) <= sys.float_info.max:
+            return result
+    except OverflowError:
+        pass
+    raise DataError(
+        f"the coefficient of {name!r} is about {decimal(exact, 3)}, outside the range of float64: change the unit of its "
+        "column or of the target"
+    )
+
+
+def gradient_descent_loop(A: torch.Tensor, b: torch.Tensor, step: float, n_steps: int) -> torch.Tensor:
+    """The plain loop ``x ← x − step · Aᵀ(A x − b)`` from zero, one problem or a batch: (..., N, D), (..., N) to (..., D)."""
+    x = A.new_zeros(*A.shape[:-2], A.shape[-1], 1)
+    b = b.unsqueeze(-1)
+    transposed = A.mT
+    for _ in range(n_steps):
+        x = x - step * (transposed @ (A @ x - b))
+    return x.squeeze(-1)
+
+
+def decimal(value: Fraction, digits: int = 17) -> str:
+    """``value`` to ``digits`` significant digits, correctly rounded."""
+    with flint.ctx.workprec(4 * digits + 64):
+        return flint.arb(flint.fmpq(value.numerator, value.denominator)).str(digits, radius=False)

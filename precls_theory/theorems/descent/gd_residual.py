@@ -1,0 +1,91 @@
+"""Gradient descent, residual form: k steps in 2k+1 layers of width Θ(D), for every k by induction on two layers."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+import constructions as C
+from constructions.networks.tasks import LAYOUTS
+from precls_theory.proofs.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
+from precls_theory.proofs.symbolic import MakeVariables, Variables, dot, flint_variables, parameters_of, sympy_variables
+from precls_theory.registry import Evidence, Refuted, Size, theorem
+
+
+def prove_residual(network: C.Network, make: MakeVariables = flint_variables) -> None:
+    """The network takes k steps, and every row holds x_k. Raises :class:`Refuted` otherwise.
+
+    Base: the first layer (the second in E and S, after the mask) holds a_n, b_n (zero at the row of x_init), and x_init
+    and ``r_n = a_n·x_init − b_n`` at every row. Step: on generic a_n, b_n, r_n and a generic x, the same at every row,
+    the next layer holds ``r_n a_n``; on generic ``r_n a_n`` the one after holds ``x' = x − (η/N) Σ r_n a_n`` and ``r_n'
+    = a_n·x' − b_n``.
+    """
+    p = RegressionSymbols.of(network, make)
+    parameters = parameters_of(network)
+    step, n_steps = parameters["step_size"] / p.task.n_points, parameters["n_steps"]
+    base = 1 if p.task.layout == "A" else 2
+    if network.depth != base + 2 * n_steps:
+        raise Refuted(f"{n_steps} steps take {base + 2 * n_steps} layers, got {network.depth}")
+    a, b = data_rows(p.a, p.variables["b"], p.task.layout, p.variables)
+    x = np.broadcast_to(p.x, a.shape)
+    prove_base(network, p.u, base, {"a": a, "b": b, "x": x, "r": dot(a, x) - b}, p.variables, p.rows)
+    n_points, n_dims, rows = p.task.n_points, p.task.n_dims, network.n_rows
+    v = make(a=(n_dims, n_points), b=(n_points,), x=(n_dims, 1), r=(rows,), ra=(n_dims, rows))
+    multiply, add = one_step(v, step, p.task.layout)
+    proved = set()
+    for index in range(base, network.depth):
+        stage = (index - base) % 2
+        key = content(network, index), stage
+        if key not in proved:
+            prove_layer(network, index, *(add if stage else multiply), v)
+            proved.add(key)
+    prove_readout(network)
+
+
+def data_rows(a: np.ndarray, b: np.ndarray, layout: str, v: Variables) -> tuple[np.ndarray, np.ndarray]:
+    """The data by row, with a zero row where the layout has x_init."""
+    if layout == "A":
+        return a, b
+    order = (1, -1) if layout == "E" else (-1, 1)
+    a_zero, b_zero = v.zeros(len(a), 1), v.zeros(1)
+    return np.concatenate([a, a_zero][:: order[0]], axis=1), np.concatenate([b, b_zero][:: order[0]])
+
+
+def one_step(v: Variables, step: Fraction, layout: str) -> tuple[tuple[Claims, Claims], tuple[Claims, Claims]]:
+    """(before, after) of the two layers of a step."""
+    a, b = data_rows(v["a"], v["b"], layout, v)
+    x = np.broadcast_to(v["x"], a.shape)
+    carried = {"a": a, "b": b, "x": x}
+    total = np.add.reduce(v["ra"], axis=1)[:, None]
+    new = np.broadcast_to(v["x"] - v.constant(step) * total, a.shape)
+    multiply = (carried | {"r": v["r"]}, carried | {"ra": v["r"] * a})
+    add = (carried | {"ra": v["ra"]}, {"a": a, "b": b, "x": new, "r": dot(a, new) - b})
+    return multiply, add
+
+
+@theorem(
+    id="gd-residual",
+    title="Gradient descent, residual form: k steps in 2k+1 layers of width Θ(D)",
+    statement=r"r_n = a_n\cdot x - b_n,\qquad x \mapsto x - \tfrac{\eta}{N}\textstyle\sum_n r_n a_n",
+    hypotheses=("N, D, k >= 1", "circular; layout A (2k+1 layers), E and S (2k+2)"),
+    source="Liu et al. 2025, App. D.2",
+    covers="every k by induction on two layers; exact at every row",
+)
+def residual_descent(size: Size) -> Evidence:
+    N, D = size.n_points, size.n_dims
+    steps = (1, 2, 3)
+    for layout in LAYOUTS:
+        for k in steps:
+            prove_residual(
+                C.gradient_descent(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="residual", layout=layout)
+            )
+        prove_residual(
+            C.gradient_descent(n_points=2, n_dims=2, n_steps=2, step_size="1/10", form="residual", layout=layout),
+            sympy_variables,
+        )
+    return Evidence(
+        f"N={N}, D={D}, layouts A, E, S; every k: A, b, x_init symbolic in the base case, a, b, x, r generic in the "
+        f"step; the layers are those of the networks for k = {', '.join(map(str, steps))}",
+        "Q[A, b, x_init], Q[a, b, x, r], Q[a, b, x, ra]", "python-flint; SymPy at N=D=2",
+    )  # fmt: skip

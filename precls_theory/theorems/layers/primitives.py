@@ -1,0 +1,130 @@
+"""Read, Linear and Multiply: one layer each, with every entry of the input a symbol."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+import constructions as C
+from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
+from precls_theory.registry import Evidence, Refuted, Size, theorem
+
+Shape = tuple[int, int]
+
+
+def require_one_layer(network: C.Network) -> None:
+    if network.depth != 1:
+        raise Refuted(f"{network.algorithm} must be one layer, got {network.depth}")
+
+
+def prove_read(network: C.Network, make: MakeVariables = flint_variables) -> None:
+    """Row ``target`` receives channels ``start:stop`` of row ``source``; all else is unchanged."""
+    require_one_layer(network)
+    p = network.parameters
+    v = make(u=(p["n_rows"], p["n_channels"]))
+    expected = v["u"].copy()
+    expected[p["target"], p["start"] : p["stop"]] = v["u"][p["source"], p["start"] : p["stop"]]
+    output = network.decode(network.evaluate(network.encode(v["u"])))
+    require_equal(output, expected, f"read from row {p['source']} to row {p['target']}", v.ring)
+
+
+def prove_linear(network: C.Network, make: MakeVariables = flint_variables) -> None:
+    """``u ↦ u W + c`` at every row."""
+    require_one_layer(network)
+    p = network.parameters
+    weight = np.array([[Fraction(entry) for entry in row] for row in p["weight"]], dtype=object)
+    bias = [Fraction(entry) for entry in p["bias"]] if p["bias"] is not None else [Fraction(0)] * weight.shape[1]
+    v = make(u=(p["n_rows"], len(weight)))
+    expected = v["u"] @ v.constants(weight) + v.constants(bias)
+    output = network.decode(network.evaluate(network.encode(v["u"])))
+    require_equal(output, expected, "linear map", v.ring)
+
+
+def prove_multiply(network: C.Network, make: MakeVariables = flint_variables) -> None:
+    """The block ``target`` becomes the product of the blocks ``left`` and ``right``; all else is unchanged."""
+    require_one_layer(network)
+    p = network.parameters
+    v = make(u=(p["n_rows"], p["n_channels"]))
+    blocks = [slice(p[name], p[name] + p["length"]) for name in ("left", "right", "target")]
+    left, right, target = blocks
+    expected = v["u"].copy()
+    expected[:, target] = v["u"][:, left] * v["u"][:, right]
+    output = network.decode(network.evaluate(network.encode(v["u"])))
+    require_equal(output, expected, "multiply", v.ring)
+
+
+@theorem(
+    id="primitive-read",
+    title="Read in one layer",
+    statement=r"\mathrm{Read}(i\to j;p{:}q):\quad u'_{j,p:q} = u_{i,p:q},\quad u' = u \text{ elsewhere}",
+    hypotheses=("the indicator of row j is a positional channel", "causal: i <= j; circular: any i, j"),
+    source="Liu et al. 2025, §3.3 and App. D.2",
+    covers="every pair of rows, causal (i <= j) and circular, at the given number of rows; two blocks of channels",
+)
+def read(size: Size) -> Evidence:
+    rows, channels = size.n_points, size.n_dims + 1
+    for n, d, make in ((rows, channels, flint_variables), (2, 2, sympy_variables)):
+        for source in range(n):
+            for target in range(n):
+                mode = "causal" if source <= target else "circular"
+                block = {"start": 0, "stop": d} if (source + target) % 2 else {"start": d // 2, "stop": d}
+                network = C.read(n_rows=n, n_channels=d, source=source, target=target, mode=mode, **block)
+                prove_read(network, make)
+    for target in range(rows):  # circular also where causal would do
+        prove_read(C.read(n_rows=rows, n_channels=2, source=0, target=target, start=0, stop=1, mode="circular"))
+    return Evidence(
+        f"{rows} rows, {channels} channels, all {rows**2} pairs of rows; every input symbolic", "Q[u]",
+        "python-flint; SymPy at 2 rows, 2 channels",
+    )  # fmt: skip
+
+
+@theorem(
+    id="primitive-linear",
+    title="Linear in one layer",
+    statement=r"u \mapsto uA + c",
+    hypotheses=("A and c rational",),
+    source="Liu et al. 2025, §3.3 and App. D.2",
+    covers="every elementary matrix, zero, and a matrix with all entries distinct, with and without a bias; "
+    "every input symbolic",
+)
+def linear(size: Size) -> Evidence:
+    rows, n_in, n_out = size.n_points, size.n_dims + 1, size.n_dims
+    eye = np.eye(n_in * n_out, dtype=int).reshape(-1, n_in, n_out)
+    distinct = [[Fraction(i * n_out + j + 1, n_in + 1) for j in range(n_out)] for i in range(n_in)]
+    bias = [Fraction(j - 1, 2) for j in range(n_out)]
+    matrices = [*eye.tolist(), np.zeros((n_in, n_out), dtype=int).tolist(), distinct]
+    for matrix in matrices:
+        for offset in (None, bias):
+            prove_linear(C.linear(n_rows=rows, weight=matrix, bias=offset))
+    prove_linear(C.linear(n_rows=2, weight=[[1, "1/2"], [0, -3]], bias=[1, 0]), sympy_variables)
+    return Evidence(
+        f"{rows} rows, {n_in} to {n_out} channels, {2 * len(matrices)} pairs (A, c); every input symbolic", "Q[u]",
+        "python-flint; SymPy at 2 rows, 2 channels",
+    )  # fmt: skip
+
+
+@theorem(
+    id="primitive-multiply",
+    title="Multiply in one layer",
+    statement=r"\mathrm{Multiply}(p,q,r;\ell):\quad u'_{:,r:r+\ell} = u_{:,p:p+\ell}\odot u_{:,q:q+\ell},\quad "
+    r"u' = u\text{ elsewhere}",
+    hypotheses=("the blocks lie within the channels; they may overlap",),
+    source="Liu et al. 2025, §3.3 and App. D.2",
+    covers="every choice of blocks at the given number of channels; every input symbolic",
+)
+def multiply(size: Size) -> Evidence:
+    rows, channels = size.n_points, size.n_dims + 1
+    count = 0
+    for n, d, make in ((rows, channels, flint_variables), (2, 2, sympy_variables)):
+        for length in (1, max(1, d // 2), d):
+            starts = range(d - length + 1)
+            for left, right, target in np.ndindex(len(starts), len(starts), len(starts)):
+                blocks = {"left": left, "right": right, "target": target, "length": length}
+                prove_multiply(C.multiply(n_rows=n if length == d else 1, n_channels=d, **blocks), make)
+                count += 1
+    return Evidence(
+        f"{channels} channels, {count} choices of blocks (the layer acts row by row: one row, and {rows} "
+        "for full length); every input symbolic",
+        "Q[u]", "python-flint; SymPy at 2 channels",
+    )  # fmt: skip

@@ -1,0 +1,226 @@
+"""Gradient descent in linear attention: one layer is one step in the right layout, and the lower bound on depth (§8)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import flint
+import numpy as np
+import sympy as sp
+
+from constructions.algebra.rings import univariate
+from constructions.models.transformer import Transformer
+from constructions.transformers import linear_attention
+from constructions.transformers.exact import ExactTransformer
+from constructions.transformers.linear_attention import ternary_depth, unchecked_steps
+from precls_theory.checking import transformers as claims
+from precls_theory.expressivity.growth import growth_certificate
+from precls_theory.expressivity.tracing import Inconclusive
+from precls_theory.registry import Evidence, Refuted, Size, theorem
+
+STEP_SIZE = Fraction(1, 3)
+SMALL = (2, 2)
+
+
+def build(n_points: int, n_dims: int, n_steps: int, form: Any) -> ExactTransformer:
+    """A construction at the step size of these checks."""
+    return linear_attention.gradient_descent(
+        n_points=n_points, n_dims=n_dims, n_steps=n_steps, step_size=STEP_SIZE, form=form
+    )
+
+
+@theorem(
+    id="linear-attention-step",
+    title="One layer of linear attention is one step of gradient descent",
+    statement=r"x - \tfrac{\eta}{N} \sum_{j} \big((x, -1)\cdot(a_j, b_j)\big)\, a_j = x - \tfrac{\eta}{N}(Gx - c)",
+    hypotheses=("x in channels of its own, or in those of a under a strict mask", "with the residual connection"),
+    source="von Oswald et al. 2023 for the correspondence; the layout conditions are new",
+    covers="symbolic entries at small sizes for every mask; at the given size modulo a prime; k layers are k steps",
+)
+def one_step(size: Size) -> Evidence:
+    """Polynomial identities in all entries, then the given size at random residues."""
+    n, d = SMALL
+    for mask in ("causal", "full", "strict"):
+        for k in (1, 2):
+            net = linear_attention.gradient_descent(
+                n_points=n, n_dims=d, n_steps=k, step_size=STEP_SIZE, mask=mask
+            )  # fmt: skip
+            ring = claims.verify_descent_polynomials(net, n, d, k, STEP_SIZE, f"{k} layers, {mask} mask")
+    shared = linear_attention.gradient_descent(n_points=n, n_dims=d, step_size=STEP_SIZE, layout="E")
+    claims.verify_descent_polynomials(shared, n, d, 1, STEP_SIZE, "layout E, strict mask")
+    k = 4
+    large = build(size.n_points, size.n_dims, k, "step")
+    log2 = claims.verify_descent_residues(large, size.n_points, size.n_dims, k, STEP_SIZE)
+    return Evidence(
+        scope=f"N={n}, D={d} symbolically; N={size.n_points}, D={size.n_dims}, k={k} by residues",
+        ring=ring,
+        engine="python-flint",
+        failure_probability_log2=log2,
+        detail={"width": large.width, "heads": large.n_heads, "nonzero weights a layer": large.n_nonzero // k},
+    )
+
+
+def self_attention_error(n_points: int, n_dims: int) -> list[Any]:
+    """Layout E under an inclusive mask: output minus one step plus (η/N) x|x|², as polynomials (zero if true)."""
+    ring, (A, b, x) = claims.generic((n_points, n_dims), (n_points,), (n_dims,))
+    step = STEP_SIZE / n_points
+    net = unchecked_steps(n_points, n_dims, 1, step, "causal", "E")
+    got = net.decode(net.evaluate(net.encode(A, b, x), ring))
+    right = claims.descent(A, b, x, 1, STEP_SIZE, ring)
+    return list(got - right + ring.elements([step]) * x * np.add.reduce(x * x, keepdims=True))
+
+
+@theorem(
+    id="linear-attention-layout-e",
+    title="In layout E linear attention needs a strict mask, and does one step only",
+    statement=r"x \leftarrow x - \tfrac{\eta}{N}(Gx - c) - \tfrac{\eta}{N}\, x\,|x|^2 \text{ under the inclusive mask}",
+    hypotheses=("x in the channels of a, in the last row",),
+    source="new",
+    covers="the extra term as a polynomial identity; the second application refuted by an explicit counterexample",
+)
+def layout_e(size: Size) -> Evidence:
+    """The silent bug is exactly x|x|²; under the strict mask the second layer reads overwritten data rows."""
+    n, d = SMALL
+    if any(error != 0 for error in self_attention_error(n, d)):
+        raise Refuted("the inclusive mask adds something other than x|x|²")
+    inclusive = unchecked_steps(n, d, 1, STEP_SIZE / n, "causal", "E")
+    twice = unchecked_steps(n, d, 2, STEP_SIZE / n, "strict", "E")
+    found = {}
+    for name, net, k in (("inclusive mask, one layer", inclusive, 1), ("strict mask, two layers", twice, 2)):
+        try:
+            claims.verify_descent_rational(net, n, d, k, STEP_SIZE)
+        except Refuted as refutation:
+            found[name] = refutation.counterexample
+        else:
+            raise Refuted(f"{name} equals gradient descent at a random point, against the statement")
+    return Evidence(
+        scope=f"N={n}, D={d}",
+        ring="Q[A, b, x] (fmpq_mpoly); Q",
+        engine="python-flint",
+        detail={"counterexamples": found},
+    )
+
+
+def ray_degree(values: np.ndarray) -> int:
+    """Largest degree of univariate polynomials."""
+    return max(int(value.degree()) for value in values.flat)
+
+
+def along_a_ray(n_points: int, n_dims: int, seed: int = 0) -> list[np.ndarray]:
+    """A, b and x_init with every entry an integer multiple of t plus an integer, as ``fmpq_poly``."""
+    rng = np.random.default_rng(seed)
+    line = np.frompyfunc(lambda p, q: flint.fmpq_poly([int(p), int(q)]), 2, 1)
+    shapes = ((n_points, n_dims), (n_points,), (n_dims,))
+    return [line(rng.integers(-3, 4, shape), rng.integers(1, 4, shape)) for shape in shapes]
+
+
+def require_cubic(net: ExactTransformer) -> None:
+    """Each layer multiplies the degree by at most three, seen on its parts: affine query, key and value, no MLP."""
+    for block in net.blocks:
+        if block.mlp is not None or any(head.query is None or head.key is None for head in block.heads):
+            raise Refuted("a block has something other than linear attention heads")
+
+
+@theorem(
+    id="linear-attention-lower-bound",
+    title="k steps need ⌈log3(2k+1)⌉ layers of linear attention",
+    statement=r"\deg(\text{L layers}) \le 3^L, \quad \deg x_k = 2k+1 \;\Rightarrow\; L \ge \lceil \log_3(2k+1) \rceil",
+    hypotheses=("linear attention with any mask, width, heads and positions, and residual connections", "η ≠ 0"),
+    source="new",
+    covers="every k: the leading coefficient is symbolic in k; degrees along a ray for k up to 13 at the given size",
+)
+def lower_bound(size: Size) -> Evidence:
+    """(q·k)v of affine maps of degree-d polynomials has degree at most 3d; x_k has total degree 2k+1 exactly.
+
+    At b = 0 and all rows but one zero, a_1 = t e_1, x = t e_1: x_k = (1 − (η/N) t²)^k t, of degree 2k+1 in t. From
+    x_init = 0 the degree is 2k, and 2k ≤ 3^L is the same as 2k+1 ≤ 3^L, since 3^L is odd.
+    """
+    t, step, k = sp.Symbol("t"), sp.Symbol("s", nonzero=True), sp.Symbol("k", positive=True, integer=True)
+    leading = sp.limit((1 / t**2 - step) ** k, t, sp.oo)
+    if sp.simplify(leading - (-step) ** k) != 0:
+        raise Refuted("the leading coefficient of x_k along the ray is not (−η/N)^k", {"found": str(leading)})
+    # The induction itself: a layer adds products of three affine images of polynomials of degree at most d.
+    degree = sp.Symbol("d", positive=True, integer=True)
+    if sp.Max(degree, sp.Add(degree, degree, degree)) != 3 * degree:
+        raise Refuted("a layer of linear attention does more than triple the degree")
+    ring = univariate()
+    A, b, x = along_a_ray(size.n_points, size.n_dims)
+    for steps in (1, 2, 4, 13):
+        found = ray_degree(claims.descent(A, b, x, steps, STEP_SIZE, ring))
+        net = build(size.n_points, size.n_dims, steps, "ternary")
+        require_cubic(net)
+        got = ray_degree(np.asarray(net.decode(net.evaluate(net.encode(A, b, x), ring))))
+        if not found == got == 2 * steps + 1 <= 3**net.depth:
+            raise Refuted(f"x_{steps} has degree {found}, the network {got}, in {net.depth} layers")
+        if ternary_depth(steps) > 0 and 3 ** (ternary_depth(steps) - 1) >= 2 * steps + 1:
+            raise Refuted(f"⌈log3(2k+1)⌉ is wrong at k = {steps}")
+    return Evidence(
+        scope=f"every k; degrees at N={size.n_points}, D={size.n_dims}, k = 1, 2, 4, 13",
+        ring="Q[t] (fmpq_poly), SymPy",
+        engine="python-flint, SymPy",
+        detail={"k = (3^L − 1)/2 attains degree 3^L": {str(L): (3**L - 1) // 2 for L in range(1, 8)}},
+    )
+
+
+@theorem(
+    id="linear-attention-multiply",
+    title="Two layers of linear attention with one-hot positions are Multiply (and Square)",
+    statement=r"u_n[r] \leftarrow u_n[p]\, u_n[q] \text{ at every row } n",
+    hypotheses=("positional one-hot channels", "causal or full mask"),
+    source="new",
+    covers="symbolic entries at 3 rows and 4 channels, both masks, and Square",
+)
+def multiply(size: Size) -> Evidence:
+    """Scores (p_n e_n)·e_j = p_n [n = j]."""
+    for mask in ("causal", "full"):
+        for left, right, target in ((0, 1, 2), (1, 1, 0), (0, 1, 0)):
+            net = linear_attention.multiply(n_rows=3, n_channels=4, left=left, right=right, target=target, mask=mask)
+            ring = claims.verify_multiply(net, 4, left, right, target, name=f"Multiply, {mask} mask")
+    return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"depth": net.depth})
+
+
+def block_growth(normed: bool) -> sp.Poly:
+    """Growth of ``x + Σ_j (q·k_j) v_j`` in t = ‖u‖, from ‖x‖ ≤ c0 + c1 t and generic nonnegative constants.
+
+    ``q, k, v`` are affine in x, or in norm(x), whose rows have norm at most R.
+    """
+    t = sp.Symbol("t", nonnegative=True)
+    c0, c1, radius, rows = sp.symbols("c0 c1 R n", positive=True)
+    x = c0 + c1 * t
+    seen = radius if normed else x
+    q, k, v = (sp.Symbol(f"{name}0", positive=True) + sp.Symbol(f"{name}1", positive=True) * seen for name in "qkv")
+    return sp.Poly(sp.expand(x + rows * q * k * v), t)
+
+
+@theorem(
+    id="linear-attention-norm",
+    title="With a norm before each layer of linear attention, impossible again at every depth",
+    statement=r"\|F(u)\| \le C_0 + C_1\|u\|, \text{ while the targets grow as } t^2, t^2, t^3",
+    hypotheses=("linear attention with any mask and heads, each layer after LayerNorm or RMSNorm with eps > 0",),
+    source="new",
+    covers="every depth by induction on the layer, generic constants; certificates of random models; the same check "
+    "fails without the norm, as it must",
+)
+def norm_before_linear_attention(size: Size) -> Evidence:
+    """Rows of norm(x) lie in a ball whatever x is, so a layer adds a bounded term: linear growth stays linear."""
+    if block_growth(normed=True).degree() != 1:
+        raise Refuted("a layer of normed linear attention grows faster than linearly")
+    if block_growth(normed=False).degree() != 3:
+        raise Refuted("without the norm a layer should have degree 3")
+    bounds = {}
+    for norm in ("layer", "rms"):
+        for mask in ("causal", "full"):
+            model = Transformer(3, 3, 8, 3, n_heads=2, attention="linear", mlp="none", mask=mask, norm=norm)
+            certificate = growth_certificate(model.double().eval(), (1, 4, 3), exponent=1)
+            bounds[f"{norm}, {mask}"] = [certificate.C0, certificate.C1]
+    try:
+        growth_certificate(Transformer(3, 3, 8, 1, attention="linear", mlp="none").eval(), (1, 4, 3), exponent=1)
+    except Inconclusive:
+        return Evidence(
+            scope="every depth, width, number of heads and rows",
+            ring="polynomials in t over generic nonnegative constants",
+            engine="SymPy, growth certificates (outward rounding)",
+            detail={"C0, C1 of random models of depth 3": bounds},
+        )
+    raise Refuted("linear attention without a norm got a certificate of linear growth")
