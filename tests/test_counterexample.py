@@ -13,6 +13,7 @@ import sympy
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from test_growth import MODELS, TRACED, Wrap, build, run
 from torch import nn
 
 from constructions.models.transformer import GatedMLP, Transformer, TransformerBlock
@@ -32,7 +33,6 @@ from precls_theory.expressivity.growth import MODULE_RULES
 from precls_theory.expressivity.tracing import _FORMULAS
 from precls_theory.registry import Refuted, Size
 from precls_theory.theorems.transformers import any_depth
-from tests.test_growth import MODELS, TRACED, Wrap, build, run
 
 SHAPE = (1, 5, 4)
 TARGETS = ["square", "multiply", "gradient_descent"]

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from test_growth import CHANNELS, FASTER, MODELS, ROWS, SHAPE, TRACED, Wrap, build, run
 from torch import Tensor, nn
 
 from precls_theory.expressivity import growth_certificate
 from precls_theory.expressivity.rounding import Rounding, model_dtypes
-from tests.test_growth import CHANNELS, FASTER, MODELS, ROWS, SHAPE, TRACED, Wrap, build, run
 
 FORMATS = (torch.float64, torch.float32)
 DOUBLE_MASKS = {"encoder with a float mask, rows first", "unbatched attention, added padding"}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from helpers.problems import array, rationals
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import array, rationals
 
 import constructions as C
 

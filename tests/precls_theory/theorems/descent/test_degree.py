@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.mutations import changed_weights, differs, refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import changed_weights, differs, refuses
 
 import constructions as C
 from precls_theory import Refuted, Size, all_theorems, certify

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from helpers.problems import array, gradient_descent, integer_regression, layouts, regressions, sizes, step_sizes
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import array, gradient_descent, integer_regression, layouts, regressions, sizes, step_sizes
 
 import constructions as C
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from helpers.problems import gradient_descent, newton, regressions, sizes
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import gradient_descent, newton, regressions, sizes
 
 import constructions as C
 

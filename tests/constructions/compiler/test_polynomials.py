@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from helpers.mutations import changed_weights, differs
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import changed_weights, differs
 
 import constructions as C
 from constructions.compiler.circuit import Wire

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from helpers.problems import array, gradient_descent, integer_regression, rationals, regressions, sizes, step_sizes
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import array, gradient_descent, integer_regression, rationals, regressions, sizes, step_sizes
 
 from constructions.algebra.rings import BALLS
 from constructions.transformers import gated

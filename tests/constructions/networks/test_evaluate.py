@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from helpers.problems import array, integer_regression, layouts, regressions
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import array, integer_regression, layouts, regressions
 
 import constructions as C
 from constructions.algebra.filters import Filter

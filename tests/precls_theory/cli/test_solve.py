@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.problems import regressions
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from problems import regressions
 from typer.testing import CliRunner
 
 import constructions as C
@@ -19,7 +19,7 @@ from precls_theory.cli.main import app
 from precls_theory.regression.data import DataError, RegressionData, read_regression
 from precls_theory.regression.solving import METHODS, correct_digits, decimal, scale, solve
 
-LONGLEY = Path(__file__).parents[1] / "notebooks" / "data" / "longley.csv"
+LONGLEY = Path(__file__).parents[3] / "notebooks" / "data" / "longley.csv"
 NIST = {
     "intercept": "-3482258.63459582", "deflator": "15.0618722713733", "gnp": "-0.0358191792925910",
     "unemployed": "-2.02022980381683", "armed_forces": "-1.03322686717359", "population": "-0.0511041056535807",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import SMALL, fields, with_filter, with_weight
+from helpers.networks import SMALL, fields, with_filter, with_weight
 from safetensors.numpy import save_file
 from typer.testing import CliRunner, Result
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from networks import weights_of, with_filter, with_weight
+from helpers.networks import weights_of, with_filter, with_weight
 
 from constructions import Network
 from constructions.algebra.filters import EXCLUSIVE, PREFIX, Filter

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from helpers.problems import integer_regression, layouts
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from problems import integer_regression, layouts
 
 import constructions as C
 from constructions.algebra.arrays import refuse_reduced_precision

@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from helpers.mutations import changed_filters, changed_weights, exchanged_outputs, refuses
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import changed_filters, changed_weights, exchanged_outputs, refuses
 
 import constructions as C
 from precls_theory import Refuted, Size, all_theorems, certify

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.networks import SMALL, fields, with_weight
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import SMALL, fields, with_weight
 from safetensors import safe_open
 from safetensors.numpy import save_file
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy as sp
-from mutations import changed_filters, changed_weights, differs, exchanged_outputs, refuses, sample
+from helpers.mutations import changed_filters, changed_weights, differs, exchanged_outputs, refuses, sample
 
 import constructions as C
 from precls_theory import Refuted

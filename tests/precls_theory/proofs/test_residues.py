@@ -12,9 +12,9 @@ import flint
 import numpy as np
 import pytest
 import sympy
+from helpers.networks import SMALL, weights_of, with_weight
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import SMALL, weights_of, with_weight
 
 import constructions as C
 from constructions.algebra.rings import RATIONALS, Residues, Ring, polynomials

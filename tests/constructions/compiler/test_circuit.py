@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.mutations import changed_filters, changed_weights, differs
+from helpers.problems import rationals
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import changed_filters, changed_weights, differs
-from problems import rationals
 
 import constructions as C
 from constructions.algebra.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift

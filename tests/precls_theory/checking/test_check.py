@@ -14,9 +14,9 @@ import flint
 import numpy as np
 import pytest
 import sympy as sp
+from helpers.networks import SMALL, fields, tap_changes, weights_of, with_filter, with_layer, with_weight
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import SMALL, fields, tap_changes, weights_of, with_filter, with_layer, with_weight
 
 import constructions as C
 from constructions.algebra.filters import Filter

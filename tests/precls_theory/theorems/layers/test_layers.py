@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from mutations import changed_filters, changed_weights, differs, refuses
+from helpers.mutations import changed_filters, changed_weights, differs, refuses
 
 import constructions as C
 from constructions.models.baseconv import layer_as_operators, operator_as_layer

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from helpers.problems import array, gradient_descent, integer_regression, rationals, regressions, sizes, step_sizes
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import array, gradient_descent, integer_regression, rationals, regressions, sizes, step_sizes
 
 from constructions.transformers import linear_attention
 from constructions.transformers.linear_attention import causal_depth, ternary_depth, ternary_schedule, unchecked_steps

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from mutations import changed_filters, changed_weights, differs, exchanged_outputs, refuses
+from helpers.mutations import changed_filters, changed_weights, differs, exchanged_outputs, refuses
 
 import constructions as C
 from precls_theory import Refuted, Size, all_theorems, certify
