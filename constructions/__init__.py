@@ -28,7 +28,7 @@ from constructions.models.baseconv import BaseConvModel as BaseConvModel
 from constructions.models.baseconv import BaseConvOperator as BaseConvOperator
 from constructions.networks.construction import CONSTRUCTIONS as CONSTRUCTIONS
 from constructions.networks.construction import rebuild as rebuild
-from constructions.networks.network import Layer as Layer
+from constructions.networks.layer import Layer as Layer
 from constructions.networks.network import Network as Network
 from constructions.transformers import gated as gated
 from constructions.transformers import linear_attention as linear_attention

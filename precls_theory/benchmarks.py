@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import constructions as C
-from constructions.networks.network import Layer, SparseMap
+from constructions.networks.layer import Layer, SparseMap
 from precls_theory.proofs.symbolic import expand_gd_step, prove_gd_step
 from precls_theory.regression.solving import gradient_descent_loop
 

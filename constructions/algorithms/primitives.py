@@ -13,7 +13,8 @@ from constructions.algebra.filters import DELTA
 from constructions.algebra.terms import Terms, channels, shifted
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
-from constructions.networks.network import Mode, Network
+from constructions.networks.layer import Mode
+from constructions.networks.network import Network
 from constructions.networks.tasks import Sequence
 
 

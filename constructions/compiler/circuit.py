@@ -26,7 +26,7 @@ from constructions.algebra.arrays import as_count, as_fraction
 from constructions.algebra.filters import DELTA, PREFIX, Filter
 from constructions.algebra.filters import shift as shift_filter
 from constructions.algebra.terms import channel_name
-from constructions.networks.network import Mode
+from constructions.networks.layer import Mode
 
 ONE = -1
 """The node that stands for the constant 1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flint
 import numpy as np
@@ -13,7 +13,10 @@ from sympy.polys.polyutils import expr_from_dict
 from constructions.algebra.rings import ElementRing, polynomials
 from constructions.compiler.circuit import Circuit, Wire
 from constructions.networks.evaluate import evaluate, evaluate_layer
-from constructions.networks.network import Layer, Network, SparseMap
+from constructions.networks.layer import Layer, SparseMap
+
+if TYPE_CHECKING:
+    from constructions.networks.network import Network
 
 WORK_PER_TERM = 500
 """A layer may multiply at most this many pairs of terms for each term of the budget."""

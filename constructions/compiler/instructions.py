@@ -17,7 +17,8 @@ from constructions.compiler.circuit import ONE, Circuit, Wire
 from constructions.compiler.schedule import emit, schedule
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
-from constructions.networks.network import Mode, Network
+from constructions.networks.layer import Mode
+from constructions.networks.network import Network
 from constructions.networks.tasks import Sequence, Task
 
 MAX_ROWS = 1_000_000

@@ -28,7 +28,7 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flint
 import numpy as np
@@ -37,7 +37,10 @@ from safetensors.numpy import save as to_bytes
 
 from constructions.algebra.filters import Filter
 from constructions.networks.construction import ALIASES, CONSTRUCTIONS, rebuild
-from constructions.networks.network import Layer, Network, SparseMap
+from constructions.networks.layer import Layer, SparseMap
+
+if TYPE_CHECKING:
+    from constructions.networks.network import Network
 
 FORMAT = "precls exact network"
 FORMAT_VERSION = "1"

@@ -13,7 +13,7 @@ from torch import Tensor
 from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.maps import rounded
 from constructions.lowering.row_filter import Rows, is_total
-from constructions.networks.network import Layer, SparseMap
+from constructions.networks.layer import Layer, SparseMap
 
 Location = tuple[bool, int]
 """Is the channel row-constant, and its place among the row-constant or the varying channels."""

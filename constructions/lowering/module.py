@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,9 @@ from constructions.lowering.block import Block
 from constructions.lowering.context import Context, Location, rows_needed
 from constructions.lowering.maps import rounded
 from constructions.lowering.row_filter import Rows
-from constructions.networks.network import Network
+
+if TYPE_CHECKING:
+    from constructions.networks.network import Network
 
 BATCH_ELEMENTS = 2**17
 """On the CPU, batches are cut so that the largest hidden tensor holds about this many numbers and stays in cache."""

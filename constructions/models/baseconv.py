@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from constructions.algebra.arrays import refuse_reduced_precision
-from constructions.networks.network import Layer, Mode, Network, SparseMap
+from constructions.networks.layer import Layer, Mode, SparseMap
+from constructions.networks.network import Network
 
 # The algebra: plain arrays over any ring, shapes as in the formulas.
 

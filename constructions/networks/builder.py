@@ -11,7 +11,8 @@ import numpy as np
 
 from constructions.algebra.filters import DELTA, Filter
 from constructions.algebra.terms import ONE, Form, Key, Terms, channel, flatten
-from constructions.networks.network import Layer, Mode, Network, SparseMap
+from constructions.networks.layer import Layer, Mode, SparseMap
+from constructions.networks.network import Network
 from constructions.networks.tasks import Task
 
 

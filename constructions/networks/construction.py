@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from numbers import Integral, Rational
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flint
 
 from constructions.algebra.arrays import as_fraction
-from constructions.networks.network import Network
+
+if TYPE_CHECKING:
+    from constructions.networks.network import Network
 
 CONSTRUCTIONS: dict[str, Callable[..., Network]] = {}
 ALIASES = {"gd": "gradient_descent"}

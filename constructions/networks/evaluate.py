@@ -7,13 +7,16 @@ row and batch entry, and as many additions.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from constructions.algebra.filters import Filter
 from constructions.algebra.rings import Ring, ring_of
-from constructions.networks.network import Layer, Network, SparseMap
+from constructions.networks.layer import Layer, SparseMap
+
+if TYPE_CHECKING:
+    from constructions.networks.network import Network
 
 
 def evaluate(network: Network, u: Any, ring: Ring | None = None) -> np.ndarray:

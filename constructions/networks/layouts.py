@@ -11,7 +11,8 @@ import numpy as np
 
 from constructions.algebra.terms import channel, channels, exclusive, prefix
 from constructions.networks.builder import Builder
-from constructions.networks.network import Mode, Network
+from constructions.networks.layer import Mode
+from constructions.networks.network import Network
 from constructions.networks.tasks import LAYOUTS, LayoutName, Regression
 
 

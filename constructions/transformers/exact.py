@@ -24,7 +24,7 @@ from constructions.algebra.rings import Ring, ring_of
 from constructions.algebra.terms import Form, channel_name
 from constructions.models.transformer import Transformer
 from constructions.networks.evaluate import apply_map
-from constructions.networks.network import SparseMap
+from constructions.networks.layer import SparseMap
 
 Mask = Literal["causal", "strict", "full"]
 Gate = Literal["swiglu", "geglu", "reglu", "bilinear"]

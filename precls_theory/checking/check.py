@@ -26,7 +26,8 @@ from constructions.approximation.chebyshev_network import LABEL_SEPARATOR
 from constructions.approximation.parser import parse_expression
 from constructions.files.reading import layer_key, write_rational
 from constructions.networks.construction import rebuild
-from constructions.networks.network import Layer, Network, SparseMap
+from constructions.networks.layer import Layer, SparseMap
+from constructions.networks.network import Network
 from constructions.networks.tasks import Regression, Sequence
 from precls_theory.checking.references import claimed, computed
 from precls_theory.proofs.residues import WORD_BITS, Unequal, network_bound, prove_network, random_prime, residue_ring

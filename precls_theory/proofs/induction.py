@@ -17,7 +17,8 @@ import numpy as np
 
 from constructions.files.reading import layer_key
 from constructions.networks.evaluate import evaluate, evaluate_layer
-from constructions.networks.network import Layer, Network
+from constructions.networks.layer import Layer
+from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
 from precls_theory.proofs.symbolic import MakeVariables, Variables, outer, require_equal
 from precls_theory.registry import Refuted

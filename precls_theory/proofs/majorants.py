@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from constructions.algebra.rings import Ring
-from constructions.networks.network import Layer, Network, SparseMap
+from constructions.networks.layer import Layer, SparseMap
+from constructions.networks.network import Network
 
 SLACK = 2.0**-40
 """Relative and absolute outward rounding of each logarithm: far above the rounding error of the few operations on

@@ -9,7 +9,8 @@ from typing import Any
 
 import constructions as C
 from constructions.algebra.filters import Filter
-from constructions.networks.network import Layer, Network
+from constructions.networks.layer import Layer
+from constructions.networks.network import Network
 
 SMALL: dict[str, Callable[[], Network]] = {
     **{

@@ -12,7 +12,8 @@ import constructions as C
 from constructions.algebra.rings import univariate
 from constructions.algebra.terms import channel, prefix
 from constructions.networks.builder import Builder
-from constructions.networks.network import Network, SparseMap
+from constructions.networks.layer import SparseMap
+from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, parameters_of, require_equal, sympy_variables
 from precls_theory.registry import Evidence, Refuted, Size, theorem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import constructions as C
-from constructions.networks.network import SparseMap
+from constructions.networks.layer import SparseMap
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     compose,

@@ -17,7 +17,7 @@ from constructions.models.baseconv import (
     operator_as_layer,
     pad_for_operators,
 )
-from constructions.networks.network import Mode
+from constructions.networks.layer import Mode
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
 from precls_theory.registry import Evidence, Size, theorem
 

@@ -13,7 +13,8 @@ from flint import arb
 import constructions as C
 from constructions.approximation import ellipses as chebyshev_bounds
 from constructions.approximation.chebyshev_network import chebyshev_polynomial
-from constructions.networks.network import Network, SparseMap
+from constructions.networks.layer import SparseMap
+from constructions.networks.network import Network
 from precls_theory.approximation.error import (
     NoSeriesError,
     chebyshev_error,
