@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from constructions.files.reading import CorruptFileError, load
-from precls_theory.checking import check as check_network
+from precls_theory.checking.check import check as check_network
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, progress
 
 
