@@ -51,6 +51,7 @@ class Certificate:
     n_points: int = 0
     n_dims: int = 0
     failure_probability_log2: float | None = None
+    controls: tuple[dict[str, Any], ...] = ()
     detail: dict[str, Any] = field(default_factory=dict)
     message: str = ""
     precls: str = field(default_factory=precls_version)
@@ -69,7 +70,11 @@ class Certificate:
 
 
 def certify(theorem: Theorem, size: Size | None = None) -> Certificate:
-    """Run the check of ``theorem`` at ``size`` (the paper's N=20, D=5 by default) and record what happened."""
+    """Run the check of ``theorem`` at ``size`` (the paper's N=20, D=5 by default), then its controls, and record both.
+
+    The theorem is proved when its check says so and refuses every wrong variant that the theorem declares: a check
+    that accepts one, and one for which there is none, is ``failed``.
+    """
     size = size or Size()
     common: dict[str, Any] = {
         "id": theorem.id,
@@ -81,20 +86,46 @@ def certify(theorem: Theorem, size: Size | None = None) -> Certificate:
         "n_dims": size.n_dims,
     }
     start = time.perf_counter()
+
+    def unproved(status: Status, message: str, **more: Any) -> Certificate:
+        seconds = time.perf_counter() - start
+        return Certificate(
+            **common, status=status, scope="", ring="", engine="", seconds=seconds, message=message, **more
+        )
+
     try:
         evidence = theorem.check(size)
     except Refuted as refutation:
-        return Certificate(
-            **common, status="refuted", scope="", ring="", engine="", seconds=time.perf_counter() - start,
-            detail={"counterexample": refutation.counterexample}, message=str(refutation),
-        )  # fmt: skip
+        return unproved("refuted", str(refutation), detail={"counterexample": refutation.counterexample})
     except Exception as error:  # the check itself broke: say so, never call it proved
-        return Certificate(
-            **common, status="failed", scope="", ring="", engine="", seconds=time.perf_counter() - start,
-            message=f"{type(error).__name__}: {error}",
-        )  # fmt: skip
+        return unproved("failed", f"{type(error).__name__}: {error}")
+    controls = run_controls(theorem)
+    accepted = [f"{control['variant']!r} ({control['outcome']})" for control in controls if not control["refused"]]
+    if accepted or not controls:
+        message = (
+            f"the check does not refuse what is wrong: {'; '.join(accepted)}" if controls else "no control was run"
+        )
+        return unproved("failed", message, controls=controls)
     return Certificate(
         **common, status="proved", scope=evidence.scope, ring=evidence.ring, engine=evidence.engine,
-        seconds=time.perf_counter() - start, detail=evidence.detail,
+        seconds=time.perf_counter() - start, detail=evidence.detail, controls=controls,
         failure_probability_log2=evidence.failure_probability_log2,
     )  # fmt: skip
+
+
+def run_controls(theorem: Theorem) -> tuple[dict[str, Any], ...]:
+    """Each wrong variant of ``theorem``, whether its check refused it, and what came out, in words.
+
+    A variant is refused by :class:`Refuted` alone: another error says that the control broke, not that it is wrong.
+    """
+    results = []
+    for variant in theorem.controls:
+        try:
+            theorem.run_control(variant)
+            refused, outcome = False, "accepted"
+        except Refuted as refutation:
+            refused, outcome = True, str(refutation)
+        except Exception as error:
+            refused, outcome = False, f"{type(error).__name__}: {error}"
+        results.append({"variant": variant, "refused": refused, "outcome": outcome})
+    return tuple(results)

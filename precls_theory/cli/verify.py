@@ -19,7 +19,7 @@ from precls_theory.registry import Size, Theorem, all_theorems
 
 JSON_KEYS = (
     "id", "title", "source", "status", "scope", "ring", "engine", "seconds", "failure_probability_log2", "message",
-    "detail",
+    "controls", "detail",
 )  # fmt: skip
 WIDE = 140
 """Columns of a terminal from which the table shows scopes and rings."""
@@ -41,8 +41,9 @@ def verify(
 ) -> None:
     """Prove the theorems: all of them at the paper's sizes (N=20, D=5) unless told otherwise.
 
-    Exit code 1 unless every one is proved. A theorem that states a refutation, such as that of the published block,
-    is proved when the refutation is.
+    Every check is also run on its controls, wrong variants that it must refuse (a changed weight, a shifted row, a
+    wrong constant): a theorem whose check accepts one is not proved. Exit code 1 unless every one is proved. A theorem
+    that states a refutation, such as that of the published block, is proved when the refutation is.
 
     Examples:
 
@@ -74,9 +75,10 @@ def verify(
     else:
         out.print(table(proofs))
         n_proved = sum(proof.status == "proved" for proof in proofs)
+        refused = sum(control["refused"] for proof in proofs for control in proof.controls)
         summary = f"{n_proved} of {len(proofs)} theorems proved at N={n_points}, D={n_dims} in {watch.seconds:.1f} s"
-        out.print(summary, highlight=False)
-        out.print("[dim]Scope, ring and engine of each: --json, or --certificates DIR.[/]", highlight=False)
+        out.print(f"{summary}; {refused} wrong variants refused", highlight=False)
+        out.print("[dim]Scope, ring, engine and controls of each: --json, or --certificates DIR.[/]", highlight=False)
     if not ok:
         fail("; ".join(f"{proof.id} {proof.status}: {proof.message}" for proof in proofs if proof.status != "proved"))
 
@@ -95,7 +97,10 @@ def show_list(theorems: list[Theorem], watch: Stopwatch, json: bool) -> None:
     """Identifiers, titles and sources; with ``json`` the statements too."""
     keys = ("id", "title", "source", "statement", "hypotheses", "covers")
     if json:
-        emit_json({"theorems": [{key: getattr(theorem, key) for key in keys} for theorem in theorems]}, watch)
+        listed = [
+            {key: getattr(theorem, key) for key in keys} | {"controls": list(theorem.controls)} for theorem in theorems
+        ]
+        emit_json({"theorems": listed}, watch)
         return
     listing = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in ("theorem", "title", "source"):
@@ -122,7 +127,8 @@ def prove(theorems: list[Theorem], size: Size, certificates: Path | None) -> lis
 
 
 def table(proofs: list[Certificate]) -> Table:
-    """One line a theorem on a narrow terminal; a wide one also shows what was proved, and over which ring."""
+    """One line a theorem, with how many of its wrong variants were refused; a wide terminal also shows what was proved,
+    and over which ring."""
     wide = out.width >= WIDE
     result = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     id_width = max(len(proof.id) for proof in proofs)
@@ -132,8 +138,9 @@ def table(proofs: list[Certificate]) -> Table:
         result.add_column("proved for", overflow="fold", ratio=3)
         result.add_column("over", overflow="fold", ratio=2)
     else:
-        rest = out.width - id_width - len("refuted") - len("seconds") - 8
+        rest = out.width - id_width - len("refuted") - len("refused") - len("seconds") - 9
         result.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, rest))
+    result.add_column("refused", justify="right", no_wrap=True, min_width=len("refused"))
     result.add_column("seconds", justify="right", no_wrap=True, min_width=len("seconds"))
     for proof in proofs:
         ring = proof.ring
@@ -141,7 +148,8 @@ def table(proofs: list[Certificate]) -> Table:
             ring += f" (failure < 2^{math.ceil(proof.failure_probability_log2)})"
         told = [proof.scope if proof.status == "proved" else proof.message, ring] if wide else [proof.title]
         status = f"[{STYLES[proof.status]}]{proof.status}[/]"
-        result.add_row(proof.id, status, *map(escape, told), f"{proof.seconds:.2f}")
+        controls = f"{sum(control['refused'] for control in proof.controls)} of {len(proof.controls)}"
+        result.add_row(proof.id, status, *map(escape, told), controls, f"{proof.seconds:.2f}")
     return result
 
 

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from fractions import Fraction
+from collections.abc import Callable
 
 import numpy as np
-from helpers.networks import weights_of, with_filter, with_weight
 
 from constructions import Network
-from constructions.algebra.filters import EXCLUSIVE, PREFIX, Filter
 from precls_theory import Refuted
+from precls_theory.proofs.variants import changed_filters, changed_weights, exchanged_outputs
 
-
-def changed_weights(network: Network, stride: int = 1) -> Iterator[tuple[str, Network]]:
-    """One stored weight changed at a time, by a half or in sign: every ``stride``-th weight of the network."""
-    for count, (index, name, entry) in enumerate(weights_of(network)[::stride]):
-        old = getattr(network.layers[index], name).weights[entry]
-        change = -2 * old if count % 2 else Fraction(1, 2)
-        changed = with_weight(network, index, name, entry, change)
-        yield f"layer {index}, {name}[{entry}]: {old} to {old + change}", changed
-
-
-def changed_filters(network: Network) -> Iterator[tuple[str, Network]]:
-    """One filter of one layer replaced: its rows shifted by one, or inclusive and exclusive sums exchanged."""
-    for index, layer in enumerate(network.layers):
-        for which, filter in enumerate(layer.filters):
-            shifted = Filter.of((0, *filter.head), filter.tail)
-            others = {shifted, EXCLUSIVE if filter == PREFIX else PREFIX if filter == EXCLUSIVE else shifted}
-            for other in others - {filter}:
-                yield f"layer {index}: {filter} to {other}", with_filter(network, index, which, other)
-
-
-def exchanged_outputs(network: Network) -> Network:
-    """The last two columns that the network decodes exchanged."""
-    columns = list(network.task.columns)
-    columns[-1], columns[-2] = columns[-2], columns[-1]
-    return replace(network, task=replace(network.task, columns=tuple(columns)))
+__all__ = ["changed_filters", "changed_weights", "differs", "exchanged_outputs", "refuses", "sample"]
 
 
 def differs(network: Network, wrong: Network, seed: int = 0) -> bool:

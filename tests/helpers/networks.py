@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import constructions as C
 from constructions.algebra.filters import Filter
 from constructions.networks.layer import Layer
 from constructions.networks.network import Network
+from precls_theory.proofs.variants import weights_of, with_filter, with_layer, with_weight
+
+__all__ = ["SMALL", "fields", "layer_fields", "tap_changes", "weights_of", "with_filter", "with_layer", "with_weight"]
 
 SMALL: dict[str, Callable[[], Network]] = {
     **{
@@ -34,38 +35,6 @@ SMALL: dict[str, Callable[[], Network]] = {
     "linear-zero": lambda: C.linear(n_rows=2, weight=[[0, 0]]),
     "multiply": lambda: C.multiply(n_rows=2, n_channels=3, left=0, right=1, target=2, length=1),
 }
-
-
-def with_layer(network: Network, depth: int, **changes: Any) -> Network:
-    """The network with fields of one layer replaced."""
-    layers = list(network.layers)
-    layers[depth] = replace(layers[depth], **changes)
-    return replace(network, layers=tuple(layers))
-
-
-def with_weight(network: Network, depth: int, name: str, entry: int, change: Fraction = Fraction(1, 3)) -> Network:
-    """The network with ``change`` added to one stored weight of the map ``name``."""
-    sparse = getattr(network.layers[depth], name)
-    weights = sparse.weights.copy()
-    weights[entry] += change
-    return with_layer(network, depth, **{name: replace(sparse, weights=weights)})
-
-
-def weights_of(network: Network) -> list[tuple[int, str, int]]:
-    """Every stored weight of the maps: (depth, map, entry)."""
-    return [
-        (depth, name, entry)
-        for depth, layer in enumerate(network.layers)
-        for name in ("conv", "gate", "out")
-        for entry in range(getattr(layer, name).n_nonzero)
-    ]
-
-
-def with_filter(network: Network, depth: int, index: int, filter: Filter) -> Network:
-    """The network with one filter of a layer replaced."""
-    filters = list(network.layers[depth].filters)
-    filters[index] = filter
-    return with_layer(network, depth, filters=tuple(filters))
 
 
 def tap_changes(network: Network) -> list[tuple[int, int, Filter]]:

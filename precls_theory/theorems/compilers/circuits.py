@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -30,6 +31,7 @@ from constructions.compiler.splitting import minimal_depth
 from constructions.networks.evaluate import evaluate_layer
 from precls_theory.checking.references import claimed, computed
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
+from precls_theory.proofs.variants import first_weight, last_weight, late_row
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 Builder = Callable[[], C.Network]
@@ -194,6 +196,10 @@ FAMILIES: dict[str, tuple[Builder, int]] = {
     source="Arora et al. 2024 (Zoology), Thm. H.21, Algorithms 2 and 3; exact depth and sequence programs are new",
     covers="each listed circuit, for all inputs, by induction on its layers with all earlier values as independent "
     "symbols; the step is the same for every circuit",
+    controls={
+        "a weight off by 1/3": lambda: prove_circuit(first_weight(power(5))),
+        "the filters a row late": lambda: prove_circuit(late_row(convolutions(3))),
+    },
 )
 def circuit_compilation(size: Size) -> Evidence:
     detail = {}
@@ -247,6 +253,13 @@ POLYNOMIALS: dict[str, Callable[[], tuple[list[sp.Expr], list[sp.Symbol]]]] = {
 }
 
 
+def too_deep() -> C.Network:
+    """x⁴ as ((x x) x) x, in three layers, claimed of the polynomial."""
+    (x,) = C.wires("x")
+    chain = C.compile_circuit([x * x * x * x])
+    return replace(chain, algorithm="polynomials", parameters={"variables": ["x"], "polynomials": [[[[4], "1"]]]})
+
+
 def prove_polynomials(network: C.Network) -> int:
     """``network`` computes the polynomials in its parameters, in the least depth: the number of their terms."""
     polynomials = [{tuple(e): Fraction(w) for e, w in terms} for terms in network.parameters["polynomials"]]
@@ -267,6 +280,10 @@ def prove_polynomials(network: C.Network) -> int:
     source="Arora et al. 2024 (Zoology), Thm. H.21; the exact depth is new",
     covers="each listed polynomial: equality in Q[variables]; every d from 1 to 64 for x^d. In general: a monomial of "
     "degree at most 2^l is a product of two of degree at most 2^(l-1)",
+    controls={
+        "a weight off by 1/3": lambda: prove_polynomials(last_weight(C.compile_polynomials(*motzkin()))),
+        "a network one layer too deep": lambda: prove_polynomials(too_deep()),
+    },
 )
 def polynomial_compilation(size: Size) -> Evidence:
     detail = {}
@@ -297,6 +314,12 @@ def layer_outputs(n_rows: int, n_channels: int, width: int, mode: str) -> tuple[
     ]
     hidden = np.stack(conv) * (v["u"] @ v["V"].T + v["g"])
     return hidden @ v["O"] + v["o"], list(range(n_rows * n_channels))
+
+
+def cubic_layer() -> tuple[np.ndarray, list[int]]:
+    """A small layer whose outputs are multiplied by one more input: what :func:`require_degree` must refuse."""
+    outputs, variables = layer_outputs(2, 1, 2, "causal")
+    return outputs * outputs, variables
 
 
 def degree_in(polynomial: Any, variables: list[int]) -> int:
@@ -341,6 +364,10 @@ def require_least_depth(network: C.Network) -> int:
     source="Liu et al. 2025, §3; the exact constant is new",
     covers="one layer with all weights, filters and inputs symbols (2 channels, 3 hidden, 3 rows, causal and circular) "
     "has degree 2 in its input; induction on L; equality for x^d, d = 1 … 64, and for each listed polynomial",
+    controls={
+        "a layer that multiplies three factors": lambda: require_degree(*cubic_layer(), 2),
+        "a chain, deeper than its degree asks for": lambda: require_least_depth(too_deep()),
+    },
 )
 def depth_lower_bound(size: Size) -> Evidence:
     for mode in ("causal", "circular"):

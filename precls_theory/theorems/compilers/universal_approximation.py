@@ -13,7 +13,24 @@ from constructions.approximation.chebyshev_network import Approximation
 from constructions.approximation.ellipses import best_ellipse
 from precls_theory.approximation.error import NoSeriesError, chebyshev_error, taylor_error
 from precls_theory.approximation.gallery import GALLERY
+from precls_theory.proofs.variants import Build, last_weight, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
+
+X = sp.Symbol("x")
+
+
+def small_sine() -> Approximation:
+    """sin on [−1, 1] to 1/10, for the controls."""
+    network = C.approximate([sp.sin(X)], {X: (-1, 1)}, Fraction(1, 10))
+    assert isinstance(network, Approximation)
+    return network
+
+
+def wrong_sine() -> Approximation:
+    """The same with one weight changed."""
+    network = last_weight(small_sine())
+    assert isinstance(network, Approximation)
+    return network
 
 
 def least_depth(degree: int, n_variables: int) -> int:
@@ -73,6 +90,11 @@ def check_approximation(network: Approximation, functions: list[sp.Expr], tolera
     source="Thm. 4.2, Props. D.43 and D.44 of Liu et al. 2025, there for smooth f; constants: Trefethen, Thm. 8.2",
     covers="exp, sin, exp(sin 3x), the Runge function, GELU, 1/x, Franke's function, softmax of three logits: error "
     "and depth of each network proved from its weights (in one variable twice, in independent ways); degree at most d",
+    controls={
+        "a weight off by 1/3": lambda: check_approximation(wrong_sine(), [sp.sin(X)], Fraction(1, 10)),
+        "another function": lambda: check_approximation(small_sine(), [sp.cos(X)], Fraction(1, 10)),
+        "a bound below the error": lambda: check_approximation(small_sine(), [sp.sin(X)], Fraction(1, 10**9)),
+    },
 )
 def universal_approximation(size: Size) -> Evidence:
     detail: dict[str, object] = {}
@@ -113,8 +135,11 @@ def check_degree(network: Approximation, function: sp.Expr, tolerance: Fraction)
     hypotheses=("0 < a < b", "t >= 0"),
     source="new",
     covers="all x and all 0 < a < b as polynomial identities, t <= 4, and the induction step; networks on [1, 2]",
+    controls={
+        "a weight off by 1/3": {"build": wrong(C.reciprocal, last_weight)},
+    },
 )
-def reciprocal_newton(size: Size) -> Evidence:
+def reciprocal_newton(size: Size, build: Build = C.reciprocal) -> Evidence:
     """x y_0 lies in [1 − q, 1 + q], as a square and as a product that is nonnegative; 1 − x y_{t+1} = (1 − x y_t)²."""
     a, b, x, y = sp.symbols("a b x y", positive=True)
     scale = a**2 + 6 * a * b + b**2
@@ -129,7 +154,7 @@ def reciprocal_newton(size: Size) -> Evidence:
             raise Refuted(f"{name}: the difference is {sp.factor(expression)}", {"identity": name})
     t = sp.Symbol("x")
     for n_iters in range(5):
-        network = C.reciprocal(low=1, high=2, n_iters=n_iters)
+        network = build(low=1, high=2, n_iters=n_iters)
         assert isinstance(network, Approximation)
         (polynomial,) = network.decode(network.evaluate(network.encode([t])))
         residual = 1 - t * (sp.Rational(8, 17) * (3 - t))

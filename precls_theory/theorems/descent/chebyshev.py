@@ -10,6 +10,7 @@ import numpy as np
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, parameters_of, require_equal, sympy_variables
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.descent.gd_gram import SCOPE, STEPS, chebyshev_schedule, prove_gram
 
@@ -79,18 +80,24 @@ def as_fmpq(value: Fraction) -> flint.fmpq:
     source="new (Golub & Varga 1961 as a network)",
     covers="every k: the layers by induction in layouts A, E and S, the error polynomial by its three-term recurrence; "
     "k <= 12 written out in Q[t] from the networks",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.chebyshev, last_weight)},
+        "the first sum a row late": {"build": wrong(C.chebyshev, late_row)},
+        "another interval than claimed": {"build": hard_coded(C.chebyshev, upper=3)},
+        "a three-term recurrence with factor 3": lambda: prove_recurrence(factor=3),
+    },
 )
-def chebyshev(size: Size) -> Evidence:
+def chebyshev(size: Size, build: Build = C.chebyshev) -> Evidence:
     N, D = size.n_points, size.n_dims
     bounds = {"lower": "1/3", "upper": "5/2"}
     for layout in LAYOUTS:
         for k in STEPS:
-            network = C.chebyshev(n_points=N, n_dims=D, n_steps=k, layout=layout, **bounds)
+            network = build(n_points=N, n_dims=D, n_steps=k, layout=layout, **bounds)
             prove_gram(network, chebyshev_schedule(network))
-        small = C.chebyshev(n_points=2, n_dims=2, n_steps=3, layout=layout, **bounds)
+        small = build(n_points=2, n_dims=2, n_steps=3, layout=layout, **bounds)
         prove_gram(small, chebyshev_schedule(small), sympy_variables)
     for k in range(1, 13):
-        prove_error_polynomial(C.chebyshev(n_points=1, n_dims=1, n_steps=k, **bounds))
+        prove_error_polynomial(build(n_points=1, n_dims=1, n_steps=k, **bounds))
     prove_recurrence()
     prove_recurrence(sympy_variables)
     return Evidence(

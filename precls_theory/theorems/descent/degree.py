@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from typing import Any
 
 import flint
 import numpy as np
@@ -16,6 +19,7 @@ from constructions.networks.layer import SparseMap
 from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, parameters_of, require_equal, sympy_variables
+from precls_theory.proofs.variants import Build, hard_coded
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 NOTHING = -1
@@ -46,8 +50,10 @@ def degree_on_ray(network: Network, start: bool, point: int = 0) -> int:
     return max(entry.degree() for entry in output)
 
 
-def prove_ray(make: MakeVariables = flint_variables) -> None:
+def prove_ray(make: MakeVariables = flint_variables, moment: int = 1) -> None:
     """With one data row a = t e_1 a step is ``x ← x − h (t² x − b t)`` in the first coordinate, h = η/N ≠ 0.
+
+    (``moment`` is the factor of b t.)
 
     From x_init = t with b = 0: ``x_k = t (1 − h t²)^k``, of degree 2k+1. From x_init = 0 with b = t:
     ``x_k = 1 − (1 − h t²)^k``, of degree 2k. Both by induction on k, with y for (1 − h t²)^k.
@@ -56,7 +62,7 @@ def prove_ray(make: MakeVariables = flint_variables) -> None:
     t, power, h, one = v["t"], v["y"], v["h"], v.constant(1)
 
     def step(x: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return x - h * (t * t * x - b * t)
+        return x - h * (t * t * x - v.constant(moment) * b * t)
 
     factor = one - h * t * t
     require_equal(step(t * power, v.zeros(1)), t * power * factor, "x_k = t (1 − h t²)^k", v.ring)
@@ -215,6 +221,13 @@ def prove_hypotheses_needed() -> None:
         raise Refuted("both take one layer", {"depths": [network.depth, still.depth]})
 
 
+def one_step_more(**parameters: Any) -> Network:
+    """A construction that takes one step more than it claims, in residual form."""
+    network = C.gradient_descent(**parameters)
+    more = C.gradient_descent(**parameters | {"n_steps": parameters["n_steps"] + 1, "form": "residual"})
+    return replace(more, parameters=network.parameters)
+
+
 @theorem(
     id="degree-of-iterates",
     title="The degree of x_k is exactly 2k+1",
@@ -224,14 +237,19 @@ def prove_hypotheses_needed() -> None:
     source="new",
     covers="every k: upper bound by the degrees that the Gram form's layers add, lower bound on a ray by induction; "
     "the networks of all forms for k <= 8",
+    controls={
+        "a step size of 0": {"build": hard_coded(C.gradient_descent, step_size=0)},
+        "one step more than claimed": {"build": one_step_more},
+        "a step that adds the moment twice": lambda: prove_ray(moment=2),
+    },
 )
-def degree_of_iterates(size: Size) -> Evidence:
+def degree_of_iterates(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     prove_ray()
     prove_ray(sympy_variables)
     for k in range(1, 9):
         for form in ("residual", "gram", "tight") + (("doubling",) if k & (k - 1) == 0 else ()):
-            network = C.gradient_descent(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form=form)  # type: ignore[arg-type]
+            network = build(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form=form)  # type: ignore[arg-type]
             prove_degree(network)
             if form == "gram":
                 prove_degree_not_more(network)
@@ -255,8 +273,12 @@ def degree_of_iterates(size: Size) -> Evidence:
     source="new",
     covers="every k and every model: degree recursion by induction; depth of the tight form for k <= 64 and of doubling "
     "for k = 1, 2, 4, …, 64, layouts A and E; both hypotheses shown necessary",
+    controls={
+        "the Gram form, which is deeper": {"build": hard_coded(C.gradient_descent, form="gram")},
+        "a gate that sees all rows": lambda: prove_model_degrees(4, 3, partial(model_recursion, gate_is_local=False)),
+    },
 )
-def depth_lower_bound(size: Size) -> Evidence:
+def depth_lower_bound(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     prove_model_degrees(max(N, 2), 40)
     for make in (flint_variables, sympy_variables):
@@ -267,9 +289,9 @@ def depth_lower_bound(size: Size) -> Evidence:
         for k in range(1, 65):
             for form in ("tight",) + (("doubling",) if k & (k - 1) == 0 else ()):
                 prove_depth_optimal(
-                    C.gradient_descent(n_points=n, n_dims=d, n_steps=k, step_size="1/10", form=form, layout=layout)  # type: ignore[arg-type]
+                    build(n_points=n, n_dims=d, n_steps=k, step_size="1/10", form=form, layout=layout)  # type: ignore[arg-type]
                 )
-        full = C.gradient_descent(n_points=N, n_dims=D, n_steps=37, step_size="1/10", form="tight", layout=layout)  # type: ignore[arg-type]
+        full = build(n_points=N, n_dims=D, n_steps=37, step_size="1/10", form="tight", layout=layout)  # type: ignore[arg-type]
         prove_depth_optimal(full)
     return Evidence(
         f"every k, every model; tight and doubling networks for k <= 64 at N={n}, D={d}, k = 37 at N={N}, D={D}",

@@ -16,6 +16,7 @@ from precls_theory.proofs.symbolic import (
     require_equal,
     sympy_variables,
 )
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
@@ -72,17 +73,20 @@ def prove_powers(make: MakeVariables = flint_variables) -> None:
     hypotheses=("N, D >= 1", "k = 2^m", "layouts A, E (m+2 layers) and S (m+3 layers)"),
     source="new",
     covers="every m by induction on the layer; exact at every row for its prefix problem (layout E: at the last row)",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
+        "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
+        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+    },
 )
-def doubling_descent(size: Size) -> Evidence:
+def doubling_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     prove_powers()
     for layout in LAYOUTS:
         for m in (0, 1, 2, 10):
-            network = C.gradient_descent(n_points=N, n_dims=D, n_steps=2**m, step_size="1/10", layout=layout)
+            network = build(n_points=N, n_dims=D, n_steps=2**m, step_size="1/10", layout=layout)
             prove_doubling(network)
-        prove_doubling(
-            C.gradient_descent(n_points=2, n_dims=2, n_steps=4, step_size="1/10", layout=layout), sympy_variables
-        )
+        prove_doubling(build(n_points=2, n_dims=2, n_steps=4, step_size="1/10", layout=layout), sympy_variables)
     prove_powers(sympy_variables)
     return Evidence(
         f"N={N}, D={D}, layouts A, E, S; every m: A, b, x_init symbolic in the base case, P, q, x generic in the step; "

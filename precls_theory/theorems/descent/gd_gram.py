@@ -18,6 +18,7 @@ from precls_theory.proofs.symbolic import (
     parameters_of,
     sympy_variables,
 )
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 Schedule = list[tuple[Fraction, Fraction]]
@@ -96,14 +97,19 @@ STEPS = (1, 2, 3, 16)
     hypotheses=("N, D, k >= 1", "layouts A, E (k+1 layers) and S (k+2 layers)"),
     source="Liu et al. 2025, §3.3; Gram form new",
     covers="every k by induction on the layer; exact at every row for its prefix problem (layout E: at the last row)",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
+        "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
+        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+    },
 )
-def gram_descent(size: Size) -> Evidence:
+def gram_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     for layout in LAYOUTS:
         for k in STEPS:
-            net = C.gradient_descent(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="gram", layout=layout)
+            net = build(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="gram", layout=layout)
             prove_gram(net, gradient_descent_schedule(net))
-        small = C.gradient_descent(n_points=2, n_dims=2, n_steps=3, step_size="1/10", form="gram", layout=layout)
+        small = build(n_points=2, n_dims=2, n_steps=3, step_size="1/10", form="gram", layout=layout)
         prove_gram(small, gradient_descent_schedule(small), sympy_variables)
     return Evidence(
         f"N={N}, D={D}, layouts A, E, S; {SCOPE.format(', '.join(map(str, STEPS)))}", RING,
@@ -118,18 +124,24 @@ def gram_descent(size: Size) -> Evidence:
     hypotheses=("N, D, k >= 1",),
     source="new (Polyak 1964 as a network)",
     covers="every k by induction on the layer, layouts A, E and S",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.heavy_ball, last_weight)},
+        "the first sum a row late": {"build": wrong(C.heavy_ball, late_row)},
+        "another momentum than claimed": {"build": hard_coded(C.heavy_ball, momentum="1/7")},
+        "another step size than claimed": {"build": hard_coded(C.heavy_ball, step_size="1/7")},
+    },
 )
-def heavy_ball(size: Size) -> Evidence:
+def heavy_ball(size: Size, build: Build = C.heavy_ball) -> Evidence:
     N, D = size.n_points, size.n_dims
 
-    def build(n: int, d: int, k: int, layout: str) -> C.Network:
-        return C.heavy_ball(n_points=n, n_dims=d, n_steps=k, step_size="1/10", momentum="1/2", layout=layout)
+    def network(n: int, d: int, k: int, layout: str) -> C.Network:
+        return build(n_points=n, n_dims=d, n_steps=k, step_size="1/10", momentum="1/2", layout=layout)
 
     for layout in LAYOUTS:
         for k in STEPS:
-            net = build(N, D, k, layout)
+            net = network(N, D, k, layout)
             prove_gram(net, heavy_ball_schedule(net))
-        small = build(2, 2, 3, layout)
+        small = network(2, 2, 3, layout)
         prove_gram(small, heavy_ball_schedule(small), sympy_variables)
     return Evidence(
         f"N={N}, D={D}, layouts A, E, S; {SCOPE.format(', '.join(map(str, STEPS)))}", RING,

@@ -10,6 +10,7 @@ import constructions as C
 from constructions.networks.tasks import LAYOUTS
 from precls_theory.proofs.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
 from precls_theory.proofs.symbolic import MakeVariables, Variables, dot, flint_variables, parameters_of, sympy_variables
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
@@ -71,17 +72,20 @@ def one_step(v: Variables, step: Fraction, layout: str) -> tuple[tuple[Claims, C
     hypotheses=("N, D, k >= 1", "circular; layout A (2k+1 layers), E and S (2k+2)"),
     source="Liu et al. 2025, App. D.2",
     covers="every k by induction on two layers; exact at every row",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
+        "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
+        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+    },
 )
-def residual_descent(size: Size) -> Evidence:
+def residual_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     steps = (1, 2, 3)
     for layout in LAYOUTS:
         for k in steps:
-            prove_residual(
-                C.gradient_descent(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="residual", layout=layout)
-            )
+            prove_residual(build(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="residual", layout=layout))
         prove_residual(
-            C.gradient_descent(n_points=2, n_dims=2, n_steps=2, step_size="1/10", form="residual", layout=layout),
+            build(n_points=2, n_dims=2, n_steps=2, step_size="1/10", form="residual", layout=layout),
             sympy_variables,
         )
     return Evidence(

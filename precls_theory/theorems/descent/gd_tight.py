@@ -21,6 +21,7 @@ from precls_theory.proofs.symbolic import (
     require_equal,
     sympy_variables,
 )
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.descent.gd_doubling import prove_powers
 
@@ -122,8 +123,14 @@ def prove_increments(size: int = 2, make: MakeVariables = flint_variables, sign:
     source="new",
     covers="every k by induction on the layer; exact at every row for its prefix problem (layout E: at the last row); "
     "the increments by inclusive, exclusive and midpoint filters",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
+        "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
+        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+        "the square subtracted twice": lambda: prove_increments(sign=-1),
+    },
 )
-def tight_descent(size: Size) -> Evidence:
+def tight_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     steps = (1, 2, 5, 37)
     prove_powers()
@@ -131,11 +138,9 @@ def tight_descent(size: Size) -> Evidence:
     prove_increments(make=sympy_variables)
     for layout in LAYOUTS:
         for k in steps:
-            prove_tight(
-                C.gradient_descent(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="tight", layout=layout)
-            )
+            prove_tight(build(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="tight", layout=layout))
         prove_tight(
-            C.gradient_descent(n_points=2, n_dims=2, n_steps=5, step_size="1/10", form="tight", layout=layout),
+            build(n_points=2, n_dims=2, n_steps=5, step_size="1/10", form="tight", layout=layout),
             sympy_variables,
         )
     return Evidence(

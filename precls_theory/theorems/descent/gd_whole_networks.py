@@ -6,6 +6,7 @@ from typing import Any
 
 import constructions as C
 from precls_theory.proofs.residues import ResidueProof, Unequal, prove_network
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 CASES: tuple[dict[str, Any], ...] = (
@@ -33,11 +34,16 @@ def prove_by_residues(network: C.Network, seed: int | None = None) -> ResiduePro
     covers="one network of every form at the given N and D, at every exact row: " + ", ".join(
         f"{case['form']} k={case['n_steps']} ({case['layout']})" for case in CASES
     ),
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
+        "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
+        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+    },
 )  # fmt: skip
-def whole_networks(size: Size) -> Evidence:
+def whole_networks(size: Size, build: Build = C.gradient_descent) -> Evidence:
     proofs = {}
     for case in CASES:
-        network = C.gradient_descent(n_points=size.n_points, n_dims=size.n_dims, step_size="1/10", **case)
+        network = build(n_points=size.n_points, n_dims=size.n_dims, step_size="1/10", **case)
         proofs[case["form"]] = prove_by_residues(network).to_json()
     worst = max(proof["failure_probability_log2"] for proof in proofs.values())
     return Evidence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
 from precls_theory.proofs.induction import RegressionSymbols, prove_base, prove_layer
 from precls_theory.proofs.symbolic import MakeVariables, apply, flint_variables, outer, sympy_variables
+from precls_theory.proofs.variants import Build, last_weight, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.descent.gd_doubling import squared
 from precls_theory.theorems.descent.gd_gram import prove_step
@@ -59,9 +61,9 @@ def prove_last_row(network: Network, form: str, make: MakeVariables = flint_vari
             prove_layer(network, index, *squared(v), v)
 
 
-def prove_mixed_up(n_points: int, n_dims: int, make: MakeVariables = flint_variables) -> None:
+def prove_mixed_up(n_points: int, n_dims: int, make: MakeVariables = flint_variables, skip: bool = False) -> None:
     """Prefix sums over layout S, as layout A would take them, hold ``G + x xᵀ`` and ``x + Σ a`` at the last row."""
-    network = unmasked(n_points, n_dims, 2, "gram", skip=False)
+    network = unmasked(n_points, n_dims, 2, "gram", skip=skip)
     p = RegressionSymbols.of(network, make)
     start = p.x + np.add.reduce(p.a, axis=1)[:, None]
     G = p.G + outer(p.x, p.x)
@@ -77,10 +79,13 @@ def prove_mixed_up(n_points: int, n_dims: int, make: MakeVariables = flint_varia
     hypotheses=("x_init in row 0 in the channels of a", "no mask"),
     source="new",
     covers="A, b, x_init symbolic at the given N and D, at the last row",
+    controls={
+        "filters that skip lag N, which mix nothing up": {"skip": True},
+    },
 )
-def layout_s_mixed_up(size: Size) -> Evidence:
-    prove_mixed_up(size.n_points, size.n_dims)
-    prove_mixed_up(2, 2, sympy_variables)
+def layout_s_mixed_up(size: Size, skip: bool = False) -> Evidence:
+    prove_mixed_up(size.n_points, size.n_dims, skip=skip)
+    prove_mixed_up(2, 2, sympy_variables, skip)
     return Evidence(f"N={size.n_points}, D={size.n_dims}", "Q[A, b, x_init]", "python-flint; SymPy at N=D=2")
 
 
@@ -91,12 +96,16 @@ def layout_s_mixed_up(size: Size) -> Evidence:
     hypotheses=("read at the last row alone", "Gram form in k+1 layers, doubling form in m+2"),
     source="new",
     covers="every k (2^m) by induction, as for the forms with a mask; not the tight form, whose sums run at every row",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(unmasked, last_weight)},
+        "prefix sums, which do not skip lag N": {"build": partial(unmasked, skip=False)},
+    },
 )
-def layout_s_last_row(size: Size) -> Evidence:
+def layout_s_last_row(size: Size, build: Build = unmasked) -> Evidence:
     N, D = size.n_points, size.n_dims
     for form, k in (("gram", 1), ("gram", 4), ("doubling", 4)):
-        prove_last_row(unmasked(N, D, k, form), form)
-        prove_last_row(unmasked(2, 2, k, form), form, sympy_variables)
+        prove_last_row(build(N, D, k, form), form)
+        prove_last_row(build(2, 2, k, form), form, sympy_variables)
     return Evidence(
         f"N={N}, D={D}; Gram k = 1, 4 and doubling k = 4", "Q[A, b, x_init], Q[G, c, x], Q[P, q, x]",
         "python-flint; SymPy at N=D=2",

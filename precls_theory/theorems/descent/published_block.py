@@ -21,6 +21,7 @@ from precls_theory.proofs.symbolic import (
     shorten,
     sympy_variables,
 )
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
@@ -221,11 +222,16 @@ def smallest_unsolved() -> dict[str, Any]:
     source="new (on the notebook published with Liu et al. 2025)",
     covers="the block on generic rows at the given N and D; the first application in symbols; the smallest "
     "counterexample (N=2, D=1), for N=1 there is none, and no integers of smaller norm",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(published_block, last_weight)},
+        "the sum a row late": {"build": wrong(published_block, late_row)},
+        "another step size than claimed": {"build": hard_coded(published_block, step_size="1/7")},
+    },
 )
-def published_block_is_not_descent(size: Size) -> Evidence:
+def published_block_is_not_descent(size: Size, build: Build = published_block) -> Evidence:
     N, D = size.n_points, size.n_dims
-    prove_block(published_block(n_points=N, n_dims=D, n_applications=2, step_size="1/10"))
-    prove_block(published_block(n_points=2, n_dims=1, n_applications=2, step_size="1/10"), sympy_variables)
+    prove_block(build(n_points=N, n_dims=D, n_applications=2, step_size="1/10"))
+    prove_block(build(n_points=2, n_dims=1, n_applications=2, step_size="1/10"), sympy_variables)
     prove_first_application(N, D)
     prove_first_application(2, 2, sympy_variables)
     prove_one_point(D)
@@ -252,10 +258,17 @@ def published_block_is_not_descent(size: Size) -> Evidence:
     source="new (on the notebook published with Liu et al. 2025)",
     covers="the iteration of the scalars s, its triangular matrix, and its fixed point, in symbols at the given N and "
     "D; convergence as the spectral radius of I − ηL",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(published_block, last_weight)},
+        "a reflected sweep": lambda: prove_sweep(3, 2, sign=-1),
+        "a sum that leaves out its own row": lambda: prove_scalars(
+            3, 2, sums=lambda array, axis: np.add.accumulate(array, axis=axis) - array
+        ),
+    },
 )
-def published_block_limit(size: Size) -> Evidence:
+def published_block_limit(size: Size, build: Build = published_block) -> Evidence:
     N, D = size.n_points, size.n_dims
-    prove_block(published_block(n_points=N, n_dims=D, n_applications=1, step_size="1/10"))
+    prove_block(build(n_points=N, n_dims=D, n_applications=1, step_size="1/10"))
     for n, d, make in ((N, D, flint_variables), (2, 2, sympy_variables)):
         prove_scalars(n, d, make)
         prove_triangular(n, d, make)

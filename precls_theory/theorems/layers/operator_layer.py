@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,14 @@ def prove_layer_as_operators(
     require_equal(out, mixture, f"{mode}: third operator, mix", v.ring)
 
 
-def prove_whole_layer(n_rows: int, n_in: int, hidden: int, mode: Mode, make: MakeVariables = flint_variables) -> None:
+def prove_whole_layer(
+    n_rows: int,
+    n_in: int,
+    hidden: int,
+    mode: Mode,
+    make: MakeVariables = flint_variables,
+    convert: Callable[..., Any] = layer_as_operators,
+) -> None:
     """The three operators composed, against the layer, at a size where the composition can be written out."""
     v = make(
         in_weight=(n_in, hidden), in_bias=(hidden,), filter=(n_rows, hidden), conv_bias=(hidden,),
@@ -95,9 +103,34 @@ def prove_whole_layer(n_rows: int, n_in: int, hidden: int, mode: Mode, make: Mak
     u = v["u"]
     weights = LayerWeights(**{name: v[name] for name in MAPS}, branch_weights=v["branch"])
     state = v.ring.coerce(pad_for_operators(weights, u))
-    for operator in layer_as_operators(weights, n_rows):
+    for operator in convert(weights, n_rows):
         state = apply_operator(operator, state, mode)
     require_equal(state[:, :n_in], apply_layer(weights, u, mode), f"{mode} layer as three operators", v.ring)
+
+
+def upside_down(weights: OperatorWeights) -> tuple[LayerWeights, np.ndarray]:
+    """:func:`operator_as_layer` with B_1 and B_2 at the wrong rows."""
+    layer, positions = operator_as_layer(weights)
+    return layer, positions[::-1]
+
+
+def wrong_tap(weights: OperatorWeights) -> tuple[LayerWeights, np.ndarray]:
+    """:func:`operator_as_layer` with one tap off by one."""
+    layer, positions = operator_as_layer(weights)
+    return replace(layer, filter=off_by_one(layer.filter, (-1, 0))), positions
+
+
+def wrong_operator(weights: LayerWeights, n_rows: int) -> tuple[OperatorWeights, ...]:
+    """:func:`layer_as_operators` with one tap of the operator that multiplies off by one."""
+    first, second, third = layer_as_operators(weights, n_rows)
+    return first, replace(second, H=off_by_one(second.H, (-1, 0))), third
+
+
+def off_by_one(array: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+    """A copy with 1 added to one entry."""
+    changed = array.copy()
+    changed[place] = changed[place] + 1
+    return changed
 
 
 @theorem(
@@ -109,11 +142,15 @@ def prove_whole_layer(n_rows: int, n_in: int, hidden: int, mode: Mode, make: Mak
     hypotheses=("2D positional channels hold B_1 and B_2", "2D hidden channels"),
     source="Liu et al. 2025, Algorithm 1; equivalence stated there, construction new",
     covers="every weight and every input symbolic at the given N and D, causal and circular",
+    controls={
+        "the positions upside down": {"convert": upside_down},
+        "a tap off by one": {"convert": wrong_tap},
+    },
 )
-def operator_is_a_layer(size: Size) -> Evidence:
+def operator_is_a_layer(size: Size, convert: Callable[..., Any] = operator_as_layer) -> Evidence:
     for mode in MODES:
-        prove_operator_as_layer(size.n_points, size.n_dims, mode)
-        prove_operator_as_layer(2, 1, mode, sympy_variables)
+        prove_operator_as_layer(size.n_points, size.n_dims, mode, convert=convert)
+        prove_operator_as_layer(2, 1, mode, sympy_variables, convert)
     return Evidence(
         f"N={size.n_points}, D={size.n_dims}, causal and circular; W, B1, H, B2, u symbolic", "Q[W, B1, H, B2, u]",
         "python-flint; SymPy at N=2, D=1",
@@ -129,15 +166,18 @@ def operator_is_a_layer(size: Size) -> Evidence:
     source="Liu et al. 2025, App. D; construction new",
     covers="every weight and every input symbolic, causal and circular: stage by stage on generic channels at the "
     "given N and D (h = 2D), and composed at N=3, D=2, h=2",
+    controls={
+        "a tap of the second operator off by one": {"convert": wrong_operator},
+    },
 )
-def layer_is_three_operators(size: Size) -> Evidence:
+def layer_is_three_operators(size: Size, convert: Callable[..., Any] = layer_as_operators) -> Evidence:
     N, D = size.n_points, size.n_dims
     for mode in MODES:
         for n_out in (D, D + 1):
-            prove_layer_as_operators(N, D, 2 * D, n_out, mode)
-        prove_layer_as_operators(2, 1, 1, 5, mode)  # more outputs than the operators' own channels
-        prove_whole_layer(3, 2, 2, mode)
-        prove_whole_layer(2, 1, 1, mode, sympy_variables)
+            prove_layer_as_operators(N, D, 2 * D, n_out, mode, convert=convert)
+        prove_layer_as_operators(2, 1, 1, 5, mode, convert=convert)  # more outputs than the operators' own channels
+        prove_whole_layer(3, 2, 2, mode, convert=convert)
+        prove_whole_layer(2, 1, 1, mode, sympy_variables, convert)
     return Evidence(
         f"N={N}, D={D}, h={2 * D}, causal and circular; all weights and channels symbolic", "Q[weights, u, p, g]",
         "python-flint; SymPy at N=2, D=h=1",

@@ -8,6 +8,7 @@ import numpy as np
 
 import constructions as C
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
+from precls_theory.proofs.variants import Build, first_weight, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 Shape = tuple[int, int]
@@ -61,18 +62,22 @@ def prove_multiply(network: C.Network, make: MakeVariables = flint_variables) ->
     hypotheses=("the indicator of row j is a positional channel", "causal: i <= j; circular: any i, j"),
     source="Liu et al. 2025, §3.3 and App. D.2",
     covers="every pair of rows, causal (i <= j) and circular, at the given number of rows; two blocks of channels",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.read, last_weight)},
+        "the row read one late": {"build": wrong(C.read, late_row)},
+    },
 )
-def read(size: Size) -> Evidence:
+def read(size: Size, build: Build = C.read) -> Evidence:
     rows, channels = size.n_points, size.n_dims + 1
     for n, d, make in ((rows, channels, flint_variables), (2, 2, sympy_variables)):
         for source in range(n):
             for target in range(n):
                 mode = "causal" if source <= target else "circular"
                 block = {"start": 0, "stop": d} if (source + target) % 2 else {"start": d // 2, "stop": d}
-                network = C.read(n_rows=n, n_channels=d, source=source, target=target, mode=mode, **block)
+                network = build(n_rows=n, n_channels=d, source=source, target=target, mode=mode, **block)
                 prove_read(network, make)
     for target in range(rows):  # circular also where causal would do
-        prove_read(C.read(n_rows=rows, n_channels=2, source=0, target=target, start=0, stop=1, mode="circular"))
+        prove_read(build(n_rows=rows, n_channels=2, source=0, target=target, start=0, stop=1, mode="circular"))
     return Evidence(
         f"{rows} rows, {channels} channels, all {rows**2} pairs of rows; every input symbolic", "Q[u]",
         "python-flint; SymPy at 2 rows, 2 channels",
@@ -87,8 +92,11 @@ def read(size: Size) -> Evidence:
     source="Liu et al. 2025, §3.3 and App. D.2",
     covers="every elementary matrix, zero, and a matrix with all entries distinct, with and without a bias; "
     "every input symbolic",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.linear, first_weight)},
+    },
 )
-def linear(size: Size) -> Evidence:
+def linear(size: Size, build: Build = C.linear) -> Evidence:
     rows, n_in, n_out = size.n_points, size.n_dims + 1, size.n_dims
     eye = np.eye(n_in * n_out, dtype=int).reshape(-1, n_in, n_out)
     distinct = [[Fraction(i * n_out + j + 1, n_in + 1) for j in range(n_out)] for i in range(n_in)]
@@ -96,8 +104,8 @@ def linear(size: Size) -> Evidence:
     matrices = [*eye.tolist(), np.zeros((n_in, n_out), dtype=int).tolist(), distinct]
     for matrix in matrices:
         for offset in (None, bias):
-            prove_linear(C.linear(n_rows=rows, weight=matrix, bias=offset))
-    prove_linear(C.linear(n_rows=2, weight=[[1, "1/2"], [0, -3]], bias=[1, 0]), sympy_variables)
+            prove_linear(build(n_rows=rows, weight=matrix, bias=offset))
+    prove_linear(build(n_rows=2, weight=[[1, "1/2"], [0, -3]], bias=[1, 0]), sympy_variables)
     return Evidence(
         f"{rows} rows, {n_in} to {n_out} channels, {2 * len(matrices)} pairs (A, c); every input symbolic", "Q[u]",
         "python-flint; SymPy at 2 rows, 2 channels",
@@ -112,8 +120,12 @@ def linear(size: Size) -> Evidence:
     hypotheses=("the blocks lie within the channels; they may overlap",),
     source="Liu et al. 2025, §3.3 and App. D.2",
     covers="every choice of blocks at the given number of channels; every input symbolic",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.multiply, last_weight)},
+        "the square of the left block": {"build": hard_coded(C.multiply, right=0)},
+    },
 )
-def multiply(size: Size) -> Evidence:
+def multiply(size: Size, build: Build = C.multiply) -> Evidence:
     rows, channels = size.n_points, size.n_dims + 1
     count = 0
     for n, d, make in ((rows, channels, flint_variables), (2, 2, sympy_variables)):
@@ -121,7 +133,7 @@ def multiply(size: Size) -> Evidence:
             starts = range(d - length + 1)
             for left, right, target in np.ndindex(len(starts), len(starts), len(starts)):
                 blocks = {"left": left, "right": right, "target": target, "length": length}
-                prove_multiply(C.multiply(n_rows=n if length == d else 1, n_channels=d, **blocks), make)
+                prove_multiply(build(n_rows=n if length == d else 1, n_channels=d, **blocks), make)
                 count += 1
     return Evidence(
         f"{channels} channels, {count} choices of blocks (the layer acts row by row: one row, and {rows} "

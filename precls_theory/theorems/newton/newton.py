@@ -19,6 +19,7 @@ from precls_theory.proofs.symbolic import (
     require_equal,
     sympy_variables,
 )
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
@@ -105,11 +106,14 @@ def prove_iterates(network: C.Network, p: RegressionSymbols, make: MakeVariables
     return v, carried | {"R": R, "M": v["M"], "y": y}
 
 
-def prove_residual_keeps_newton(make: MakeVariables = flint_variables, size: int = 2) -> None:
-    """``R = I − MG`` and ``M ← M + RM, R ← R²`` are Newton's iteration, for matrices that need not commute."""
+def prove_residual_keeps_newton(make: MakeVariables = flint_variables, size: int = 2, sign: int = 1) -> None:
+    """``R = I − MG`` and ``M ← M + RM, R ← R²`` are Newton's iteration, for matrices that need not commute.
+
+    (``sign`` is that of −MG.)
+    """
     v = make(G=(size, size, 1), M=(size, size, 1))
     G, M, eye, two = v["G"], v["M"], v.identity(size), v.constant(2)
-    R = eye - compose(M, G)
+    R = eye - v.constant(sign) * compose(M, G)
     new = M + compose(R, M)
     require_equal(new, two * M - compose(M, compose(G, M)), "M + RM = 2M − MGM", v.ring)
     require_equal(eye - compose(new, G), compose(R, R), "I − M'G = R²", v.ring)
@@ -118,8 +122,8 @@ def prove_residual_keeps_newton(make: MakeVariables = flint_variables, size: int
 STEPS = (0, 1, 2, 3, 8)
 
 
-def newton(size: Size, form: str, t: int) -> C.Network:
-    return C.newton(n_points=size.n_points, n_dims=size.n_dims, n_iters=t, alpha="1/7", form=form)  # type: ignore[arg-type]
+def newton(build: Build, size: Size, form: str, t: int) -> C.Network:
+    return build(n_points=size.n_points, n_dims=size.n_dims, n_iters=t, alpha="1/7", form=form)  # type: ignore[arg-type]
 
 
 def evidence(size: Size, rings: str) -> Evidence:
@@ -137,11 +141,16 @@ def evidence(size: Size, rings: str) -> Evidence:
     hypotheses=("N, D >= 1", "2t+1 layers for t >= 1"),
     source="Liu et al. 2025, §3; depth 2t+1 new",
     covers="every t by induction; exact at every row for its prefix problem",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.newton, last_weight)},
+        "the first sum a row late": {"build": wrong(C.newton, late_row)},
+        "another alpha than claimed": {"build": hard_coded(C.newton, alpha="1/3")},
+    },
 )
-def newton_direct(size: Size) -> Evidence:
+def newton_direct(size: Size, build: Build = C.newton) -> Evidence:
     for t in STEPS:
-        prove_direct(newton(size, "direct", t))
-    prove_direct(newton(Size(2, 2), "direct", 3), sympy_variables)
+        prove_direct(newton(build, size, "direct", t))
+    prove_direct(newton(build, Size(2, 2), "direct", 3), sympy_variables)
     return evidence(size, "Q[A, b], Q[G, c, M, Y]")
 
 
@@ -152,14 +161,20 @@ def newton_direct(size: Size) -> Evidence:
     hypotheses=("N, D >= 1", "t+3 layers"),
     source="new",
     covers="every t by induction; the equivalence for noncommuting matrices at D = 2; exact at every row",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.newton, last_weight)},
+        "the first sum a row late": {"build": wrong(C.newton, late_row)},
+        "another alpha than claimed": {"build": hard_coded(C.newton, alpha="1/3")},
+        "R = I + MG": lambda: prove_residual_keeps_newton(sign=-1),
+    },
 )
-def newton_residual(size: Size) -> Evidence:
+def newton_residual(size: Size, build: Build = C.newton) -> Evidence:
     for make in (flint_variables, sympy_variables):
         prove_residual_keeps_newton(make)
     prove_residual_keeps_newton(size=min(size.n_dims, 3))
     for t in STEPS:
-        prove_residual_form(newton(size, "residual", t))
-    prove_residual_form(newton(Size(2, 2), "residual", 3), sympy_variables)
+        prove_residual_form(newton(build, size, "residual", t))
+    prove_residual_form(newton(build, Size(2, 2), "residual", 3), sympy_variables)
     return evidence(size, "Q[A, b], Q[R, M, c], Q[G, M] (M, G generic matrices)")
 
 
@@ -170,9 +185,14 @@ def newton_residual(size: Size) -> Evidence:
     hypotheses=("N, D >= 1", "t+2 layers"),
     source="new",
     covers="every t by induction; exact at every row for its prefix problem; also for singular G",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.newton, last_weight)},
+        "the first sum a row late": {"build": wrong(C.newton, late_row)},
+        "another alpha than claimed": {"build": hard_coded(C.newton, alpha="1/3")},
+    },
 )
-def newton_doubling(size: Size) -> Evidence:
+def newton_doubling(size: Size, build: Build = C.newton) -> Evidence:
     for t in STEPS:
-        prove_residual_form(newton(size, "doubling", t))
-    prove_residual_form(newton(Size(2, 2), "doubling", 3), sympy_variables)
+        prove_residual_form(newton(build, size, "doubling", t))
+    prove_residual_form(newton(build, Size(2, 2), "doubling", 3), sympy_variables)
     return evidence(size, "Q[A, b], Q[R, y]")

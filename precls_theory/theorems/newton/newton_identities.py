@@ -9,6 +9,7 @@ import flint
 
 import constructions as C
 from precls_theory.proofs.symbolic import MakeVariables, Variables, flint_variables, require_equal, sympy_variables
+from precls_theory.proofs.variants import Build, hard_coded
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.descent.gd_doubling import prove_powers
 
@@ -48,9 +49,9 @@ def prove_sums(t_max: int) -> None:
         M = 2 * M - M * g * M
 
 
-def prove_same_network_function(n_points: int, n_dims: int, t: int) -> None:
+def prove_same_network_function(n_points: int, n_dims: int, t: int, build: Build = C.newton) -> None:
     """M_t c equals 2^t gradient steps from zero with η = αN, as functions of A and b (every entry a symbol)."""
-    newton = C.newton(n_points=n_points, n_dims=n_dims, n_iters=t, alpha="1/7")
+    newton = build(n_points=n_points, n_dims=n_dims, n_iters=t, alpha="1/7")
     descent = C.gradient_descent(
         n_points=n_points, n_dims=n_dims, n_steps=2**t, step_size=f"{n_points}/7", form="gram", layout="A"
     )
@@ -69,12 +70,16 @@ def prove_same_network_function(n_points: int, n_dims: int, t: int) -> None:
     source="new (Schulz iteration as repeated squaring)",
     covers="every t by induction in Q[g, M, y]; t <= 6 written out in Q[g]; the networks, symbolically, at N=1, D=2 "
     "(G singular) and N=2, D=1",
+    controls={
+        "a step 3M - MGM": lambda: prove_identities(step=lambda g, M, v: v.constant(3) * M - M * g * M),
+        "another alpha than claimed": {"build": hard_coded(C.newton, alpha="1/3")},
+    },
 )
-def newton_identities(size: Size) -> Evidence:
+def newton_identities(size: Size, build: Build = C.newton) -> Evidence:
     prove_identities()
     prove_identities(sympy_variables)
     prove_powers()
     prove_sums(6)
     for n_points, n_dims in ((1, 2), (2, 1)):
-        prove_same_network_function(n_points, n_dims, 2)
+        prove_same_network_function(n_points, n_dims, 2, build)
     return Evidence("every t, every D (polynomials in one matrix)", "Q[g, M, y]", "python-flint; SymPy")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import constructions as C
@@ -16,6 +18,7 @@ from precls_theory.proofs.symbolic import (
     require_equal,
     sympy_variables,
 )
+from precls_theory.proofs.variants import Build, hard_coded, last_weight, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.newton.newton import prove_iterates
 
@@ -55,14 +58,17 @@ def prove_refinement(network: C.Network, make: MakeVariables = flint_variables) 
     prove_readout(network)
 
 
-def prove_error_map(n_dims: int, make: MakeVariables = flint_variables) -> None:
-    """``x' − x* = (I − MG)(x − x*)`` for ``x' = x + M(c − Gx)`` and any x* with G x* = c: generic M, G, x and x*."""
+def prove_error_map(n_dims: int, make: MakeVariables = flint_variables, sign: int = 1) -> None:
+    """``x' − x* = (I − MG)(x − x*)`` for ``x' = x + M(c − Gx)`` and any x* with G x* = c: generic M, G, x and x*.
+
+    ``sign`` is that of MG on the right.
+    """
     square = (n_dims, n_dims, 1)
     v = make(M=square, G=square, x=(n_dims, 1), s=(n_dims, 1))
     M, G, x, solution = v["M"], v["G"], v["x"], v["s"]
     c = apply(G, solution)
     refined = x + apply(M, c - apply(G, x))
-    expected = apply(v.identity(n_dims) - compose(M, G), x - solution)
+    expected = apply(v.identity(n_dims) - v.constant(sign) * compose(M, G), x - solution)
     require_equal(refined - solution, expected, "x' − x* = (I − MG)(x − x*)", v.ring)
 
 
@@ -86,16 +92,22 @@ def prove_residual_is_moment(n_points: int, n_dims: int, make: MakeVariables = f
     ),
     source="new",
     covers="every t and every number of refinements, by induction on three layers; the exact map, not its rounding",
+    controls={
+        "the last weight off by 1/3": {"build": wrong(C.newton, last_weight)},
+        "a causal network": {"build": wrong(C.newton, lambda network: replace(network, mode="causal"))},
+        "another alpha than claimed": {"build": hard_coded(C.newton, alpha="1/3")},
+        "an error map with I + MG": lambda: prove_error_map(2, sign=-1),
+    },
 )
-def refinement(size: Size) -> Evidence:
+def refinement(size: Size, build: Build = C.newton) -> Evidence:
     N, D = size.n_points, size.n_dims
     for form in ("doubling", "residual"):
         for t, count in ((1, 1), (3, 2)):
             prove_refinement(
-                C.newton(n_points=N, n_dims=D, n_iters=t, alpha="1/7", form=form, refinements=count)  # type: ignore[arg-type]
+                build(n_points=N, n_dims=D, n_iters=t, alpha="1/7", form=form, refinements=count)  # type: ignore[arg-type]
             )
         prove_refinement(
-            C.newton(n_points=2, n_dims=2, n_iters=2, alpha="1/7", form=form, refinements=1),  # type: ignore[arg-type]
+            build(n_points=2, n_dims=2, n_iters=2, alpha="1/7", form=form, refinements=1),  # type: ignore[arg-type]
             sympy_variables,
         )
     prove_error_map(D)

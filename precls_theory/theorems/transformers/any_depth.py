@@ -124,6 +124,10 @@ def require_spectral_bound(weights: Tensor, bound: float) -> None:
     source="new",
     covers="the identities for n = 2..5 by expansion (their proof is the same for every n); activations on the whole "
     "real line by monotonicity and limits; the computed spectral bounds by exact semidefiniteness on sample weights",
+    controls={
+        "a spectral norm one percent too small": lambda: require_spectral_bound(torch.eye(3), 0.99),
+        "tanh between -1 and 2": lambda: require_increasing_between(sympy.tanh, -1, 2, "tanh"),
+    },
 )
 def growth_rules(size: Size) -> Evidence:
     """Each inequality that a rule rests on, proved; raises Refuted where one fails."""
@@ -242,6 +246,9 @@ def target_degree(name: str, shape: tuple[int, int, int], direction: np.ndarray)
     source=SOURCE,
     covers="every depth by induction on the block, every width and weight by generic constants; each block kind is "
     "also run through the certificate",
+    controls={
+        "a bilinear MLP without a norm": lambda: require_block_degree("bilinear", "none", "pre"),
+    },
 )
 def any_depth(size: Size) -> Evidence:
     """The induction step for each block kind, and the growth of the targets at the given size."""
@@ -313,6 +320,13 @@ def require_piece_argument(
     return {"units": found.units, "active": found.active, "miss": found.proven_miss}
 
 
+class ClampedGate(nn.Module):
+    """``clamp(u, 0, 1) · u``: grows linearly, and is Square on (0, 1)."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        return torch.clamp(u, 0.0, 1.0) * u
+
+
 @theorem(
     id="any-depth-open-sets",
     title="... nor on any nonempty open set of inputs",
@@ -326,6 +340,9 @@ def require_piece_argument(
     "models and boxes: a piece located, a derivative that differs, the continued piece below its bound and below the "
     "target. The remaining step is Baire's: U is a finite union of the sets where a pattern occurs, so one is dense in "
     "an open subset; there F_s is the target by continuity, hence everywhere by analyticity, against its growth",
+    controls={
+        "a model that is Square on the box": lambda: require_piece_argument(ClampedGate(), "square", (1, 4, 4), 0.5),
+    },
 )
 def any_depth_open_sets(size: Size) -> Evidence:
     """The executable steps, for analytic and piecewise analytic models and three targets."""
@@ -358,6 +375,9 @@ def any_depth_open_sets(size: Size) -> Evidence:
     hypotheses=("SwiGLU, GEGLU, ReGLU or bilinear MLPs, each after LayerNorm or RMSNorm with eps > 0",),
     source="new",
     covers="every depth, width and weight by generic constants; without the norm the same check fails, as it must",
+    controls={
+        "a gated MLP without a norm": lambda: require_block_degree("swiglu", "none", "pre"),
+    },
 )
 def norm_before_gated_mlp(size: Size) -> Evidence:
     """Norm placements 'pre' and 'mlp' give exponent 1; without norms the exponent of one block is 2."""
@@ -385,13 +405,6 @@ def norm_before_gated_mlp(size: Size) -> Evidence:
 # ---- 5. a limit of the argument --------------------------------------------------------------------------------------
 
 
-class ClampedGate(nn.Module):
-    """``clamp(u, 0, 1) · u``: grows linearly, and is Square on (0, 1)."""
-
-    def forward(self, u: Tensor) -> Tensor:
-        return torch.clamp(u, 0.0, 1.0) * u
-
-
 class HardswishSquare(nn.Module):
     """``6 hardswish(u) - 3u``: grows linearly, and is Square on (-3, 3)."""
 
@@ -407,6 +420,9 @@ class HardswishSquare(nn.Module):
     hypotheses=(),
     source="new: why the open-set theorem asks for the growth of the continued pieces, not of the model",
     covers="both models, all of the intervals",
+    controls={
+        "hardswish with the factor 5": lambda: require_zero(5 * (T * (T + 3) / 6) - 3 * T - T**2, "hardswish"),
+    },
 )
 def clamped_gate_on_open_sets(size: Size) -> Evidence:
     """The certificate must give exponent 1 for the function and 2 for its pieces, and the identities must hold."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 
 import sympy as sp
 
 from constructions.transformers import gated
-from constructions.transformers.exact import GATES, require_even_parts_cancel
+from constructions.transformers.exact import GATES, EvenPartRemains, ExactTransformer, require_even_parts_cancel
 from precls_theory.checking import transformers as claims
+from precls_theory.proofs.variants import deaf_to_step, wrong_part
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 STEP_SIZE = Fraction(1, 3)
@@ -35,6 +37,15 @@ def require_gate_identity(name: str, activation: Callable[[sp.Expr], sp.Expr]) -
         )
 
 
+@contextmanager
+def even_parts_cancel() -> Iterator[None]:
+    """A network through which the even part of an activation passes is no polynomial: :class:`Refuted`."""
+    try:
+        yield
+    except EvenPartRemains as remains:
+        raise Refuted(str(remains)) from remains
+
+
 @theorem(
     id="gate-identities",
     title="Two gated hidden units multiply exactly",
@@ -42,6 +53,9 @@ def require_gate_identity(name: str, activation: Callable[[sp.Expr], sp.Expr]) -
     hypotheses=("act is SiLU, GELU (erf or tanh form) or ReLU, as in SwiGLU, GEGLU, ReGLU",),
     source="new",
     covers="all real z, y; a bilinear unit is zy itself, the sigmoid gate of a GLU is shown not to satisfy it",
+    controls={
+        "the gate of a sigmoid GLU": lambda: require_gate_identity("sigmoid", lambda z: 1 / (1 + sp.exp(-z))),
+    },
 )
 def gate_identities(size: Size) -> Evidence:
     """Each activation is z/2 plus an even function."""
@@ -68,14 +82,18 @@ def gate_identities(size: Size) -> Evidence:
     hypotheses=("SwiGLU, GEGLU, ReGLU or bilinear MLP with a residual connection", "no norm before the MLP"),
     source="new",
     covers="symbolic entries at 3 rows, 4 channels; any activation with odd part z/2, its even part uninterpreted",
+    controls={
+        "a weight of the MLP off by 1/3": {"build": wrong_part(gated.multiply)},
+    },
 )
-def multiply(size: Size) -> Evidence:
+@even_parts_cancel()
+def multiply(size: Size, build: Callable[..., ExactTransformer] = gated.multiply) -> Evidence:
     """The even part cancels on the weights; what remains is a polynomial identity."""
     for gate in GATES:
         for left, right, target in ((0, 1, 2), (1, 1, 0), (0, 1, 0)):
-            net = gated.multiply(n_rows=3, n_channels=4, left=left, right=right, target=target, gate=gate)
+            net = build(n_rows=3, n_channels=4, left=left, right=right, target=target, gate=gate)
             ring = claims.verify_multiply(net, 4, left, right, target, name=f"Multiply with {gate}")
-        add = gated.multiply(n_rows=1, n_channels=3, left=0, right=1, target=2, gate=gate, clear=False)
+        add = build(n_rows=1, n_channels=3, left=0, right=1, target=2, gate=gate, clear=False)
         if add.hidden != (1 if gate == "bilinear" else 2):
             raise Refuted(f"{gate} takes {add.hidden} hidden units for a product")
     return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"gates": list(GATES)})
@@ -88,21 +106,24 @@ def multiply(size: Size) -> Evidence:
     hypotheses=("layout E: [x_init, 0] is the last row", "SwiGLU, GEGLU, ReGLU or bilinear MLPs", "no norm layers"),
     source="new",
     covers="symbolic entries at N=D=2, k = 1, 2, causal and full masks, every gate; the given size modulo a prime",
+    controls={
+        "a weight of the MLP off by 1/3": {"build": wrong_part(gated.gradient_descent)},
+        "another step size than claimed": {"build": deaf_to_step(gated.gradient_descent)},
+    },
 )
-def gradient_descent(size: Size) -> Evidence:
+@even_parts_cancel()
+def gradient_descent(size: Size, build: Callable[..., ExactTransformer] = gated.gradient_descent) -> Evidence:
     """Zero scores weigh each visible row equally, so attention is rational; then polynomial identities."""
     n, d = SMALL
     chances = []
     for gate in GATES:
         for mask in ("causal", "full"):
             for k in (1, 2):
-                net = gated.gradient_descent(
+                net = build(
                     n_points=n, n_dims=d, n_steps=k, step_size=STEP_SIZE, gate=gate, mask=mask
                 )  # fmt: skip
                 ring = claims.verify_descent_polynomials(net, n, d, k, STEP_SIZE, f"{gate}, {mask} mask, k={k}")
-        large = gated.gradient_descent(
-            n_points=size.n_points, n_dims=size.n_dims, n_steps=3, step_size=STEP_SIZE, gate=gate
-        )
+        large = build(n_points=size.n_points, n_dims=size.n_dims, n_steps=3, step_size=STEP_SIZE, gate=gate)
         for block in large.blocks:
             if gate != "bilinear" and block.mlp:
                 require_even_parts_cancel(block.mlp)

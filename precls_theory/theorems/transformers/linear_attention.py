@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -11,23 +12,25 @@ import sympy as sp
 
 from constructions.algebra.rings import univariate
 from constructions.models.transformer import Transformer
-from constructions.transformers import linear_attention
-from constructions.transformers.exact import ExactTransformer
+from constructions.transformers import gated, linear_attention
+from constructions.transformers.exact import ExactTransformer, Mask
 from constructions.transformers.linear_attention import ternary_depth, unchecked_steps
 from precls_theory.checking import transformers as claims
 from precls_theory.expressivity.growth import growth_certificate
 from precls_theory.expressivity.tracing import Inconclusive
+from precls_theory.proofs.variants import deaf_to_step, wrong_part
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 STEP_SIZE = Fraction(1, 3)
+Construct = Callable[..., ExactTransformer]
 SMALL = (2, 2)
 
 
-def build(n_points: int, n_dims: int, n_steps: int, form: Any) -> ExactTransformer:
+def build(
+    n_points: int, n_dims: int, n_steps: int, form: Any, construct: Construct = linear_attention.gradient_descent
+) -> ExactTransformer:
     """A construction at the step size of these checks."""
-    return linear_attention.gradient_descent(
-        n_points=n_points, n_dims=n_dims, n_steps=n_steps, step_size=STEP_SIZE, form=form
-    )
+    return construct(n_points=n_points, n_dims=n_dims, n_steps=n_steps, step_size=STEP_SIZE, form=form)
 
 
 @theorem(
@@ -37,20 +40,24 @@ def build(n_points: int, n_dims: int, n_steps: int, form: Any) -> ExactTransform
     hypotheses=("x in channels of its own, or in those of a under a strict mask", "with the residual connection"),
     source="von Oswald et al. 2023 for the correspondence; the layout conditions are new",
     covers="symbolic entries at small sizes for every mask; at the given size modulo a prime; k layers are k steps",
+    controls={
+        "a weight off by 1/3": {"construct": wrong_part(linear_attention.gradient_descent)},
+        "another step size than claimed": {"construct": deaf_to_step(linear_attention.gradient_descent)},
+    },
 )
-def one_step(size: Size) -> Evidence:
+def one_step(size: Size, construct: Construct = linear_attention.gradient_descent) -> Evidence:
     """Polynomial identities in all entries, then the given size at random residues."""
     n, d = SMALL
     for mask in ("causal", "full", "strict"):
         for k in (1, 2):
-            net = linear_attention.gradient_descent(
+            net = construct(
                 n_points=n, n_dims=d, n_steps=k, step_size=STEP_SIZE, mask=mask
             )  # fmt: skip
             ring = claims.verify_descent_polynomials(net, n, d, k, STEP_SIZE, f"{k} layers, {mask} mask")
-    shared = linear_attention.gradient_descent(n_points=n, n_dims=d, step_size=STEP_SIZE, layout="E")
+    shared = construct(n_points=n, n_dims=d, step_size=STEP_SIZE, layout="E")
     claims.verify_descent_polynomials(shared, n, d, 1, STEP_SIZE, "layout E, strict mask")
     k = 4
-    large = build(size.n_points, size.n_dims, k, "step")
+    large = build(size.n_points, size.n_dims, k, "step", construct)
     log2 = claims.verify_descent_residues(large, size.n_points, size.n_dims, k, STEP_SIZE)
     return Evidence(
         scope=f"N={n}, D={d} symbolically; N={size.n_points}, D={size.n_dims}, k={k} by residues",
@@ -61,11 +68,11 @@ def one_step(size: Size) -> Evidence:
     )
 
 
-def self_attention_error(n_points: int, n_dims: int) -> list[Any]:
+def self_attention_error(n_points: int, n_dims: int, mask: Mask = "causal") -> list[Any]:
     """Layout E under an inclusive mask: output minus one step plus (η/N) x|x|², as polynomials (zero if true)."""
     ring, (A, b, x) = claims.generic((n_points, n_dims), (n_points,), (n_dims,))
     step = STEP_SIZE / n_points
-    net = unchecked_steps(n_points, n_dims, 1, step, "causal", "E")
+    net = unchecked_steps(n_points, n_dims, 1, step, mask, "E")
     got = net.decode(net.evaluate(net.encode(A, b, x), ring))
     right = claims.descent(A, b, x, 1, STEP_SIZE, ring)
     return list(got - right + ring.elements([step]) * x * np.add.reduce(x * x, keepdims=True))
@@ -78,11 +85,14 @@ def self_attention_error(n_points: int, n_dims: int) -> list[Any]:
     hypotheses=("x in the channels of a, in the last row",),
     source="new",
     covers="the extra term as a polynomial identity; the second application refuted by an explicit counterexample",
+    controls={
+        "a strict mask, which adds nothing": {"mask": "strict"},
+    },
 )
-def layout_e(size: Size) -> Evidence:
+def layout_e(size: Size, mask: Mask = "causal") -> Evidence:
     """The silent bug is exactly x|x|²; under the strict mask the second layer reads overwritten data rows."""
     n, d = SMALL
-    if any(error != 0 for error in self_attention_error(n, d)):
+    if any(error != 0 for error in self_attention_error(n, d, mask)):
         raise Refuted("the inclusive mask adds something other than x|x|²")
     inclusive = unchecked_steps(n, d, 1, STEP_SIZE / n, "causal", "E")
     twice = unchecked_steps(n, d, 2, STEP_SIZE / n, "strict", "E")
@@ -122,6 +132,11 @@ def require_cubic(net: ExactTransformer) -> None:
             raise Refuted("a block has something other than linear attention heads")
 
 
+def gated_block() -> ExactTransformer:
+    """A network with MLPs: what :func:`require_cubic` must refuse."""
+    return gated.gradient_descent(n_points=1, n_dims=1)
+
+
 @theorem(
     id="linear-attention-lower-bound",
     title="k steps need ⌈log3(2k+1)⌉ layers of linear attention",
@@ -129,8 +144,12 @@ def require_cubic(net: ExactTransformer) -> None:
     hypotheses=("linear attention with any mask, width, heads and positions, and residual connections", "η ≠ 0"),
     source="new",
     covers="every k: the leading coefficient is symbolic in k; degrees along a ray for k up to 13 at the given size",
+    controls={
+        "a block with an MLP": lambda: require_cubic(gated_block()),
+        "one step more than claimed": {"extra_steps": 1},
+    },
 )
-def lower_bound(size: Size) -> Evidence:
+def lower_bound(size: Size, extra_steps: int = 0) -> Evidence:
     """(q·k)v of affine maps of degree-d polynomials has degree at most 3d; x_k has total degree 2k+1 exactly.
 
     At b = 0 and all rows but one zero, a_1 = t e_1, x = t e_1: x_k = (1 − (η/N) t²)^k t, of degree 2k+1 in t. From
@@ -147,7 +166,7 @@ def lower_bound(size: Size) -> Evidence:
     ring = univariate()
     A, b, x = along_a_ray(size.n_points, size.n_dims)
     for steps in (1, 2, 4, 13):
-        found = ray_degree(claims.descent(A, b, x, steps, STEP_SIZE, ring))
+        found = ray_degree(claims.descent(A, b, x, steps + extra_steps, STEP_SIZE, ring))
         net = build(size.n_points, size.n_dims, steps, "ternary")
         require_cubic(net)
         got = ray_degree(np.asarray(net.decode(net.evaluate(net.encode(A, b, x), ring))))
@@ -170,12 +189,15 @@ def lower_bound(size: Size) -> Evidence:
     hypotheses=("positional one-hot channels", "causal or full mask"),
     source="new",
     covers="symbolic entries at 3 rows and 4 channels, both masks, and Square",
+    controls={
+        "a weight off by 1/3": {"construct": wrong_part(linear_attention.multiply)},
+    },
 )
-def multiply(size: Size) -> Evidence:
+def multiply(size: Size, construct: Construct = linear_attention.multiply) -> Evidence:
     """Scores (p_n e_n)·e_j = p_n [n = j]."""
     for mask in ("causal", "full"):
         for left, right, target in ((0, 1, 2), (1, 1, 0), (0, 1, 0)):
-            net = linear_attention.multiply(n_rows=3, n_channels=4, left=left, right=right, target=target, mask=mask)
+            net = construct(n_rows=3, n_channels=4, left=left, right=right, target=target, mask=mask)
             ring = claims.verify_multiply(net, 4, left, right, target, name=f"Multiply, {mask} mask")
     return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"depth": net.depth})
 
@@ -201,10 +223,13 @@ def block_growth(normed: bool) -> sp.Poly:
     source="new",
     covers="every depth by induction on the layer, generic constants; certificates of random models; the same check "
     "fails without the norm, as it must",
+    controls={
+        "no norm": {"normed": False},
+    },
 )
-def norm_before_linear_attention(size: Size) -> Evidence:
+def norm_before_linear_attention(size: Size, normed: bool = True) -> Evidence:
     """Rows of norm(x) lie in a ball whatever x is, so a layer adds a bounded term: linear growth stays linear."""
-    if block_growth(normed=True).degree() != 1:
+    if block_growth(normed).degree() != 1:
         raise Refuted("a layer of normed linear attention grows faster than linearly")
     if block_growth(normed=False).degree() != 3:
         raise Refuted("without the norm a layer should have degree 3")

@@ -10,11 +10,13 @@ import numpy as np
 import sympy as sp
 
 from constructions.algebra.terms import Form
+from constructions.transformers import linear_attention
 from constructions.transformers.exact import MASKS, DescentTask, ExactTransformer, Mask, TransformerBuilder
 from constructions.transformers.linear_attention import causal_depth, ternary_depth
 from precls_theory.checking import transformers as claims
+from precls_theory.proofs.variants import deaf_to_step, wrong_part
 from precls_theory.registry import Evidence, Refuted, Size, theorem
-from precls_theory.theorems.transformers.linear_attention import SMALL, STEP_SIZE, build
+from precls_theory.theorems.transformers.linear_attention import SMALL, STEP_SIZE, Construct, build
 
 
 @theorem(
@@ -24,8 +26,12 @@ from precls_theory.theorems.transformers.linear_attention import SMALL, STEP_SIZ
     hypotheses=("x in channels of its own", "causal mask", "an indicator of the last row among the positions"),
     source="new",
     covers="k up to 9 symbolically at N=D=1, k up to 3 at N=D=2; k up to 243 at the given size modulo a prime",
+    controls={
+        "a weight off by 1/3": {"construct": wrong_part(linear_attention.gradient_descent)},
+        "another step size than claimed": {"construct": deaf_to_step(linear_attention.gradient_descent)},
+    },
 )
-def causal(size: Size) -> Evidence:
+def causal(size: Size, construct: Construct = linear_attention.gradient_descent) -> Evidence:
     """The recurrence P ← P³, t ← P²t + Pt + t, x by ternary digits; depth within one of the lower bound:
     2k+1 ≤ 3^L gives k ≤ 3^L, hence ⌈log3 k⌉ + 1 ≤ L + 1 (and the code's integer formulas agree for k < 10^4)."""
     p, t, x = sp.symbols("P t x")
@@ -37,12 +43,14 @@ def causal(size: Size) -> Evidence:
         if not ternary_depth(k) <= causal_depth(k) <= ternary_depth(k) + 1:
             raise Refuted(f"at k = {k} the depth {causal_depth(k)} is not within one of {ternary_depth(k)}")
     for k in range(1, 10):
-        claims.verify_descent_polynomials(build(1, 1, k, "causal"), 1, 1, k, STEP_SIZE, f"the causal form, k = {k}")
+        claims.verify_descent_polynomials(
+            build(1, 1, k, "causal", construct), 1, 1, k, STEP_SIZE, f"the causal form, k = {k}"
+        )
     for k in (1, 2, 3):
-        ring = claims.verify_descent_polynomials(build(*SMALL, k, "causal"), *SMALL, k, STEP_SIZE)
+        ring = claims.verify_descent_polynomials(build(*SMALL, k, "causal", construct), *SMALL, k, STEP_SIZE)
     chances, depths = [], {}
     for k in (5, 9, 81, 243):
-        net = build(size.n_points, size.n_dims, k, "causal")
+        net = build(size.n_points, size.n_dims, k, "causal", construct)
         chance = claims.verify_descent_residues(net, size.n_points, size.n_dims, k, STEP_SIZE)
         chances.append(chance)
         depths[str(k)] = net.depth
@@ -124,6 +132,9 @@ def require_gap(mask: str) -> list[str]:
     source="new",
     covers="every L ≥ 2, N ≥ 2 and D ≥ 1; the causal form has L + 1 layers, so it is optimal at these k. Open: "
     "3^(L−1) < k < (3^L − 1)/2, first at k = 10",
+    controls={
+        "no mask, where the bound is attained": lambda: require_gap("full"),
+    },
 )
 def causal_gap(size: Size) -> Evidence:
     """All other coordinates, b, and all data rows but two are zero, and x is at the last row.

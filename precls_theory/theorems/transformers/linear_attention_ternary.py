@@ -16,6 +16,7 @@ from constructions.transformers import linear_attention
 from constructions.transformers.exact import ExactTransformer, forms_of
 from constructions.transformers.linear_attention import ternary_depth, ternary_schedule
 from precls_theory.checking import transformers as claims
+from precls_theory.proofs.variants import wrong_transformer
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.transformers.linear_attention import SMALL, STEP_SIZE, build
 
@@ -160,6 +161,13 @@ def require_coordinatewise(net: ExactTransformer, small: ExactTransformer, n_dim
     covers="every k, N and D: by induction on the layer, for generic P^d; each kind of layer at four l, enough since its "
     "identity is a Laurent polynomial in 3^l of degrees -1 to 2; weights act coordinate by coordinate like those of D = 1. "
     "Whole networks besides",
+    controls={
+        "a weight of a layer off by 1/3": lambda: require_layer(1, 1, wrong_transformer(block_at(1, 1))),
+        "the schedule of another layer": lambda: require_layer(1, 2, block_at(1, 1)),
+        "one coordinate off by 1/3": lambda: require_coordinatewise(
+            wrong_transformer(build(2, 2, 4, "ternary")), build(1, 1, 4, "ternary"), 2
+        ),
+    },
 )
 def ternary(size: Size) -> Evidence:
     """Recurrences for all d; each kind of layer keeps the invariant; weights at D are those of D = 1, coordinatewise.

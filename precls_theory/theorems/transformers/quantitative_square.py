@@ -49,6 +49,10 @@ def require_error(partition: Partition, bound: Fraction, exactly: bool = False) 
     source="new (classical free-knot argument)",
     covers="every p by the second difference and the pigeonhole principle; tightness for p = 1..32 by exact "
     "evaluation; Π(w_i + 1) pieces for ReLU networks, run on networks",
+    controls={
+        "an error below the bound": lambda: require_error(best_partition(3), Fraction(1, 17)),
+        "a cube for the square": lambda: require_second_difference(power=3),
+    },
 )
 def square_piecewise_linear(size: Size) -> Evidence:
     """The identity, the extremal functions, and exact errors of random ReLU networks against the bound."""
@@ -75,6 +79,9 @@ def square_piecewise_linear(size: Size) -> Evidence:
     source="new; Thm. D.34 of Liu et al. 2025, made quantitative",
     covers="every width and weight: softmax of one score is 1 identically, so row 0 is an affine map of u_0, to which "
     "the bound for one piece applies; second derivatives of random layers are also enclosed and found to be 0",
+    controls={
+        "a cube for the square": lambda: require_second_difference(power=3),
+    },
 )
 def square_one_causal_softmax_layer(size: Size) -> Evidence:
     """softmax of a single score is 1, and jets of row 0 of random layers have no second-order term."""

@@ -22,6 +22,11 @@ def softmax_attention(scores: Sequence[sp.Expr], values: Sequence[sp.Expr]) -> s
     return sp.Add(*(w * v for w, v in zip(weights, values, strict=True))) / sp.Add(*weights)
 
 
+def raw_attention(scores: Sequence[sp.Expr], values: Sequence[sp.Expr]) -> sp.Expr:
+    """``Σ_j s_j v_j``: no softmax, hence no attention of these theorems."""
+    return sp.Add(*(s * v for s, v in zip(scores, values, strict=True)))
+
+
 def row0_output(width: int, attention: Attention, n_rows: int = 2) -> tuple[list[sp.Symbol], list[sp.Expr]]:
     """u_0 and the causal layer's output at row 0, with symbolic query, key, value and output weights and biases."""
     u = sp.Matrix(n_rows, width, lambda n, d: sp.Symbol(f"u_{n}_{d}"))
@@ -107,6 +112,9 @@ def escape(target: sp.Expr) -> sp.Expr:
     source="Liu et al. 2025, Thm. D.34 and Cor. D.32",
     covers="every width: symbolic weights at widths 1 to 3, and along any line with abstract values for every width; "
     "heads and the residual connection add, and so do their second derivatives",
+    controls={
+        "attention without the softmax": lambda: check_row0(1, raw_attention),
+    },
 )
 def one_causal_layer(size: Size) -> Evidence:
     """Row 0 attends to itself alone, so it is affine in u_0; Square and Multiply have second derivative 2 on a line."""
@@ -138,6 +146,11 @@ def one_causal_layer(size: Size) -> Evidence:
     ),
     source="new (the causal single-head case is Liu et al. 2025, Thm. D.34)",
     covers="every width; the convexity identity at 1 to 4 visible rows, whose proof is termwise in the rows",
+    controls={
+        "attention without the softmax": lambda: check_equal_rows(2, raw_attention),
+        "weights that do not sum to one": lambda: mean_bound(2, raw_attention),
+        "a target that grows linearly": lambda: escape(T),
+    },
 )
 def one_layer_any_mask(size: Size) -> Evidence:
     """Along ``u = t v`` scores are arbitrary and values are α_j + β_j t, so outputs are bounded by M + B|t|."""

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from precls_theory.certificate import certify
 from precls_theory.cli import verify as command
 from precls_theory.cli.main import app
-from precls_theory.registry import Check, Evidence, Refuted, Size, Theorem, all_theorems
+from precls_theory.registry import Check, Control, Evidence, Refuted, Size, Theorem, all_theorems, theorem
 
 RESULT_KEYS = {"id", "title", "source", "status", "scope", "ring", "engine", "seconds"}
 
@@ -38,12 +39,22 @@ def _broken(size: Size) -> Evidence:
     raise RuntimeError("the check broke")
 
 
+def _accepted() -> None:
+    """A control that nothing refuses."""
+
+
+def _wrong() -> None:
+    raise Refuted("x is not x + 1")
+
+
+def named(id: str, check: Check, **controls: Control) -> Theorem:
+    controls = controls or {"x + 1 for x": _wrong}
+    return Theorem(id, f"The {id} one", "x = x", ("x is x",), "new", "all x", check, controls)
+
+
 @pytest.fixture
 def theorems(monkeypatch: pytest.MonkeyPatch) -> dict[str, Theorem]:
     """Three theorems: one that holds, one that does not, one whose check breaks."""
-
-    def named(id: str, check: Check) -> Theorem:
-        return Theorem(id, f"The {id} one", "x = x", ("x is x",), "new", "all x", check)
 
     known = {id: named(id, check) for id, check in (("true", _proved), ("false", _refuted), ("broken", _broken))}
     monkeypatch.setattr(command, "all_theorems", lambda: known)
@@ -78,6 +89,44 @@ def test_json(theorems: dict[str, Theorem]) -> None:
     assert found["theorems"][1]["detail"]["counterexample"] == {"A": [1]}
     assert {"precls", "versions", "seconds"} <= set(found)
     assert json.loads(precls("verify", "true", "--json").stdout)["ok"] is True
+
+
+def test_controls_are_shown(theorems: dict[str, Theorem]) -> None:
+    result = precls("verify", "true")
+    assert "1 of 1" in result.stdout
+    assert "; 1 wrong variants refused" in result.stdout
+    (found,) = json.loads(precls("verify", "true", "--json").stdout)["theorems"]
+    assert found["controls"] == [{"variant": "x + 1 for x", "refused": True, "outcome": "x is not x + 1"}]
+
+
+@pytest.mark.parametrize(
+    ("control", "message"),
+    [(_accepted, "'w' (accepted)"), ({"size": Size()}, "'w' (TypeError"), (lambda: 1 / 0, "'w' (ZeroDivisionError")],
+)
+def test_a_check_that_accepts_a_wrong_variant_proves_nothing(
+    theorems: dict[str, Theorem], control: Control, message: str
+) -> None:
+    """Refused means Refuted: a control that breaks says nothing of the check."""
+    theorems["blind"] = named("blind", _proved, right=_wrong, w=control)
+    result = precls("verify", "blind")
+    assert result.exit_code == 1
+    assert f"blind failed: the check does not refuse what is wrong: {message}" in words(result)
+    (found,) = json.loads(precls("verify", "blind", "--json").stdout)["theorems"]
+    assert [entry["refused"] for entry in found["controls"]] == [True, False]
+    assert found["status"] == "failed"
+
+
+def test_a_theorem_without_controls_cannot_be_registered() -> None:
+    with pytest.raises(ValueError, match="theorem 'bare' declares no control"):
+        theorem(id="bare", title="t", statement="s", source="new", covers="c", controls={})(_proved)
+    with pytest.raises(TypeError, match="controls"):
+        theorem(id="bare", title="t", statement="s", source="new", covers="c")(_proved)  # type: ignore[call-arg]
+    assert "bare" not in all_theorems()
+
+
+def test_a_theorem_none_of_whose_controls_ran_is_not_proved() -> None:
+    bare = Theorem("bare", "t", "s", (), "new", "c", _proved, {})
+    assert certify(bare).status == "failed"
 
 
 def test_certificates(theorems: dict[str, Theorem], tmp_path: Path) -> None:
@@ -133,6 +182,7 @@ def test_list_of_the_real_theorems() -> None:
     found = json.loads(precls("verify", "--list", "--json").stdout)["theorems"]
     assert [entry["id"] for entry in found] == list(known)
     assert all({"title", "source", "statement", "hypotheses", "covers"} <= set(entry) for entry in found)
+    assert all(entry["controls"] for entry in found)
 
 
 def test_a_real_theorem_is_proved() -> None:
@@ -142,6 +192,8 @@ def test_a_real_theorem_is_proved() -> None:
     assert entry["status"] == "proved"
     assert entry["ring"]
     assert entry["engine"]
+    assert entry["controls"]
+    assert all(control["refused"] for control in entry["controls"])
 
 
 def test_help_has_examples() -> None:

@@ -1,0 +1,157 @@
+"""Wrong variants of exact networks: one thing changed, for checks to refuse.
+
+:func:`changed_weights` and :func:`changed_filters` list all single changes of a network; :func:`wrong` makes of a
+construction one whose networks are all changed, which a theorem declares as a control (see
+:mod:`precls_theory.registry`)::
+
+    controls={"a weight of the last layer off by 1/3": {"build": wrong(C.gradient_descent, last_weight)}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from constructions.algebra.filters import EXCLUSIVE, PREFIX, Filter
+from constructions.networks.network import Network
+from constructions.transformers.exact import ExactTransformer
+
+Build = Callable[..., Network]
+Change = Callable[[Network], Network]
+
+
+def with_layer(network: Network, depth: int, **changes: Any) -> Network:
+    """The network with fields of one layer replaced."""
+    layers = list(network.layers)
+    layers[depth] = replace(layers[depth], **changes)
+    return replace(network, layers=tuple(layers))
+
+
+def with_weight(network: Network, depth: int, name: str, entry: int, change: Fraction = Fraction(1, 3)) -> Network:
+    """The network with ``change`` added to one stored weight of the map ``name``."""
+    sparse = getattr(network.layers[depth], name)
+    weights = sparse.weights.copy()
+    weights[entry] += change
+    return with_layer(network, depth, **{name: replace(sparse, weights=weights)})
+
+
+def weights_of(network: Network) -> list[tuple[int, str, int]]:
+    """Every stored weight of the maps: (depth, map, entry)."""
+    return [
+        (depth, name, entry)
+        for depth, layer in enumerate(network.layers)
+        for name in ("conv", "gate", "out")
+        for entry in range(getattr(layer, name).n_nonzero)
+    ]
+
+
+def with_filter(network: Network, depth: int, index: int, filter: Filter) -> Network:
+    """The network with one filter of a layer replaced."""
+    filters = list(network.layers[depth].filters)
+    filters[index] = filter
+    return with_layer(network, depth, filters=tuple(filters))
+
+
+def changed_weights(network: Network, stride: int = 1) -> Iterator[tuple[str, Network]]:
+    """One stored weight changed at a time, by a half or in sign: every ``stride``-th weight of the network."""
+    for count, (index, name, entry) in enumerate(weights_of(network)[::stride]):
+        old = getattr(network.layers[index], name).weights[entry]
+        change = -2 * old if count % 2 else Fraction(1, 2)
+        changed = with_weight(network, index, name, entry, change)
+        yield f"layer {index}, {name}[{entry}]: {old} to {old + change}", changed
+
+
+def changed_filters(network: Network) -> Iterator[tuple[str, Network]]:
+    """One filter of one layer replaced: its rows shifted by one, or inclusive and exclusive sums exchanged."""
+    for index, layer in enumerate(network.layers):
+        for which, filter in enumerate(layer.filters):
+            shifted = delayed(filter)
+            others = {shifted, EXCLUSIVE if filter == PREFIX else PREFIX if filter == EXCLUSIVE else shifted}
+            for other in others - {filter}:
+                yield f"layer {index}: {filter} to {other}", with_filter(network, index, which, other)
+
+
+def delayed(filter: Filter) -> Filter:
+    """The filter one row later."""
+    return Filter.of((0, *filter.head), filter.tail)
+
+
+def exchanged_outputs(network: Network) -> Network:
+    """The last two columns that the network decodes exchanged."""
+    columns = list(network.task.columns)
+    columns[-1], columns[-2] = columns[-2], columns[-1]
+    return replace(network, task=replace(network.task, columns=tuple(columns)))  # type: ignore[type-var]
+
+
+# --- For controls ---------------------------------------------------------------------------------------------------
+
+
+def last_weight(network: Network) -> Network:
+    """1/3 added to a weight of the last layer that reaches a channel that is read out."""
+    out = network.layers[-1].out
+    entry = next(index for index, row in enumerate(out.rows) if row == network.task.columns[-1])
+    return with_weight(network, network.depth - 1, "out", entry)
+
+
+def first_weight(network: Network) -> Network:
+    """1/3 added to the first weight of the first layer."""
+    return with_weight(network, 0, "out", 0)
+
+
+def late_row(network: Network) -> Network:
+    """The first filter that moves or sums rows, or else the first, one row late."""
+    filters = [
+        (depth, which, filter)
+        for depth, layer in enumerate(network.layers)
+        for which, filter in enumerate(layer.filters)
+    ]
+    depth, which, filter = next((found for found in filters if not found[2].is_identity), filters[0])
+    return with_filter(network, depth, which, delayed(filter))
+
+
+def wrong(build: Build, change: Change) -> Build:
+    """The construction ``build`` with ``change`` made to every network."""
+
+    def changed(*arguments: Any, **parameters: Any) -> Network:
+        return change(build(*arguments, **parameters))
+
+    return changed
+
+
+def hard_coded(build: Build, **fixed: Any) -> Build:
+    """The construction ``build`` that ignores some parameters, takes ``fixed`` for them, and claims what it was given."""
+
+    def deaf(**parameters: Any) -> Network:
+        claims = build(**parameters).parameters
+        return replace(build(**parameters | fixed), parameters=claims)
+
+    return deaf
+
+
+def wrong_transformer(network: ExactTransformer) -> ExactTransformer:
+    """1/3 added to a weight of the last part of the last block: of its values, or of its last map."""
+    part = network.blocks[-1].parts()[-1]
+    name = "value" if "value" in part.maps() else "down"
+    return network.with_weight(
+        -1, len(network.blocks[-1].parts()) - 1, name, part.maps()[name].weights[0] + Fraction(1, 3)
+    )
+
+
+def wrong_part(build: Callable[..., ExactTransformer]) -> Callable[..., ExactTransformer]:
+    """The construction ``build`` of Transformers, with :func:`wrong_transformer` made of each."""
+
+    def changed(**parameters: Any) -> ExactTransformer:
+        return wrong_transformer(build(**parameters))
+
+    return changed
+
+
+def deaf_to_step(build: Callable[..., ExactTransformer]) -> Callable[..., ExactTransformer]:
+    """The construction ``build`` with step size 1/7 whatever it is asked for."""
+
+    def deaf(**parameters: Any) -> ExactTransformer:
+        return build(**parameters | {"step_size": Fraction(1, 7)})
+
+    return deaf
