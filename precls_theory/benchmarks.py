@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, nn
 
 import constructions as C
+from constructions.files.output import check_output
 from constructions.networks.layer import Layer, SparseMap
+from precls_theory.pictures.saving import PICTURES, save_figure
 from precls_theory.proofs.symbolic import expand_gd_step, prove_gd_step
 from precls_theory.regression.solving import gradient_descent_loop
 
@@ -116,9 +118,6 @@ def growth(parameter: str, values: tuple[int, ...]) -> list[dict[str, Any]]:
 GROWTH = {"n_points": (5, 10, 20, 40, 80, 160), "n_dims": (2, 4, 8, 16), "n_steps": (4, 16, 64, 256, 1024)}
 
 
-PLOTS = (".png", ".svg", ".pdf")
-
-
 class PeerError(ValueError):
     """The checkout given with ``--peer`` cannot be used; the message says why."""
 
@@ -204,11 +203,10 @@ def _against(base_conv: type[nn.Module], batch: int) -> dict[str, Any]:
 
 def check_plot(path: Path) -> None:
     """Raises before anything is measured where :func:`plot_growth` could not write: ``ValueError`` for a kind of file
-    that it does not draw, ``FileNotFoundError`` for a folder that is not there."""
-    if path.suffix not in PLOTS:
-        raise ValueError(f"cannot plot to {path}: expected a file ending in {', '.join(PLOTS)}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot plot to {path}: there is no folder {path.parent}")
+    that it does not draw, ``OSError`` for a path that cannot be written."""
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(f"cannot plot to {path}: expected a file ending in {', '.join(PICTURES)}")
+    check_output(path)
 
 
 def plot_growth(rows: list[dict[str, Any]], path: Path) -> None:
@@ -234,5 +232,5 @@ def plot_growth(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_ylabel("milliseconds")
         axis.grid(alpha=0.3)
     axes[0].legend()
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
     plt.close(figure)

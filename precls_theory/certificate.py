@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from constructions.files.output import write_output
 from precls_theory.registry import Refuted, Size, Theorem
 
 Status = Literal["proved", "refuted", "failed"]
@@ -65,7 +66,7 @@ class Certificate:
         """Write ``<folder>/<id>.json`` and return its path."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.id}.json"
-        path.write_text(json.dumps(self.to_json(), indent=2, default=str) + "\n")
+        write_output(path, json.dumps(self.to_json(), indent=2, default=str) + "\n")
         return path
 
 

@@ -16,13 +16,10 @@ The metadata are strings: :data:`METADATA`. Equal networks give equal bytes.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import math
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -36,6 +33,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from constructions.algebra.filters import Filter
+from constructions.files.output import write_output
 from constructions.networks.construction import ALIASES, CONSTRUCTIONS, rebuild
 from constructions.networks.layer import Layer, SparseMap
 
@@ -67,35 +65,9 @@ def save(network: Network, path: str | Path) -> None:
     """Write ``network`` to ``path``, all at once: a failure leaves what was there before.
 
     Raises ``ValueError`` for a network that no construction made (it could not be rebuilt) or with too many rows, and
-    ``OSError`` where the path cannot be written.
+    ``OSError`` where the path cannot be written (see :mod:`constructions.files.output`).
     """
-    path = Path(path)
-    data = dump(network)
-    if path.is_dir():
-        raise IsADirectoryError(f"cannot write the network to {path}: it is a folder, and a file name is needed")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write the network to {path}: there is no folder {path.parent}")
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise type(error)(f"cannot write the network to {path}: {error.strerror or error}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise type(error)(f"cannot write the network to {path}: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_output(path, dump(network))
 
 
 def dump(network: Network) -> bytes:

@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from constructions.files.output import write_output
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
 
 EXAMPLES = """What each architecture can express: Square, Multiply, one step of gradient descent, with a proof for each.
@@ -79,9 +80,9 @@ def _run(chosen: list[str], prove: bool, html: Path | None, svg: Path | None, js
             certificates.append(certify(theorems[id]))
             bar.advance(task)
     if html is not None:
-        html.write_text(atlas_picture.html(cells), encoding="utf-8")
+        write_output(html, atlas_picture.html(cells))
     if svg is not None:
-        svg.write_text(atlas_picture.svg(cells), encoding="utf-8")
+        write_output(svg, atlas_picture.svg(cells))
     refused = [cell for cell in cells if cell.status == "refused"]
     unproved = [certificate for certificate in certificates if certificate.status != "proved"]
     if json_:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from constructions.networks.network import Network
 from precls_theory.approximation.error import errors_at, function_task
+from precls_theory.pictures.saving import save_figure
 
 
 def plot_error(network: Network, functions: Sequence[sp.Expr], path: Path | None = None, n_points: int = 801) -> Figure:
@@ -36,5 +37,5 @@ def plot_error(network: Network, functions: Sequence[sp.Expr], path: Path | None
     axes.set_title(f"degree {task.degree}, {network.depth} layers, width {network.width}")
     axes.legend(loc="upper right", fontsize="small")
     if path is not None:
-        figure.savefig(path, dpi=120)
+        save_figure(figure, path)
     return figure

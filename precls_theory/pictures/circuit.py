@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from constructions.networks.network import Network
+from precls_theory.pictures.saving import save_figure
 
 CONV, GATE, OUT = "#2166ac", "#b2182b", "#999999"
 
@@ -54,6 +55,6 @@ def draw(network: Network, path: Path | None = None, dpi: int = 120) -> Any:
     axes.plot([], [], color=GATE, label="gate")
     axes.legend(loc="lower right", fontsize=7, frameon=False)
     if path is not None:
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi)
         plt.close(figure)
     return figure

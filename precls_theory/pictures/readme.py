@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import constructions as C
+from precls_theory.pictures.saving import save_figure
 from precls_theory.regression.data import read_regression
 from precls_theory.regression.solving import Solution, solve
 
@@ -46,7 +47,7 @@ def draw(solution: Solution, path: Path) -> None:
     right.set_yticks(list(rows), solution.names)
     right.set_xlabel("correct digits, float64 (NIST Longley)")
     right.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
     plt.close(figure)
 
 

@@ -149,7 +149,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     def full_disk(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("constructions.files.reading.os.fsync", full_disk)
+    monkeypatch.setattr("constructions.files.output.os.fsync", full_disk)
     with pytest.raises(OSError, match=r"cannot write .*No space left"):
         SMALL["linear"]().save(path)
     assert path.read_bytes() == b"what was there before"
