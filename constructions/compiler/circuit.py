@@ -26,13 +26,9 @@ from constructions.algebra.arrays import as_count, as_fraction
 from constructions.algebra.filters import DELTA, PREFIX, Filter
 from constructions.algebra.filters import shift as shift_filter
 from constructions.algebra.terms import channel_name
+from constructions.compiler.forms import CONSTANT, ONE, FilteredNode
 from constructions.networks.layer import Mode
 
-ONE = -1
-"""The node that stands for the constant 1."""
-Key = tuple[int, int]
-"""(filter, node): indices into the circuit's filters and nodes; filter 0 is the identity."""
-CONSTANT: Key = (0, ONE)
 MAX_POWER = 1_000
 
 
@@ -136,12 +132,12 @@ class Circuit:
         if self.mode == "causal" and not (f.tail and g.tail):
             finite, other = (f, g) if not f.tail else (g, f)
             size = len(finite.head) + len(other.head)
-            taps = _convolve(finite.taps(size), other.taps(size), size)
+            taps = _convolve_taps(finite.taps(size), other.taps(size), size)
             return self.filter(Filter.of(taps, sum(finite.head, Fraction(0)) * other.tail))
         n_rows = self.n_rows
         if self.mode == "causal":
-            return self.filter(Filter.of(_convolve(f.taps(n_rows), g.taps(n_rows), n_rows), 0))
-        around = _convolve(
+            return self.filter(Filter.of(_convolve_taps(f.taps(n_rows), g.taps(n_rows), n_rows), 0))
+        around = _convolve_taps(
             [*f.taps(n_rows), *[Fraction(0)] * n_rows], [*g.taps(n_rows), *[Fraction(0)] * n_rows], 2 * n_rows
         )
         taps = [around[m] + around[m + n_rows] for m in range(n_rows)]
@@ -167,9 +163,9 @@ class Wire:
 
     __slots__ = ("_key", "circuit", "terms")
 
-    def __init__(self, circuit: Circuit, terms: Mapping[Key, Fraction]) -> None:
+    def __init__(self, circuit: Circuit, terms: Mapping[FilteredNode, Fraction]) -> None:
         self.circuit = circuit
-        self.terms: Mapping[Key, Fraction] = terms
+        self.terms: Mapping[FilteredNode, Fraction] = terms
         self._key: tuple | None = None
 
     @property
@@ -188,8 +184,6 @@ class Wire:
     def depth(self) -> int:
         """Number of layers to compute this wire; for one row the multiplicative depth (0 when affine in the
         inputs)."""
-        from constructions.compiler.schedule import earliest
-
         return earliest(self.circuit, [self])[1]
 
     def __eq__(self, other: object) -> bool:
@@ -281,7 +275,7 @@ class Wire:
     def convolve(self, filter: Filter) -> Wire:
         """``filter ⋆ self``."""
         index = self.circuit.filter(filter)
-        total: dict[Key, Fraction] = {}
+        total: dict[FilteredNode, Fraction] = {}
         for (inner, node), weight in self.terms.items():
             key = (self.circuit.compose(index, inner), node)
             total[key] = total.get(key, Fraction(0)) + weight
@@ -304,7 +298,7 @@ class Wire:
         return self.convolve(PREFIX)
 
     def __repr__(self) -> str:
-        def show(key: Key) -> str:
+        def show(key: FilteredNode) -> str:
             filter, node = key
             name = "1" if node == ONE else self.circuit.names.get(node, f"p{node}")
             return name if not filter else f"{self.circuit.filters[filter]} ⋆ {name}"
@@ -312,7 +306,7 @@ class Wire:
         return " + ".join(f"{weight}·{show(key)}" for key, weight in self.key) or "0"
 
 
-def _convolve(left: list[Fraction], right: list[Fraction], size: int) -> list[Fraction]:
+def _convolve_taps(left: list[Fraction], right: list[Fraction], size: int) -> list[Fraction]:
     if not left or not right:
         return [Fraction(0)] * size
     product = np.convolve(np.array(left, dtype=object), np.array(right, dtype=object))
@@ -332,7 +326,25 @@ def _entrywise(method: str, doc: str) -> Callable[..., Any]:
 prefix_sum = _entrywise("prefix_sum", "Sum over the rows up to and including each row: a wire or an array of wires.")
 total = _entrywise("total", "Sum over all rows of a circular circuit: a wire or an array of wires.")
 shift = _entrywise("shift", "``shift(value, lag)``: each row receives the value ``lag`` rows before it.")
-convolve = _entrywise("convolve", "``convolve(value, filter)``: any filter, for a wire or an array of wires.")
+convolved = _entrywise("convolve", "``convolved(value, filter)``: any filter, for a wire or an array of wires.")
+
+
+def earliest(circuit: Circuit, outputs: Iterable[Wire]) -> tuple[dict[int, int], int]:
+    """``(level of every product needed, depth)``: each product in the first layer that can hold it."""
+    outputs = list(outputs)
+    levels: dict[int, int] = {}
+    for node in circuit.reachable(outputs):
+        left, right = circuit.products[node]
+        levels[node] = 1 + min(
+            max(ready(left, levels, convolved=True), ready(right, levels)),
+            max(ready(right, levels, convolved=True), ready(left, levels)),
+        )
+    return levels, max((ready(wire, levels) for wire in outputs), default=0)
+
+
+def ready(wire: Wire, levels: Mapping[int, int], convolved: bool = False) -> int:
+    """The layer after which ``wire`` can be read; by the convolution branch, its filters are still to come."""
+    return max((levels.get(node, 0) + (filter != 0 and not convolved) for filter, node in wire.terms), default=0)
 
 
 def wires(names: str | Iterable[str]) -> tuple[Wire, ...]:

@@ -13,8 +13,10 @@ import numpy as np
 from constructions.algebra.arrays import as_count, as_fraction
 from constructions.algebra.filters import Filter
 from constructions.algebra.rings import Ring
-from constructions.compiler.circuit import ONE, Circuit, Wire
-from constructions.compiler.schedule import emit, schedule
+from constructions.compiler.circuit import Circuit, Wire
+from constructions.compiler.emit import emit
+from constructions.compiler.forms import ONE
+from constructions.compiler.schedule import schedule
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.layer import Mode

@@ -18,9 +18,11 @@ from constructions.algebra.arrays import as_fraction
 from constructions.algebra.rings import Ring
 from constructions.approximation.expressions import as_expressions, as_symbols, unknown_symbols
 from constructions.compiler.circuit import Wire
+from constructions.compiler.emit import emit
 from constructions.compiler.instructions import compile_circuit, instructions
-from constructions.compiler.schedule import emit, schedule
-from constructions.compiler.splitting import LARGE, Polynomial, circuits, minimal_depth
+from constructions.compiler.monomials import Polynomial, minimal_depth
+from constructions.compiler.schedule import schedule
+from constructions.compiler.search import LARGE, circuits
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network

@@ -1,11 +1,11 @@
-"""From a circuit to a network: which product in which layer, and what is carried past it.
+"""From a circuit to a schedule: which product in which layer, and what is carried past it.
 
 A layer multiplies two affine forms, of which one may be convolved on the way in. So a product can be in layer t
 when the nodes of one factor are ready by layer t−1, filters and all, and those of the other are ready but for their
 filters. A filtered node is a channel from the layer after its node on, and is carried from there like any other.
 
-What layer s has to hand on is a set of linear forms: the factors of later products, restricted to what layer s can
-know. :func:`plan` collects them from the last layer backwards. A form splits into the products of layer s, filtered
+What layer s hands on is a set of linear forms: the factors of later products, restricted to what layer s can
+know. They are collected from the last layer backwards. A form (:class:`Recipe`) is made of products of layer s, filtered
 values of layer s−1, and an older part, which layer s−1 had to hand on. Of the forms that layer s hands on only a
 linearly independent choice gets a channel, those with an older part first: then the number of channels carried is
 the rank of the older parts, the least that linear carrying can do.
@@ -14,68 +14,147 @@ the rank of the older parts, the least that linear carrying can do.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
-from typing import Any
+from functools import cached_property
 
-import flint
-import numpy as np
-
-from constructions.algebra.terms import Form, Terms, as_terms
-from constructions.algebra.terms import convolve as convolve_terms
-from constructions.compiler.circuit import CONSTANT, Circuit, Key, Wire
-from constructions.networks.builder import Builder
-from constructions.networks.network import Network
-from constructions.networks.tasks import Task
-
-
-class Linear(tuple[tuple[Key, Fraction], ...]):
-    """A linear form over (filter, node), without the constant: sorted; in dictionaries, the weight of its oldest
-    node is one.
-
-    Hashed once, and by its nodes: hashing a rational number takes a modular inverse.
-    """
-
-    _hash: int | None = None
-
-    def __hash__(self) -> int:
-        if self._hash is None:
-            weights = (self[0][1].numerator, self[-1][1].numerator) if self else ()
-            self._hash = hash((tuple(key for key, _ in self), weights))
-        return self._hash
-
+from constructions.algebra.terms import channel_name
+from constructions.compiler.circuit import Circuit, Wire, earliest, ready
+from constructions.compiler.forms import Basis, FilteredNode, Linear, Term, monic, rank
 
 LOCAL_SEARCH_PRODUCTS = 150
 LOCAL_SEARCH_MOVES = 60
 SEARCH_ENTRIES = 50_000
 """Above so many terms in the factors of all products a single schedule is made."""
-NEVER = 10**9
-POLICIES = (NEVER, 1, 0)
-"""Values of ``late_from`` that are tried when there are filters."""
 
 
-def earliest(circuit: Circuit, outputs: Iterable[Wire]) -> tuple[dict[int, int], int]:
-    """``(level of every product needed, depth)``: each product in the first layer that can hold it."""
-    outputs = list(outputs)
-    levels: dict[int, int] = {}
-    for node in circuit.reachable(outputs):
-        left, right = circuit.products[node]
-        levels[node] = 1 + min(
-            max(_ready(left, levels, convolved=True), _ready(right, levels)),
-            max(_ready(right, levels, convolved=True), _ready(left, levels)),
-        )
-    return levels, max((_ready(wire, levels) for wire in outputs), default=0)
+class Filtering(Enum):
+    """When a form's filter is applied to its nodes. Each node can be filtered in the layer after it, at once; or
+    nodes wait for the youngest one of the form, and are filtered together with it.
+
+    At once is good for what several forms share, together for what is handed on unfiltered as well.
+    """
+
+    AT_ONCE = "each node at once"
+    PRODUCTS_WAIT = "inputs at once, products together"
+    ALL_WAIT = "all nodes together"
+
+    def waits(self, level: int) -> bool:
+        """Whether a node made by layer ``level`` (0: an input) waits."""
+        return self is Filtering.ALL_WAIT or (self is Filtering.PRODUCTS_WAIT and level > 0)
 
 
-def _ready(wire: Wire, levels: dict[int, int], convolved: bool = False) -> int:
-    """The layer after which ``wire`` can be read; by the convolution branch, its filters are still to come."""
-    return max((levels.get(node, 0) + (filter != 0 and not convolved) for filter, node in wire.terms), default=0)
+@dataclass(frozen=True)
+class Gate:
+    """A product as its layer forms it: ``(Σ filter ⋆ convolved[filter]) ⊙ gate``; filter 0 reads what is ready."""
+
+    convolved: Mapping[int, Linear]
+    gate: Wire
 
 
-def latest(circuit: Circuit, outputs: Iterable[Wire], depth: int) -> dict[int, int]:
+@dataclass(frozen=True)
+class Recipe:
+    """A form as its layer makes it: an older part carried past, ``Σ filter ⋆ filtered[filter]``, and products of the
+    layer."""
+
+    carried: Linear
+    filtered: Mapping[int, Linear]
+    products: Linear
+
+
+@dataclass(frozen=True)
+class ScheduledLayer:
+    """One layer: its products by node, and the forms that it hands on, each with its recipe.
+
+    ``reads`` are the forms that the layer before has to hand on, those that are carried first; ``width`` counts the
+    hidden channels.
+    """
+
+    gates: Mapping[int, Gate]
+    recipes: Mapping[Linear, Recipe]
+    reads: tuple[Linear, ...]
+    width: int
+
+    @cached_property
+    def basis(self) -> Basis:
+        """The independent forms that get a channel, and how every form that is handed on is made of them."""
+        return Basis.of(self.recipes)
+
+    @cached_property
+    def channels(self) -> dict[str, Linear]:
+        """The form that each channel holds, by the name of the channel."""
+        return {channel_name("v", index): form for index, form in enumerate(self.basis.chosen)}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The layers that compute ``outputs``, each of which is a form that the last layer hands on.
+
+    ``levels`` says in which layer each product is; nodes that are not in it are inputs.
+    """
+
+    circuit: Circuit
+    outputs: tuple[Wire, ...]
+    levels: Mapping[int, int]
+    filtering: Filtering
+    layers: tuple[ScheduledLayer, ...]
+
+    @property
+    def depth(self) -> int:
+        return len(self.layers)
+
+    @property
+    def width(self) -> int:
+        return max(layer.width for layer in self.layers)
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """The widest layer, then all layers together."""
+        return self.width, sum(layer.width for layer in self.layers)
+
+
+def schedule(circuit: Circuit, outputs: Sequence[Wire]) -> Schedule:
+    """The narrowest schedule found at the least depth: earliest, latest, then single products moved within their
+    slack."""
+    first, depth = earliest(circuit, outputs)
+    depth = max(depth, 1)
+    if sum(len(factor.terms) for node in first for factor in circuit.products[node]) > SEARCH_ENTRIES:
+        return schedule_at(circuit, outputs, first, depth)
+    last = latest(circuit, outputs, depth)
+    best = min(
+        (
+            schedule_at(circuit, outputs, levels, depth, filtering)
+            for filtering in (Filtering if len(circuit.filters) > 1 else (Filtering.AT_ONCE,))
+            for levels in ((first, last) if last != first else (first,))
+        ),
+        key=lambda found: found.cost,
+    )
+    if last == first or len(first) > LOCAL_SEARCH_PRODUCTS:
+        return best
+    return _improved(best, first, last)
+
+
+def schedule_at(
+    circuit: Circuit,
+    outputs: Sequence[Wire],
+    levels: Mapping[int, int],
+    depth: int,
+    filtering: Filtering = Filtering.AT_ONCE,
+) -> Schedule:
+    """The schedule with every product in the given layer: from the last layer backwards, each says what it reads."""
+    placement = Placement(circuit, levels, filtering)
+    wanted = tuple(dict.fromkeys(monic(wire.key)[1] for wire in outputs))
+    layers: list[ScheduledLayer] = []
+    for s in range(depth, 0, -1):
+        layers.append(placement.layer(s, wanted))
+        wanted = layers[-1].reads
+    return Schedule(circuit, tuple(outputs), levels, filtering, tuple(reversed(layers)))
+
+
+def latest(circuit: Circuit, outputs: Sequence[Wire], depth: int) -> dict[int, int]:
     """Each product in the last layer in which it still reaches all its readers in time."""
-    outputs = list(outputs)
     first, _ = earliest(circuit, outputs)
     due: dict[int, int] = {}
 
@@ -87,350 +166,144 @@ def latest(circuit: Circuit, outputs: Iterable[Wire], depth: int) -> dict[int, i
         read(wire, depth)
     for node in reversed(circuit.reachable(outputs)):
         left, right = circuit.products[node]
-        swap = not _left_convolves(left, right, first)
-        read(right if swap else left, due[node] - 1, convolved=True)
-        read(left if swap else right, due[node] - 1)
+        if max(ready(left, first, convolved=True), ready(right, first)) > max(
+            ready(right, first, convolved=True), ready(left, first)
+        ):
+            left, right = right, left
+        read(left, due[node] - 1, convolved=True)
+        read(right, due[node] - 1)
     return {node: due[node] for node in first}
 
 
-def _left_convolves(left: Wire, right: Wire, levels: dict[int, int]) -> bool:
-    by_left = max(_ready(left, levels, convolved=True), _ready(right, levels))
-    return by_left <= max(_ready(right, levels, convolved=True), _ready(left, levels))
-
-
 @dataclass(frozen=True)
-class Split:
-    """A form as layer s makes it: an older part, what each filter reads, products of this layer."""
-
-    old: Linear
-    fresh: Mapping[int, Linear]
-    new: Linear
-
-
-@dataclass
-class Layout:
-    """A schedule: level of each product, the forms handed on by each layer, and the hidden channels that it takes.
-
-    ``handed[s]`` lists the linear forms that layer s (0: the input) hands on, ``splits[s][form]`` how layer s makes
-    each; ``channels[s]`` is an independent choice of them and ``combination[s][form]`` how each form is made of it.
-    ``widths[s−1]`` counts the hidden channels of layer s.
-
-    A filter that a form needs is applied to each node in the layer after it. When one node is that young, nodes of
-    level ``late_from`` or more are filtered together with it: early is good for what several forms share, late for
-    what is handed on unfiltered as well.
-    """
+class Placement:
+    """Every product of a circuit in a layer (``levels``), and when filters are applied."""
 
     circuit: Circuit
-    outputs: Sequence[Wire]
-    levels: dict[int, int]
-    depth: int
-    late_from: int = NEVER
-    handed: list[dict[Linear, None]] = field(default_factory=list)
-    splits: list[dict[Linear, Split]] = field(default_factory=list)
-    channels: list[list[Linear]] = field(default_factory=list)
-    combination: list[dict[Linear, dict[int, Fraction]]] = field(default_factory=list)
-    widths: list[int] = field(default_factory=list)
-
-    @property
-    def width(self) -> int:
-        return max(self.widths)
-
-    @property
-    def cost(self) -> tuple[int, int]:
-        return self.width, sum(self.widths)
+    levels: Mapping[int, int]
+    filtering: Filtering
 
     def level(self, node: int) -> int:
+        """The layer after which a node is known: 0 for inputs."""
         return self.levels.get(node, 0)
 
-    def split(self, form: Linear, s: int, factors: Mapping[Linear, Linear]) -> Split:
-        """How layer s makes a form; ``factors`` are what its products read anyway, by their youngest part."""
-        old: dict[Key, Fraction] = {}
-        fresh: dict[int, list[tuple[Key, Fraction]]] = defaultdict(list)
-        new: list[tuple[Key, Fraction]] = []
-        reading = {filter for (filter, node), _ in form if filter and self.level(node) == s - 1}
-        for (filter, node), weight in form:
-            if not filter and self.level(node) == s:
-                new.append(((0, node), weight))
-            elif filter in reading and (self.level(node) == s - 1 or self.level(node) >= self.late_from):
-                fresh[filter].append(((0, node), weight))
+    def layer(self, s: int, wanted: Iterable[Linear]) -> ScheduledLayer:
+        """Layer s, when it has to hand on the forms ``wanted``."""
+        gates = {node: self.gate(node) for node in sorted(self.levels) if self.levels[node] == s}
+        factors = dict.fromkeys(
+            monic(parts)[1] for gate in gates.values() for parts in (*gate.convolved.values(), gate.gate.key)
+        )
+        by_youngest = dict(pair for factor in reversed(factors) if (pair := self.by_youngest_part(factor, s - 1)))
+        recipes = {form: self.recipe(form, s, by_youngest) for form in wanted}
+        carried = dict.fromkeys(monic(recipe.carried)[1] for recipe in recipes.values())
+        filtered: dict[int, dict[Linear, None]] = defaultdict(dict)
+        for recipe in recipes.values():
+            for filter, parts in recipe.filtered.items():
+                filtered[filter].setdefault(monic(parts)[1])
+        # What is carried comes first: of dependent forms the later ones get no channel.
+        reads = dict.fromkeys([*carried, *(form for forms in filtered.values() for form in forms), *factors])
+        width = sum(len(gate.convolved) for gate in gates.values())
+        width += rank(carried) + sum(rank(forms) for forms in filtered.values())
+        return ScheduledLayer(gates, recipes, tuple(form for form in reads if form), width)
+
+    def gate(self, node: int) -> Gate:
+        """How the layer of a product forms it: which factor is convolved, and what each filter reads."""
+        left, right = self.circuit.products[node]
+        before = self.level(node) - 1
+        if ready(right, self.levels) > before or (
+            ready(left, self.levels) <= before and self.n_parts(right, before) < self.n_parts(left, before)
+        ):
+            left, right = right, left
+        young = self.young_filters(left, before)
+        convolved: dict[int, list[Term]] = defaultdict(list)
+        for (filter, source), weight in left.key:
+            if filter in young:
+                convolved[filter].append(((0, source), weight))
             else:
-                old[filter, node] = weight
-        for filter, parts in fresh.items():
-            scale, young = _linear(parts)
-            if factor := factors.get(young):
+                convolved[0].append(((filter, source), weight))
+        return Gate({filter: Linear(parts) for filter, parts in convolved.items()}, right)
+
+    def young_filters(self, wire: Wire, before: int) -> set[int]:
+        """Filters that the convolution branch must apply: one of their nodes is no older than the layer ``before``."""
+        return {filter for filter, node in wire.terms if filter and self.level(node) == before}
+
+    def n_parts(self, wire: Wire, before: int) -> int:
+        """Number of terms into which the filters split a factor in the convolution branch."""
+        young = self.young_filters(wire, before)
+        return len({filter if filter in young else 0 for filter, _ in wire.terms})
+
+    def by_youngest_part(self, factor: Linear, s: int) -> tuple[Linear, Linear] | None:
+        """``(youngest part, factor)``, scaled alike, of an unfiltered factor that holds nodes of layer s."""
+        if any(filter for (filter, _), _ in factor):
+            return None
+        scale, part = monic((key, weight) for key, weight in factor if self.level(key[1]) == s)
+        return (part, Linear((key, weight / scale) for key, weight in factor)) if part else None
+
+    def recipe(self, form: Linear, s: int, factors: Mapping[Linear, Linear]) -> Recipe:
+        """How layer s makes a form; ``factors`` are what its products read anyway, by their youngest part."""
+        carried: dict[FilteredNode, Fraction] = {}
+        filtered: dict[int, list[Term]] = defaultdict(list)
+        products: list[Term] = []
+        applied = {filter for (filter, node), _ in form if filter and self.level(node) == s - 1}
+        for (filter, node), weight in form:
+            level = self.level(node)
+            if not filter and level == s:
+                products.append(((0, node), weight))
+            elif filter in applied and (level == s - 1 or self.filtering.waits(level)):
+                filtered[filter].append(((0, node), weight))
+            else:
+                carried[filter, node] = weight
+        for filter, parts in filtered.items():
+            scale, youngest = monic(parts)
+            if factor := factors.get(youngest):
                 # Filter the whole factor, and take back what that is too much: worth it when less is left to carry.
-                rest = dict(old)
+                rest = dict(carried)
                 for (_, node), weight in factor:
                     if self.level(node) < s - 1:
                         rest[filter, node] = rest.get((filter, node), Fraction(0)) - scale * weight
                 rest = {key: weight for key, weight in rest.items() if weight}
-                if len(rest) < len(old):
-                    old, fresh[filter] = rest, [(key, scale * weight) for key, weight in factor]
-        return Split(
-            Linear(sorted(old.items())), {filter: Linear(parts) for filter, parts in fresh.items()}, Linear(new)
+                if len(rest) < len(carried):
+                    carried, filtered[filter] = rest, [(key, scale * weight) for key, weight in factor]
+        return Recipe(
+            Linear(sorted(carried.items())),
+            {filter: Linear(parts) for filter, parts in filtered.items()},
+            Linear(products),
         )
 
-    def young(self, form: Linear, s: int) -> tuple[Linear, Linear] | None:
-        """``(youngest part, form)``, scaled alike, of an unfiltered form that holds nodes of layer s."""
-        if any(filter for (filter, _), _ in form):
-            return None
-        scale, part = _linear(((key, weight) for key, weight in form if self.level(key[1]) == s))
-        return (part, Linear((key, weight / scale) for key, weight in form)) if part else None
 
-    def factors(self, node: int) -> tuple[dict[int, Linear], Wire]:
-        """``({filter: what the convolution branch reads}, gate)`` of a product; filter 0 reads what is ready."""
-        left, right = self.circuit.products[node]
-        before = self.level(node) - 1
-        if _ready(right, self.levels) > before or (
-            _ready(left, self.levels) <= before
-            and _parts(right, self.levels, before) < _parts(left, self.levels, before)
-        ):
-            left, right = right, left
-        fresh = _fresh(left, self.levels, before)
-        reads: dict[int, list[tuple[Key, Fraction]]] = defaultdict(list)
-        for (filter, source), weight in left.key:
-            if filter in fresh:
-                reads[filter].append(((0, source), weight))
-            else:
-                reads[0].append(((filter, source), weight))
-        return {filter: Linear(parts) for filter, parts in reads.items()}, right
-
-
-def _fresh(wire: Wire, levels: dict[int, int], before: int) -> set[int]:
-    """Filters that the convolution branch must apply: one of their nodes is no older than the layer before."""
-    return {filter for filter, node in wire.terms if filter and levels.get(node, 0) == before}
-
-
-def _parts(wire: Wire, levels: dict[int, int], before: int) -> int:
-    """Number of terms into which the filters split a factor in the convolution branch."""
-    fresh = _fresh(wire, levels, before)
-    return len({filter if filter in fresh else 0 for filter, _ in wire.terms})
-
-
-def _linear(terms: Iterable[tuple[Key, Fraction]]) -> tuple[Fraction, Linear]:
-    """``(scale, form)`` of an affine form without its constant."""
-    kept = [(key, weight) for key, weight in terms if key != CONSTANT]
-    if not kept:
-        return Fraction(1), Linear()
-    # The oldest node has weight one: an iterate x − η g keeps its scale.
-    scale = min(kept, key=lambda term: (term[0][1], term[0][0]))[1]
-    if scale == 1:
-        return scale, terms if isinstance(terms, Linear) and len(terms) == len(kept) else Linear(kept)
-    return scale, Linear((key, weight / scale) for key, weight in kept)
-
-
-def plan(
-    circuit: Circuit, outputs: Sequence[Wire], levels: dict[int, int], depth: int, late_from: int = NEVER
-) -> Layout:
-    """What every layer hands on, when the products are in the given layers."""
-    layout = Layout(circuit, outputs, levels, depth, late_from)
-    by_level: dict[int, list[int]] = defaultdict(list)
-    for node, level in sorted(levels.items()):
-        by_level[level].append(node)
-    handed: list[dict[Linear, None]] = [{} for _ in range(depth + 1)]
-    handed[depth] = dict.fromkeys(_linear(wire.key)[1] for wire in outputs)
-    layout.widths = [0] * depth
-    layout.splits = [{} for _ in range(depth + 1)]
-    for s in range(depth, 0, -1):
-        read: dict[Linear, None] = {}
-        n_terms = 0
-        for node in by_level[s]:
-            reads, gate = layout.factors(node)
-            n_terms += len(reads)
-            read |= dict.fromkeys(_linear(parts)[1] for parts in (*reads.values(), gate.key))
-        factors = dict(pair for form in reversed(read) if (pair := layout.young(form, s - 1)))
-        carried: dict[Linear, None] = {}
-        filtered: dict[int, dict[Linear, None]] = defaultdict(dict)
-        for form in handed[s]:
-            split = layout.splits[s][form] = layout.split(form, s, factors)
-            carried.setdefault(_linear(split.old)[1])
-            for filter, parts in split.fresh.items():
-                filtered[filter].setdefault(_linear(parts)[1])
-        # What is carried comes first: of dependent forms the later ones get no channel.
-        handed[s - 1] = carried | {form: None for forms in filtered.values() for form in forms} | read
-        handed[s - 1].pop(Linear(), None)
-        n_terms += sum(len(_independent(forms)[0]) for forms in filtered.values())
-        layout.widths[s - 1] = n_terms + len(_independent(carried)[0])
-    layout.handed = handed
-    for s in range(depth):
-        chosen, combination = _independent(handed[s])
-        layout.channels.append(chosen)
-        layout.combination.append(combination)
-    return layout
-
-
-def _independent(forms: Iterable[Linear]) -> tuple[list[Linear], dict[Linear, dict[int, Fraction]]]:
-    """A maximal independent choice, earlier forms first, and every form as a combination of it."""
-    forms = [form for form in forms if form]
-    component = _components(forms)
-    chosen: list[Linear] = []
-    combination: dict[Linear, dict[int, Fraction]] = {}
-    for members in component:
-        keys = sorted({key for form in members for key, _ in form})
-        if len(members) == 1:
-            pivots, reduced = [0], None
-        else:
-            row = {key: index for index, key in enumerate(keys)}
-            matrix = flint.fmpq_mat(len(keys), len(members))
-            for column, form in enumerate(members):
-                for key, weight in form:
-                    matrix[row[key], column] = flint.fmpq(weight.numerator, weight.denominator)
-            reduced, rank = matrix.rref()
-            pivots = [next(c for c in range(len(members)) if reduced[r, c] != 0) for r in range(rank)]
-        base = len(chosen)
-        chosen += [members[column] for column in pivots]
-        for column, form in enumerate(members):
-            if reduced is None:
-                combination[form] = {base: Fraction(1)}
-                continue
-            entries = [(base + r, reduced[r, column]) for r in range(len(pivots)) if reduced[r, column] != 0]
-            combination[form] = {index: Fraction(int(entry.p), int(entry.q)) for index, entry in entries}
-    return chosen, combination
-
-
-def _components(forms: list[Linear]) -> list[list[Linear]]:
-    """The forms in groups that share no (filter, node), each in the given order."""
-    parent = list(range(len(forms)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    holder: dict[Key, int] = {}
-    for index, form in enumerate(forms):
-        for key, _ in form:
-            other = root(holder.setdefault(key, index))
-            mine = root(index)
-            parent[max(mine, other)] = min(mine, other)
-    groups: dict[int, list[Linear]] = defaultdict(list)
-    for index, form in enumerate(forms):
-        groups[root(index)].append(form)
-    return list(groups.values())
-
-
-def schedule(circuit: Circuit, outputs: Sequence[Wire]) -> Layout:
-    """The narrowest schedule found at the least depth: earliest, latest, then single products moved within their
-    slack."""
-    first, depth = earliest(circuit, outputs)
-    depth = max(depth, 1)
-    if sum(len(factor.terms) for node in first for factor in circuit.products[node]) > SEARCH_ENTRIES:
-        return plan(circuit, outputs, first, depth)
-    last = latest(circuit, outputs, depth)
-    best = min(
-        (
-            plan(circuit, outputs, levels, depth, late_from)
-            for late_from in (POLICIES if len(circuit.filters) > 1 else (NEVER,))
-            for levels in ((first, last) if last != first else (first,))
-        ),
-        key=lambda layout: layout.cost,
-    )
-    if last == first:
-        return best
-    if len(first) > LOCAL_SEARCH_PRODUCTS:
-        return best
-    moves = 0
+def _improved(best: Schedule, first: Mapping[int, int], last: Mapping[int, int]) -> Schedule:
+    """Single products moved within their slack, as long as that is an improvement."""
+    tried = 0
     improved = True
     while improved:
         improved = False
-        for node in [node for node in first if first[node] < last[node]]:
-            for level in range(first[node], last[node] + 1):
-                if level == best.levels[node] or moves >= LOCAL_SEARCH_MOVES:
-                    continue
-                moved = _move(circuit, best.levels, node, level, first, last)
-                if moved is None:
-                    continue
-                moves += 1
-                candidate = plan(circuit, outputs, moved, depth, best.late_from)
-                if candidate.cost < best.cost:
-                    best, improved = candidate, True
+        for node, level in ((n, to) for n in first for to in range(first[n], last[n] + 1)):
+            if level == best.levels[node] or not _may_move(best, node, level):
+                continue
+            if tried == LOCAL_SEARCH_MOVES:
+                return best
+            tried += 1
+            moved = schedule_at(best.circuit, best.outputs, {**best.levels, node: level}, best.depth, best.filtering)
+            if moved.cost < best.cost:
+                best, improved = moved, True
     return best
 
 
-def _move(
-    circuit: Circuit, levels: dict[int, int], node: int, level: int, first: dict[int, int], last: dict[int, int]
-) -> dict[int, int] | None:
-    """The levels with one product moved, or ``None`` when it would come before a factor or after a reader.
+def _may_move(found: Schedule, node: int, level: int) -> bool:
+    """Whether a product can be in another layer: after its factors and before its readers.
 
     Filters make readiness depend on the branch, so only products away from any filter are moved.
     """
-    moved = levels | {node: level}
-    for product, (left, right) in ((p, circuit.products[p]) for p in levels):
-        touches = product == node or any(source == node for factor in (left, right) for _, source in factor.terms)
-        if touches and (
-            any(filter for factor in (left, right) for filter, _ in factor.terms)
-            or max(_ready(left, moved), _ready(right, moved)) >= moved[product]
-        ):
-            return None
-    return moved
-
-
-def emit(layout: Layout, task: Callable[..., Task]) -> Network:
-    """The network of a schedule; ``task(columns=...)`` is told where the outputs are."""
-    circuit = layout.circuit
-    names = circuit.names
-    builder = Builder(circuit.n_rows, list(circuit.inputs), circuit.mode)
-    for node, values in circuit.positions.items():
-        builder.position(names[node], values)
-    held: list[Any] = []
-
-    def read(form: Linear, s: int, constant: Fraction = Fraction(0)) -> Form:
-        """A form handed on by layer s, over its channels."""
-        scale, monic = _linear(form)
-        if s == 0:
-            return Form({names[node]: weight for (_, node), weight in form}, constant)
-        weights = layout.combination[s][monic].items()
-        return Form({name: scale * w for index, w in weights for name in held[index].weights}, constant)
-
-    def read_affine(terms: Iterable[tuple[Key, Fraction]], s: int) -> Form:
-        """An affine form, constant and all."""
-        rest = Linear((key, weight) for key, weight in terms if key != CONSTANT)
-        constant = next((weight for key, weight in terms if key == CONSTANT), Fraction(0))
-        return read(rest, s, constant) if rest else Form({}, constant)
-
-    def product(node: int, s: int) -> Terms:
-        reads, gate = layout.factors(node)
-        total: dict = {}
-        for filter, parts in reads.items():
-            # Not the product of Terms, which would take the constant of a factor apart.
-            term = Terms.product(circuit.filters[filter], read_affine(parts, s - 1), read_affine(gate.key, s - 1))
-            _accumulate(total, term, Fraction(1))
-        return Terms(total)
-
-    for s in range(1, layout.depth + 1):
-        products = {node: product(node, s) for node, level in sorted(layout.levels.items()) if level == s}
-        last = s == layout.depth
-        forms: list[tuple[Fraction, Linear, Fraction]]
-        if last:
-            forms = [(*_linear(wire.key), wire.terms.get(CONSTANT, Fraction(0))) for wire in layout.outputs]
-        else:
-            forms = [(Fraction(1), form, Fraction(0)) for form in layout.channels[s]]
-        outputs = np.empty(len(forms), dtype=object)
-        for index, (scale, form, constant) in enumerate(forms):
-            split = layout.splits[s][form]
-            old = read(split.old, s - 1).scaled(scale) if split.old else Form({})
-            items = dict(as_terms(old + Form({}, constant)).items)
-            for filter, parts in split.fresh.items():
-                _accumulate(items, convolve_terms(circuit.filters[filter], read_affine(parts, s - 1)), scale)
-            for (_, node), weight in split.new:
-                _accumulate(items, products[node], scale * weight)
-            outputs[index] = Terms(items)
-        if len(outputs) == 0:
-            held = []
-            builder.layer(v=outputs)
+    moved = {**found.levels, node: level}
+    for product in moved:
+        factors = found.circuit.products[product]
+        if product != node and not any(source == node for factor in factors for _, source in factor.terms):
             continue
-        held = list(builder.layer(**{"y" if last else "v": outputs}))
-    return builder.build(np.array(held, dtype=object), task)
-
-
-def _accumulate(items: dict, terms: Terms, weight: Fraction) -> None:
-    for key, coefficient in as_terms(terms).items.items():
-        value = items.get(key, Fraction(0)) + weight * coefficient
-        if value:
-            items[key] = value
-        else:
-            del items[key]
+        if any(filter for factor in factors for filter, _ in factor.terms):
+            return False
+        if max(ready(factor, moved) for factor in factors) >= moved[product]:
+            return False
+    return True
 
 
 def circuit_width(circuit: Circuit, outputs: Sequence[Wire]) -> int:
@@ -440,14 +313,11 @@ def circuit_width(circuit: Circuit, outputs: Sequence[Wire]) -> int:
     in the layer that filters it, and a product once for each filter of its convolved factor.
     """
     first, depth = earliest(circuit, outputs)
-    layout = plan(circuit, outputs, first, max(depth, 1))
     widest = 0
-    for s in range(1, layout.depth + 1):
-        needed: set[tuple] = set()
-        for form in layout.handed[s]:
-            split = layout.splits[s][form]
-            needed |= {key for key, _ in split.old}
-            needed |= {(filter, source) for filter, parts in split.fresh.items() for (_, source), _ in parts}
-        products = [node for node, level in first.items() if level == s]
-        widest = max(widest, len(needed) + sum(len(layout.factors(node)[0]) for node in products))
+    for layer in schedule_at(circuit, outputs, first, max(depth, 1)).layers:
+        needed: set[FilteredNode] = set()
+        for recipe in layer.recipes.values():
+            needed |= {key for key, _ in recipe.carried}
+            needed |= {(filter, source) for filter, parts in recipe.filtered.items() for (_, source), _ in parts}
+        widest = max(widest, len(needed) + sum(len(gate.convolved) for gate in layer.gates.values()))
     return widest

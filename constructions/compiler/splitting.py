@@ -1,8 +1,7 @@
-"""Polynomials into circuits of the least depth, and of small width: how to split each one into products.
+"""How to split one polynomial: into a sum of products of two polynomials of at most half its degree.
 
-Top down. A polynomial of degree at most 2^l is a sum of products of two polynomials of degree at most h = 2^(l−1),
-plus one that is carried. The factors of all outputs together are the polynomials wanted at level l−1. Splits that
-are tried at a level:
+A polynomial of degree at most 2^l is a sum of products of two polynomials of degree at most h = 2^(l−1), plus one
+that is carried. Ways to find one:
 
 * ``factors``: the polynomial is itself a product of two (by factorisation), so one product is enough;
 * ``star``: the fewest monomials m, greedily, that give ``p = Σ_m m · q_m``; factors that other outputs use come
@@ -11,155 +10,49 @@ are tried at a level:
   in the middle, or h letters before its end; the coefficients form a matrix (left word × right word), and a
   factorisation of rank r writes the polynomial with r products of linear combinations. This is what finds Laplace's
   expansion in a determinant.
-
-From some level down every monomial has a channel of its own (``monomials``): pairs of letters that occur in most
-monomials are joined first, then pairs of pairs, so that common sub-monomials are shared.
-
-A beam search over these choices, level by level, keeps the sequences with the fewest products in their widest level.
 """
 
 from __future__ import annotations
 
 import functools
-import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import flint
 import numpy as np
 
-from constructions.compiler.circuit import Circuit, Wire
+from constructions.compiler.monomials import Exponents, Items, degree, monic
 
-Exponents = tuple[int, ...]
-Polynomial = dict[Exponents, Fraction]
-Items = tuple[tuple[Exponents, Fraction], ...]
-"""A polynomial as a sorted tuple of its terms: hashable."""
 Product = tuple[Fraction, Items, Items]
 """``coefficient · left · right`` with monic factors."""
-BEAM = 3
 FACTOR_TERMS = 20_000
+"""Polynomials of more terms are not factored."""
 RANK_ENTRIES = 250_000
+"""Coefficient matrices of more entries are not compressed."""
 CANDIDATES = 4_000
 TIES = 24
-LARGE = 600
-"""Above so many terms fewer ways are tried."""
 CUTS = ("first", "balanced", "last")
 
 
-def degree(polynomial: Iterable[Exponents]) -> int:
-    """Total degree; 0 for constants and for zero."""
-    return max((sum(exponents) for exponents in polynomial), default=0)
-
-
-def minimal_depth(polynomials: Iterable[Iterable[Exponents]]) -> int:
-    """max(1, ⌈log2 degree⌉): no network has fewer layers, and every compiled polynomial has no more."""
-    return max(1, (max(1, max((degree(p) for p in polynomials), default=0)) - 1).bit_length())
-
-
-def plain_width(polynomials: Iterable[Iterable[Exponents]]) -> int:
-    """Width of the plain way: every monomial of every polynomial by its own balanced tree, nothing shared.
-
-    After layer l a monomial of degree e holds ⌈e/2^l⌉ factors, each in a hidden channel of its own.
-    """
-    degrees = [sum(exponents) for polynomial in polynomials for exponents in polynomial]
-    depth = max(1, (max([1, *degrees]) - 1).bit_length())
-    return max(sum(-(-e // 2**level) for e in degrees) for level in range(1, depth + 1))
-
-
-@dataclass
+@dataclass(frozen=True)
 class Split:
     """One polynomial as ``Σ coefficient · left · right`` plus ``rest``, whose degree is at most half."""
 
-    products: list[Product]
+    products: tuple[Product, ...]
     rest: Items = ()
 
-
-@dataclass
-class State:
-    """The choices made from the top down to a level, and the polynomials wanted there."""
-
-    wanted: dict[Items, None]
-    splits: list[dict[Items, Split]] = field(default_factory=list)
-    names: tuple[str, ...] = ()
-    costs: tuple[int, ...] = ()
-
     @property
-    def rank(self) -> tuple:
-        return max(self.costs, default=0), sum(self.costs), self.names
+    def carried(self) -> Items:
+        """The monic rest that a layer carries: empty when the rest is a constant, which costs nothing."""
+        return monic(self.rest)[1] if degree(e for e, _ in self.rest) > 0 else ()
 
 
-def circuits(
-    polynomials: Sequence[Polynomial], variables: Sequence[str], keep: int = 4
-) -> list[tuple[Circuit, list[Wire]]]:
-    """Circuits of depth at most :func:`minimal_depth` for the polynomials, the most promising ``keep`` of those
-    searched."""
-    wanted = dict.fromkeys(_items(p) for p in polynomials)
-    depth = minimal_depth(polynomials)
-    beam = [State(wanted)]
-    finished: list[tuple[State, Words | None]] = []
-    large = sum(map(len, wanted)) > LARGE
-    for level in range(depth, 0, -1):
-        grown = []
-        for state in beam:
-            words = Words.of({e for items in state.wanted for e, _ in items if sum(e) > 1}, level)
-            costs = words.costs(state.wanted)
-            finished.append(
-                (State(state.wanted, state.splits, (*state.names, "monomials"), (*state.costs, *costs)), words)
-            )
-            for name in ("star", "first") if large else ("star", *CUTS):
-                grown.append(_descend(state, level, name))
-        grown.sort(key=lambda state: state.rank)
-        distinct = {tuple(state.wanted): state for state in reversed(grown)}
-        beam = sorted(distinct.values(), key=lambda state: state.rank)[: 1 if large else BEAM]
-    finished += [(state, None) for state in beam]
-    finished.sort(key=lambda pair: pair[0].rank)
-    return [_circuit(state, words, polynomials, variables) for state, words in finished[:keep]]
-
-
-def _items(polynomial: Polynomial) -> Items:
-    return tuple(sorted((exponents, weight) for exponents, weight in polynomial.items() if weight))
-
-
-def _monic(items: Items) -> tuple[Fraction, Items]:
-    """``(scale, items)`` with leading coefficient one."""
-    scale = items[-1][1]
-    return (scale, items) if scale == 1 else (scale, tuple((exponents, weight / scale) for exponents, weight in items))
-
-
-def _descend(state: State, level: int, name: str) -> State:
-    """Split every wanted polynomial whose degree needs this level; collect the factors and all that is carried."""
-    half = 2 ** (level - 1)
-    below: dict[Items, None] = {}
-    splits: dict[Items, Split] = {}
-    carried: dict[Items, None] = {}
-    products: set[tuple[Items, Items]] = set()
-    used: Counter[Exponents] = Counter()
-    for items in state.wanted:
-        if degree(e for e, _ in items) <= half:
-            carried[items] = None
-            continue
-        split = star_split(items, half, used) if name == "star" else cut_split(items, half, name)
-        if len(split.products) > 1:
-            split = factor_split(items, half) or split
-        splits[items] = split
-        if _affine_rest(split.rest):
-            carried[_monic(split.rest)[1]] = None
-        products |= {(left, right) if left <= right else (right, left) for _, left, right in split.products}
-        for _, left, right in split.products:
-            below[left] = below[right] = None
-            used.update(e for e, _ in left)
-            used.update(e for e, _ in right)
-    below |= carried
-    cost = len(products) + sum(1 for items in carried if _affine_rest(items))
-    return State(below, [*state.splits, splits], (*state.names, name), (*state.costs, cost))
-
-
-def _affine_rest(items: Items) -> bool:
-    """Whether there is something to carry: constants cost nothing."""
-    return degree(e for e, _ in items) > 0
+def split(items: Items, half: int, way: str, used: Counter[Exponents]) -> Split:
+    """A split in one of the ways, or as one product where that is possible; ``used`` counts the factors in use."""
+    found = star_split(items, half, used) if way == "star" else cut_split(items, half, way)
+    return found if len(found.products) == 1 else factor_split(items, half) or found
 
 
 @functools.lru_cache(maxsize=4096)
@@ -170,7 +63,7 @@ def factor_split(items: Items, half: int) -> Split | None:
     constant = tuple(item for item in items if not any(item[0]))
     for whole, rest in ((items, ()), *([(items[1:], constant)] if constant else [])):
         if product := _factored(whole, half):
-            return Split([product], rest)
+            return Split((product,), rest)
     return None
 
 
@@ -288,7 +181,7 @@ def cut_split(items: Items, half: int, name: str) -> Split:
     return Split(_compressed([(m, tuple(sorted(q))) for m, q in sorted(groups.items())]), rest)
 
 
-def _compressed(products: list[tuple[Exponents, Items]]) -> list[Product]:
+def _compressed(products: list[tuple[Exponents, Items]]) -> tuple[Product, ...]:
     """``Σ_m m · q_m`` with as few products as the rank of its coefficient matrix; by rows or columns when these are
     as few."""
     entries: dict[tuple[Exponents, Exponents], Fraction] = defaultdict(Fraction)
@@ -311,170 +204,19 @@ def _compressed(products: list[tuple[Exponents, Items]]) -> list[Product]:
                 pivot = column_of[right[0][0]]
                 left = tuple((m, _fraction(matrix[i, pivot])) for i, m in enumerate(rows) if matrix[i, pivot] != 0)
                 found.append(_product(left, right))
-            return found
+            return tuple(found)
     stars: dict[Exponents, list[tuple[Exponents, Fraction]]] = defaultdict(list)
     by_column = len(columns) < len(rows)
     for (m, e), weight in sorted(entries.items()):
         stars[e if by_column else m].append((m if by_column else e, weight))
-    return [_product(((centre, Fraction(1)),), tuple(parts)) for centre, parts in stars.items()]
+    return tuple(_product(((centre, Fraction(1)),), tuple(parts)) for centre, parts in stars.items())
 
 
 def _product(left: Items, right: Items) -> Product:
-    scale_left, left = _monic(left)
-    scale_right, right = _monic(right)
+    scale_left, left = monic(left)
+    scale_right, right = monic(right)
     return scale_left * scale_right, left, right
 
 
 def _fraction(value: flint.fmpq) -> Fraction:
     return Fraction(int(value.p), int(value.q))
-
-
-@dataclass
-class Words:
-    """Monomials as products of pairs, shared: ``pairs[i]`` joins two symbols at a level, symbols 0… are the
-    variables."""
-
-    n_variables: int
-    pairs: list[tuple[int, int]]
-    levels: list[int]
-    symbol: dict[Exponents, int]
-
-    @classmethod
-    def of(cls, monomials: Iterable[Exponents], depth: int) -> Words:
-        """Join letters into pairs, pairs into pairs of pairs, …: at each level the pair that helps the most
-        monomials first.
-
-        After level l a monomial may hold at most 2^(depth − l) symbols.
-        """
-        todo = sorted(monomials)
-        n_variables = len(todo[0]) if todo else 0
-        words = [Counter({i: e for i, e in enumerate(exponents) if e}) for exponents in todo]
-        result = cls(n_variables, [], [], {})
-        known: dict[tuple[int, int], int] = {}
-        for level in range(1, depth + 1):
-            result._join(words, 2 ** (depth - level), level, known)
-        result.symbol = {e: next(iter(word)) for e, word in zip(todo, words, strict=True)}
-        return result
-
-    def _join(self, words: list[Counter], limit: int, level: int, known: dict[tuple[int, int], int]) -> None:
-        excess = [sum(word.values()) - limit for word in words]
-        # Symbols made at this level cannot be joined again at it.
-        fresh: list[Counter] = [Counter() for _ in words]
-        holders: dict[tuple[int, int], set[int]] = defaultdict(set)
-        score: Counter[tuple[int, int]] = Counter()
-
-        def gains(index: int) -> dict[tuple[int, int], int]:
-            if excess[index] <= 0:
-                return {}
-            word = words[index]
-            letters = sorted(word)
-            return {
-                (u, v): min(word[u] // 2 if u == v else min(word[u], word[v]), excess[index])
-                for i, u in enumerate(letters)
-                for v in letters[i:]
-                if u != v or word[u] > 1
-            }
-
-        gain = [gains(index) for index in range(len(words))]
-        for index, pairs in enumerate(gain):
-            for pair, value in pairs.items():
-                score[pair] += value
-                holders[pair].add(index)
-        # Exact greedy choice with lazy updates: an entry of the heap is valid when its score is current.
-        heap = [(-value, pair) for pair, value in score.items()]
-        heapq.heapify(heap)
-        while heap:
-            value, pair = heapq.heappop(heap)
-            if -value != score[pair] or not score[pair]:
-                continue
-            u, v = pair
-            new = known.get(pair)
-            if new is None:
-                new = known[pair] = self.n_variables + len(self.pairs)
-                self.pairs.append(pair)
-                self.levels.append(level)
-            touched = set()
-            for index in sorted(holders[pair]):
-                times = gain[index].get(pair, 0)
-                words[index] -= Counter({u: times}) + Counter({v: times})
-                fresh[index][new] += times
-                excess[index] -= times
-                updated = gains(index)
-                for other, old in gain[index].items():
-                    if updated.get(other, 0) != old:
-                        score[other] += updated.get(other, 0) - old
-                        touched.add(other)
-                        if other not in updated and other != pair:
-                            holders[other].discard(index)
-                gain[index] = updated
-            holders.pop(pair)
-            for other in touched:
-                if score[other] > 0:
-                    heapq.heappush(heap, (-score[other], other))
-        for word, made in zip(words, fresh, strict=True):
-            word.update(made)
-
-    def costs(self, wanted: dict[Items, None]) -> tuple[int, ...]:
-        """Pairs and carried symbols of each level, the top level first."""
-        depth = max(self.levels, default=1)
-        last_use: dict[int, int] = defaultdict(int)
-        for (u, v), level in zip(self.pairs, self.levels, strict=True):
-            last_use[u] = max(last_use[u], level)
-            last_use[v] = max(last_use[v], level)
-        for items in wanted:
-            for exponents, _ in items:
-                if sum(exponents):
-                    symbol = self.symbol.get(exponents, next(i for i, e in enumerate(exponents) if e))
-                    last_use[symbol] = depth + 1
-        made = dict(enumerate(self.levels, start=self.n_variables))
-        return tuple(
-            sum(1 for symbol, last in last_use.items() if made.get(symbol, 0) <= level < last)
-            for level in range(depth, 0, -1)
-        )
-
-
-def _circuit(
-    state: State, words: Words | None, polynomials: Sequence[Polynomial], variables: Sequence[str]
-) -> tuple[Circuit, list[Wire]]:
-    circuit = Circuit()
-    letters = [circuit.input(name) for name in variables]
-    monomials: dict[Exponents, Wire] = {}
-    if words is not None:
-        symbols = list(letters)
-        for u, v in words.pairs:
-            symbols.append(symbols[u] * symbols[v])
-        monomials = {exponents: symbols[symbol] for exponents, symbol in words.symbol.items()}
-    known: dict[Items, Wire] = {}
-    splits = {items: split for level in state.splits for items, split in level.items()}
-
-    def wire(items: Items) -> Wire:
-        if items not in known:
-            split = splits.get(items)
-            if split is None:
-                known[items] = _sum(circuit, (single(e) * w for e, w in items))
-            else:
-                terms = [wire(left) * wire(right) * scale for scale, left, right in split.products]
-                if split.rest:
-                    scale, monic = _monic(split.rest)
-                    terms.append(
-                        (wire(monic) if _affine_rest(split.rest) else _sum(circuit, [single(monic[0][0])])) * scale
-                    )
-                known[items] = _sum(circuit, terms)
-        return known[items]
-
-    def single(exponents: Exponents) -> Wire:
-        if exponents in monomials:
-            return monomials[exponents]
-        if sum(exponents) == 0:
-            return circuit.constant(1)
-        return letters[next(i for i, e in enumerate(exponents) if e)]
-
-    return circuit, [wire(_items(polynomial)) for polynomial in polynomials]
-
-
-def _sum(circuit: Circuit, terms: Iterable[Wire]) -> Wire:
-    total: dict = {}
-    for term in terms:
-        for key, weight in term.terms.items():
-            total[key] = total.get(key, Fraction(0)) + weight
-    return Wire(circuit, {key: weight for key, weight in total.items() if weight})

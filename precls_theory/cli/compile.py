@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from constructions.approximation.parser import parse_expression
+from constructions.compiler.monomials import degree, plain_width
 from constructions.compiler.polynomials import compile_polynomials
-from constructions.compiler.splitting import degree, plain_width
 from constructions.networks.network import Network
 from precls_theory.checking.check import check
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out

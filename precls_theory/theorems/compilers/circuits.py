@@ -24,10 +24,11 @@ import sympy as sp
 import constructions as C
 from constructions.algebra.rings import Ring, univariate
 from constructions.algebra.terms import identity
-from constructions.compiler.circuit import ONE, Circuit, Wire
+from constructions.compiler.circuit import Circuit, Wire
+from constructions.compiler.forms import ONE, Term
 from constructions.compiler.instructions import read_instructions
-from constructions.compiler.schedule import Layout, circuit_width, schedule
-from constructions.compiler.splitting import minimal_depth
+from constructions.compiler.monomials import minimal_depth
+from constructions.compiler.schedule import Schedule, circuit_width, schedule
 from constructions.networks.evaluate import evaluate_layer
 from precls_theory.checking.references import claimed, computed
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
@@ -37,25 +38,25 @@ from precls_theory.registry import Evidence, Refuted, Size, theorem
 Builder = Callable[[], C.Network]
 
 
-def prove_circuit(network: C.Network, make: MakeVariables = flint_variables) -> Layout:
+def prove_circuit(network: C.Network, make: MakeVariables = flint_variables) -> Schedule:
     """``network`` computes what its instructions say, by induction on its layers; raises :class:`Refuted`
     otherwise."""
     circuit, outputs = read_instructions(**network.parameters)
-    layout = schedule(circuit, outputs)
-    if network.depth != layout.depth:
-        raise Refuted(f"the circuit has depth {layout.depth}, the network {network.depth}", {"depth": network.depth})
+    found = schedule(circuit, outputs)
+    if network.depth != found.depth:
+        raise Refuted(f"the circuit has depth {found.depth}, the network {network.depth}", {"depth": network.depth})
     for s in range(1, network.depth + 1):
-        _prove_layer(network, layout, s, make)
-    return layout
+        _prove_layer(network, found, s, make)
+    return found
 
 
-def _prove_layer(network: C.Network, layout: Layout, s: int, make: MakeVariables) -> None:
-    circuit, outputs = layout.circuit, layout.outputs
-    entering = layout.handed[s - 1] if s > 1 else {}
-    new = [node for node, level in layout.levels.items() if level == s]
-    nodes = {node for form in entering for (_, node), _ in form}
+def _prove_layer(network: C.Network, found: Schedule, s: int, make: MakeVariables) -> None:
+    circuit, outputs = found.circuit, found.outputs
+    before, layer = found.layers[s - 2] if s > 1 else None, found.layers[s - 1]
+    new = list(layer.gates)
+    nodes = {node for form in (before.recipes if before else ()) for (_, node), _ in form}
     nodes |= {node for wire in _factors(circuit, new) for _, node in wire.terms}
-    nodes |= {node for form in layout.handed[s] for (_, node), _ in form} - set(new)
+    nodes |= {node for form in layer.recipes for (_, node), _ in form} - set(new)
     if s == 1:
         nodes |= set(circuit.names)
     free = sorted(nodes - {ONE} - set(circuit.positions))
@@ -64,7 +65,7 @@ def _prove_layer(network: C.Network, layout: Layout, s: int, make: MakeVariables
     for node, rows in circuit.positions.items():
         values[node] = v.constants([rows.get(row, Fraction(0)) for row in range(circuit.n_rows)])
 
-    def value(terms: Iterable[tuple[tuple[int, int], Fraction]]) -> np.ndarray:
+    def value(terms: Iterable[Term]) -> np.ndarray:
         total = v.zeros(circuit.n_rows)
         for (filter, node), weight in terms:
             part = values[node]
@@ -74,17 +75,17 @@ def _prove_layer(network: C.Network, layout: Layout, s: int, make: MakeVariables
             total = total + v.constant(weight) * part
         return v.ring.reduce(total)
 
-    if s == 1:
+    if before is None:
         state = _inputs(network, circuit, values, v.ring)
     else:
-        held = [value(layout.channels[s - 1][_index(name)]) for name in network.layers[s - 2].outputs]
+        held = [value(before.channels[name]) for name in network.layers[s - 2].outputs]
         state = np.stack(held) if held else v.zeros(0, circuit.n_rows)
     for node in new:
         left, right = circuit.products[node]
         values[node] = v.ring.reduce(value(left.key) * value(right.key))
     after = evaluate_layer(network.layers[s - 1], state, v.ring, network.mode)
     if s < network.depth:
-        expected = [value(layout.channels[s][_index(name)]) for name in network.layers[s - 1].outputs]
+        expected = [value(layer.channels[name]) for name in network.layers[s - 1].outputs]
         actual = after
     else:
         expected = [value(wire.key) for wire in outputs]
@@ -95,10 +96,6 @@ def _prove_layer(network: C.Network, layout: Layout, s: int, make: MakeVariables
 
 def _factors(circuit: Circuit, nodes: Iterable[int]) -> list[Wire]:
     return [factor for node in nodes for factor in circuit.products[node]]
-
-
-def _index(name: str) -> int:
-    return int(name[name.index("[") + 1 : -1])
 
 
 def _inputs(network: C.Network, circuit: Circuit, values: dict[int, np.ndarray], ring: Ring) -> np.ndarray:
@@ -207,8 +204,8 @@ def circuit_compilation(size: Size) -> Evidence:
         network = build()
         if network.depth != depth:
             raise Refuted(f"{name}: the network has depth {network.depth}, not {depth}", {"circuit": name})
-        layout = prove_circuit(network)
-        width = circuit_width(layout.circuit, layout.outputs)
+        found = prove_circuit(network)
+        width = circuit_width(found.circuit, found.outputs)
         if network.width > width:
             raise Refuted(f"{name}: width {network.width}, above the circuit's {width}", {"circuit": name})
         detail[name] = {"depth": network.depth, "width": network.width, "circuit_width": width}

@@ -5,18 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.circuits import filters, sequence_circuits
 from helpers.mutations import changed_filters, changed_weights, differs
-from helpers.problems import rationals
 from hypothesis import given
 from hypothesis import strategies as st
 
 import constructions as C
-from constructions.algebra.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift
+from constructions.algebra.filters import Filter
 from constructions.algebra.rings import RATIONALS
 from constructions.compiler import rebalance_circuit
-from constructions.compiler.circuit import Circuit, Wire
+from constructions.compiler.circuit import Circuit
 from constructions.compiler.instructions import instructions, read_instructions
-from constructions.compiler.schedule import circuit_width, earliest, latest, plan, schedule
+from constructions.compiler.schedule import circuit_width
 from precls_theory.checking.check import check
 from precls_theory.checking.references import claimed, computed
 
@@ -104,20 +104,6 @@ def test_width_is_at_most_products_plus_values_needed():
     assert network.width == 2 <= circuit_width(x.circuit, [late]) == 3
 
 
-def test_products_wait_where_that_saves_channels():
-    x, y = C.wires("x y")
-    # x² and y² in the first layer would have to be carried past two more; x and y are carried anyway.
-    squares = [(x**4 * y) * y + x * x + y * y + x - y * 3, x, y]
-    first, depth = earliest(x.circuit, squares)
-    assert schedule(x.circuit, squares).cost <= plan(x.circuit, squares, first, depth).cost
-    last = latest(x.circuit, squares, depth)
-    assert all(first[node] <= last[node] <= depth for node in first)
-    assert value(C.compile_circuit(squares), 2, 5) == [16 * 25 + 4 + 25 + 2 - 15, 2, 5]
-
-
-filters = st.sampled_from([DELTA, PREFIX, EXCLUSIVE, MIDPOINT, shift(1), shift(3), Filter.of((1, 2, -1), 0)])
-
-
 @given(st.lists(filters, min_size=1, max_size=3), st.sampled_from(["causal", "circular"]), st.integers(1, 5))
 def test_filters_of_filters_are_their_matrix_product(chosen, mode, n_rows):
     circuit = Circuit(n_rows, mode)
@@ -134,26 +120,6 @@ def test_filters_of_filters_are_their_matrix_product(chosen, mode, n_rows):
     for (filter, node), weight in wire.terms.items():
         total = total + circuit.filters[filter].matrix(n_rows, mode) @ (x * weight if node >= 0 else [weight] * n_rows)
     assert list(total) == list(expected @ (x + 2))
-
-
-@st.composite
-def sequence_circuits(draw: st.DrawFn) -> list[Wire]:
-    """A random program over sequences: sums, products, filters, row constants."""
-    n_rows = draw(st.integers(1, 4))
-    mode = draw(st.sampled_from(["causal", "circular"]))
-    circuit = Circuit(n_rows, mode)
-    pool = [circuit.input("x"), circuit.input("y"), circuit.constant(draw(rationals))]
-    pool.append(circuit.row_constants("mask", {draw(st.integers(0, n_rows - 1)): draw(rationals)}))
-    for _ in range(draw(st.integers(1, 7))):
-        left, right = draw(st.sampled_from(pool)), draw(st.sampled_from(pool))
-        operation = draw(st.sampled_from(["add", "multiply", "multiply", "filter"]))
-        if operation == "add":
-            pool.append(left + draw(rationals) * right)
-        elif operation == "multiply":
-            pool.append(left * right)
-        else:
-            pool.append((left + right).convolve(draw(filters)))
-    return pool[-3:]
 
 
 @given(sequence_circuits(), st.integers(0, 2**32 - 1))

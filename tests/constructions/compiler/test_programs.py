@@ -11,7 +11,7 @@ import constructions as C
 from constructions.algebra.filters import EXCLUSIVE, MIDPOINT
 from constructions.algebra.rings import Residues
 from constructions.algebra.terms import identity
-from constructions.compiler.circuit import convolve
+from constructions.compiler.circuit import convolved
 from precls_theory.proofs.symbolic import flint_variables, require_equal
 
 N, D, STEP = 4, 2, Fraction(1, 10)
@@ -45,8 +45,8 @@ def tight(start: Start, k: int) -> Any:
     W, v, x = -STEP / N * np.outer(a, a), STEP / N * b * a, C.prefix_sum(x)
     for digit in map(int, reversed(f"{k:b}")):
         x = x + digit * (C.prefix_sum(W) @ x + C.prefix_sum(v))
-        H = convolve(W, MIDPOINT)
-        W, v = 2 * W + H @ W + W @ H, 2 * v + H @ v + W @ convolve(v, MIDPOINT)
+        H = convolved(W, MIDPOINT)
+        W, v = 2 * W + H @ W + W @ H, 2 * v + H @ v + W @ convolved(v, MIDPOINT)
     return x
 
 
