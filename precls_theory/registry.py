@@ -67,6 +67,11 @@ class Evidence:
     failure_probability_log2: float | None = None
 
 
+def listed(values: Iterable[object]) -> str:
+    """``1, 2, 3``: for scopes."""
+    return ", ".join(map(str, values))
+
+
 class Refuted(Exception):
     """The statement is false; ``counterexample`` is JSON-serialisable data that shows it."""
 

@@ -134,6 +134,8 @@ def as_fraction(name: str, value: Any) -> Fraction:
     """
     if isinstance(value, (float, np.floating)):
         raise TypeError(f"{name} must be exact: write Fraction(1, 10) or '0.1' rather than the float {value!r}")
+    if isinstance(value, Fraction) and type(value) is not Fraction:
+        return value  # a kind of fraction with an arithmetic of its own, such as a symbolic parameter
     if isinstance(value, str) and len(value) > 2 * MAX_DIGITS:
         raise ValueError(f"{name} has {len(value)} characters: at most {MAX_DIGITS} digits over {MAX_DIGITS} are taken")
     try:

@@ -14,7 +14,7 @@ def python_number(value: Any) -> Any:
     """``value``, or the Python integer or fraction equal to it: NumPy integers overflow in silence, inside fractions too."""
     if isinstance(value, np.integer):
         return int(value)
-    if isinstance(value, Fraction) and (type(value.numerator), type(value.denominator)) != (int, int):
+    if type(value) is Fraction and (type(value.numerator), type(value.denominator)) != (int, int):
         return Fraction(int(value.numerator), int(value.denominator))
     return value
 

@@ -22,6 +22,11 @@ NOUGHT, UNIT = Fraction(0), Fraction(1)
 """Made once: these are the most frequent numbers of a layer, and a Fraction is slow to make."""
 
 
+def exact(value: Rational) -> Fraction:
+    """``value`` as a fraction; a fraction of any kind stays as it is, a symbolic one among them."""
+    return value if isinstance(value, Fraction) else Fraction(value)
+
+
 class Form:
     """An affine form ``Σ weight · channel + constant`` over Q; hashable, and equal when the map is equal."""
 
@@ -76,7 +81,7 @@ class Form:
         if isinstance(other, Form):
             return self.plus(other)
         if isinstance(other, Rational):
-            return self.plus(Form({}, Fraction(other)))
+            return self.plus(Form({}, exact(other)))
         return as_terms(self) + other
 
     __radd__ = __add__
@@ -94,7 +99,7 @@ class Form:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
-            return self.scaled(Fraction(other))
+            return self.scaled(exact(other))
         if isinstance(other, Form) and not self.constant and not other.constant:
             return Terms.product(DELTA, self, other)
         return as_terms(self) * other
@@ -171,7 +176,7 @@ class Terms:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
-            factor = Fraction(other)
+            factor = exact(other)
             return Terms({key: factor * c for key, c in self.items.items()} if factor else {})
         product = Terms()
         for (filter_l, conv_l, gate_l), left in self.items.items():
@@ -206,7 +211,7 @@ def as_terms(value: Any) -> Terms:
         linear = Terms.product(DELTA, Form(value.weights), ONE) if value.weights else Terms()
         return linear + Terms.product(DELTA, Form({}, value.constant), ONE) if value.constant else linear
     if isinstance(value, Rational):
-        return Terms.product(DELTA, Form({}, Fraction(value)), ONE)
+        return Terms.product(DELTA, Form({}, exact(value)), ONE)
     raise TypeError(f"a layer is written with channels and exact rationals, got {type(value).__name__}: {value!r}")
 
 

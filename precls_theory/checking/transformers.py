@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import flint
 import numpy as np
 
+from constructions.algebra.arrays import as_fraction
 from constructions.algebra.rings import FMPQ, Ring, polynomials
 from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, Majorant, worst
-from precls_theory.proofs.residues import Bound, Unequal, prove_zero
+from precls_theory.proofs.residues import FAILURE_LOG2, Bound, Unequal, prove_zero
 from precls_theory.registry import Refuted
 
 
@@ -35,7 +36,7 @@ class ExactNetwork(Protocol):
 
 def descent(A: np.ndarray, b: np.ndarray, x: np.ndarray, n_steps: int, step_size: Any, ring: Ring) -> np.ndarray:
     """``n_steps`` of ``x ← x − (η/N) Aᵀ(Ax − b)`` over a ring: the definition, (..., N, D), (..., N), (..., D)."""
-    step = ring.elements([Fraction(step_size) / A.shape[-2]])
+    step = ring.elements([as_fraction("step_size", step_size) / A.shape[-2]])
     for _ in range(n_steps):
         residual = ring.reduce(np.add.reduce(ring.reduce(A * x[..., None, :]), axis=-1) - b)
         gradient = ring.reduce(np.add.reduce(ring.reduce(A * residual[..., :, None]), axis=-2))
@@ -101,7 +102,7 @@ def descent_majorant(n_points: int, n_dims: int, n_steps: int, step_size: Fracti
 
 def verify_descent_residues(
     network: ExactNetwork, n_points: int, n_dims: int, n_steps: int, step_size: Fraction, name: str = "the network",
-    seed: int | None = None,
+    seed: int | None = None, failure_log2: float = FAILURE_LOG2,
 ) -> float:  # fmt: skip
     """The same modulo random primes at random residues, for any size; see :mod:`precls_theory.proofs.residues`.
 
@@ -118,7 +119,7 @@ def verify_descent_residues(
 
     bound = Bound.of_difference(computed, descent_majorant(n_points, n_dims, n_steps, step_size))
     try:
-        return prove_zero(difference, bound, seed=seed).failure_probability_log2
+        return prove_zero(difference, bound, seed=seed, failure_log2=failure_log2).failure_probability_log2
     except Unequal as unequal:
         raise Refuted(
             f"{name} is not {steps(n_steps)}: entry {unequal.index} differs modulo {unequal.prime}",

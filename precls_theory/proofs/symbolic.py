@@ -37,7 +37,7 @@ class Variables:
 
     def constant(self, value: Rationals) -> np.ndarray:
         """``value`` in the ring, shape (1,): it broadcasts against any array."""
-        return self.ring.elements([Fraction(value)])
+        return self.ring.elements([value])
 
     def constants(self, values: Any) -> np.ndarray:
         """An array of rationals in the ring."""

@@ -130,6 +130,17 @@ def hard_coded(build: Build, **fixed: Any) -> Build:
     return deaf
 
 
+def at_most(build: Build, **largest: int) -> Build:
+    """The construction ``build`` that takes these parameters to be no larger, and claims what it was given."""
+
+    def short(**parameters: Any) -> Network:
+        capped = {name: min(most, parameters[name]) for name, most in largest.items() if name in parameters}
+        claims = build(**parameters).parameters
+        return replace(build(**parameters | capped), parameters=claims)
+
+    return short
+
+
 def wrong_transformer(network: ExactTransformer) -> ExactTransformer:
     """1/3 added to a weight of the last part of the last block: of its values, or of its last map."""
     part = network.blocks[-1].parts()[-1]

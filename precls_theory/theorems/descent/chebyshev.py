@@ -9,10 +9,11 @@ import numpy as np
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
+from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, parameters_of, require_equal, sympy_variables
-from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
-from precls_theory.registry import Evidence, Refuted, Size, theorem
-from precls_theory.theorems.descent.gd_gram import SCOPE, STEPS, chebyshev_schedule, prove_gram
+from precls_theory.proofs.variants import Build, at_most, hard_coded, last_weight, late_row, wrong
+from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
+from precls_theory.theorems.descent.gd_gram import MANY_STEPS, SMALL, STEPS, chebyshev_schedule, prove_gram
 
 
 def prove_recurrence(make: MakeVariables = flint_variables, factor: int = 2) -> None:
@@ -78,29 +79,39 @@ def as_fmpq(value: Fraction) -> flint.fmpq:
     r",\quad d=\tfrac{l+u}{2},\ \rho=\tfrac{u-l}{u+l}",
     hypotheses=("0 < l < u", "N, D, k >= 1"),
     source="new (Golub & Varga 1961 as a network)",
-    covers="every k: the layers by induction in layouts A, E and S, the error polynomial by its three-term recurrence; "
-    "k <= 12 written out in Q[t] from the networks",
+    covers="every l and u by symbols through the builder; every k: the layers by induction in layouts A, E and S, the error "
+    "polynomial by its three-term recurrence; k <= 12 written out in Q[t] from the networks",
     controls={
         "the last weight off by 1/3": {"build": wrong(C.chebyshev, last_weight)},
         "the first sum a row late": {"build": wrong(C.chebyshev, late_row)},
-        "another interval than claimed": {"build": hard_coded(C.chebyshev, upper=3)},
+        "an upper bound of 5/2 whatever is asked for": {"build": hard_coded(C.chebyshev, upper="5/2")},
+        "16 steps where 17 are asked for": {"build": at_most(C.chebyshev, n_steps=16)},
         "a three-term recurrence with factor 3": lambda: prove_recurrence(factor=3),
     },
 )
 def chebyshev(size: Size, build: Build = C.chebyshev) -> Evidence:
     N, D = size.n_points, size.n_dims
     bounds = {"lower": "1/3", "upper": "5/2"}
+
+    def prove(network: C.Network, make: MakeVariables = flint_variables) -> None:
+        prove_gram(network, chebyshev_schedule(network), make)
+
     for layout in LAYOUTS:
         for k in STEPS:
-            network = build(n_points=N, n_dims=D, n_steps=k, layout=layout, **bounds)
-            prove_gram(network, chebyshev_schedule(network))
-        small = build(n_points=2, n_dims=2, n_steps=3, layout=layout, **bounds)
-        prove_gram(small, chebyshev_schedule(small), sympy_variables)
+            prove(build(n_points=N, n_dims=D, n_steps=k, layout=layout, **bounds))
+        prove(build(**SMALL, n_steps=3, layout=layout, **bounds), sympy_variables)
+        prove_for_every(build, prove, SMALL | {"n_steps": 6, "layout": layout}, **bounds)
+    for k in MANY_STEPS:
+        prove(build(n_points=2, n_dims=1, n_steps=k, **bounds))
     for k in range(1, 13):
         prove_error_polynomial(build(n_points=1, n_dims=1, n_steps=k, **bounds))
     prove_recurrence()
     prove_recurrence(sympy_variables)
     return Evidence(
-        f"N={N}, D={D}, layouts A, E, S; {SCOPE.format(', '.join(map(str, STEPS)))}; error polynomial for every k",
-        "Q[A, b, x_init], Q[G, c, x, x_prev], Q[σ, z, T], Q[t]", "python-flint; SymPy at N=D=2",
+        f"Executed: N={N}, D={D}, layouts A, E, S, A, b, x_init symbols, every layer of the networks for k = "
+        f"{listed(STEPS)} on [1/3, 5/2], and at N=2, D=1 for k = {listed(MANY_STEPS)}, against T_k in closed form; l "
+        "and u symbols through the builder at N=D=2, k = 6 (0 < l < u as their order alone); the error polynomial of the "
+        "networks for k <= 12, and its recurrence and that of ω for every k. Argued: other k, for the builder repeats its "
+        "layer with the next ω; other N and D",
+        "Q(l, u)[A, b, x_init], Q(l, u)[G, c, x, x_prev], Q[σ, z, T], Q[t]", "python-flint; SymPy at N=D=2",
     )  # fmt: skip

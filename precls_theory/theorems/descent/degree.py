@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -14,10 +14,12 @@ import numpy as np
 import constructions as C
 from constructions.algebra.rings import univariate
 from constructions.algebra.terms import channel, prefix
+from constructions.models.baseconv import LayerWeights
 from constructions.networks.builder import Builder
 from constructions.networks.layer import SparseMap
 from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
+from precls_theory.proofs import definitions
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, parameters_of, require_equal, sympy_variables
 from precls_theory.proofs.variants import Build, hard_coded
 from precls_theory.registry import Evidence, Refuted, Size, theorem
@@ -117,6 +119,50 @@ def spread(degrees: np.ndarray, layer: C.Layer, network: Network) -> np.ndarray:
         chosen = layer.filter_index == index
         out[chosen] = np.where(reads[None], degrees[chosen][:, None, :], NOTHING).max(axis=2)
     return out
+
+
+def symbolic_layer(mode: str, apply: Callable[..., np.ndarray]) -> tuple[np.ndarray, list[list[int]]]:
+    """A layer of 3 rows, 2 channels, 2 hidden channels with symbols for all weights and inputs, and by row the positions
+    of its inputs among the variables."""
+    rows, channels, hidden = 3, 2, 2
+    v = flint_variables(
+        u=(rows, channels), in_weight=(channels, hidden), in_bias=(hidden,), filter=(rows, hidden), conv_bias=(hidden,),
+        gate_weight=(channels, hidden), gate_bias=(hidden,), out_weight=(hidden, channels), out_bias=(channels,), branch=(2,),
+    )  # fmt: skip
+    names = [field.name for field in fields(LayerWeights) if field.name != "branch_weights"]
+    weights = LayerWeights(**{name: v[name] for name in names}, branch_weights=v["branch"])
+    return apply(weights, v["u"], mode), [list(range(row * channels, (row + 1) * channels)) for row in range(rows)]
+
+
+def require_local_gate(mode: str, apply: Callable[..., np.ndarray] = definitions.layer) -> None:
+    """Every monomial of a layer's output at row n has at most two inputs, and at most one that is not of row n.
+
+    So if the inputs at the rows have degrees d_m, the output at row n has degree at most max_m d_m + d_n, whatever the
+    weights: :func:`model_recursion`. Both are attained. Raises :class:`Refuted`.
+    """
+    output, inputs = symbolic_layer(mode, apply)
+    everywhere = [position for row in inputs for position in row]
+    most = 0
+    for row, values in enumerate(output):
+        elsewhere = [position for position in everywhere if position not in inputs[row]]
+        for powers in (powers for value in values for powers in value.monoms()):
+            total = sum(int(powers[position]) for position in everywhere)
+            other = sum(int(powers[position]) for position in elsewhere)
+            most = max(most, total)
+            if total > 2 or other > 1:
+                raise Refuted(f"a monomial at row {row} has {total} inputs, {other} of other rows", {"mode": mode})
+    if most != 2:
+        raise Refuted("the layer does not multiply at all", {"mode": mode})
+
+
+def convolved_gate(weights: LayerWeights, u: np.ndarray, mode: str) -> np.ndarray:
+    """The layer with its gate convolved too: what :func:`require_local_gate` must refuse."""
+    return definitions.convolution(weights.filter, u, mode) * definitions.layer(weights, u, mode)
+
+
+def squared_layer(weights: LayerWeights, u: np.ndarray, mode: str) -> np.ndarray:
+    """The layer times its input: three factors."""
+    return definitions.layer(weights, u, mode) * u
 
 
 def model_recursion(before: np.ndarray, gate_is_local: bool = True) -> np.ndarray:
@@ -253,8 +299,14 @@ def degree_of_iterates(size: Size, build: Build = C.gradient_descent) -> Evidenc
             prove_degree(network)
             if form == "gram":
                 prove_degree_not_more(network)
+    for k in (9, 33, 100):
+        prove_degree(build(n_points=2, n_dims=1, n_steps=k, step_size="1/10", form="tight"))
+        gram = build(n_points=2, n_dims=1, n_steps=k, step_size="1/10", form="gram")
+        prove_degree_not_more(gram)
     return Evidence(
-        f"every k; N={N}, D={D} networks for k <= 8 on the ray",
+        f"Executed: x_k on the ray for every k, by an induction step with t, h = η/N and the power symbols; networks of all "
+        f"forms at N={N}, D={D} on the ray for k = 1..8, and at N=2, D=1 for k = 9, 33, 100; degrees that the Gram form adds "
+        "layer by layer for these k. Argued: the Gram form adds 2 a layer for every k, for its layers repeat",
         "Q[t, y, h], Q[t]",
         "python-flint; SymPy for the induction",
     )
@@ -271,15 +323,20 @@ def degree_of_iterates(size: Size, build: Build = C.gradient_descent) -> Evidenc
         "layouts A and E for equality (S spends one more layer on a mask)",
     ),
     source="new",
-    covers="every k and every model: degree recursion by induction; depth of the tight form for k <= 64 and of doubling "
-    "for k = 1, 2, 4, …, 64, layouts A and E; both hypotheses shown necessary",
+    covers="every k and every model: what one layer with symbols for weights multiplies, branch weights included, and the "
+    "degree recursion that follows; depth of the tight form for k <= 64 and of doubling for k = 1, 2, 4, …, 64, layouts A "
+    "and E; both hypotheses shown necessary",
     controls={
         "the Gram form, which is deeper": {"build": hard_coded(C.gradient_descent, form="gram")},
         "a gate that sees all rows": lambda: prove_model_degrees(4, 3, partial(model_recursion, gate_is_local=False)),
+        "a layer whose gate is convolved": lambda: require_local_gate("causal", convolved_gate),
+        "a layer that multiplies three factors": lambda: require_local_gate("causal", squared_layer),
     },
 )
 def depth_lower_bound(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
+    for mode in ("causal", "circular"):
+        require_local_gate(mode)
     prove_model_degrees(max(N, 2), 40)
     for make in (flint_variables, sympy_variables):
         prove_depth_formula(make)
@@ -294,7 +351,11 @@ def depth_lower_bound(size: Size, build: Build = C.gradient_descent) -> Evidence
         full = build(n_points=N, n_dims=D, n_steps=37, step_size="1/10", form="tight", layout=layout)  # type: ignore[arg-type]
         prove_depth_optimal(full)
     return Evidence(
-        f"every k, every model; tight and doubling networks for k <= 64 at N={n}, D={d}, k = 37 at N={N}, D={D}",
-        "Z (degrees), Q[y, r]", "integer recursion; python-flint; SymPy",
+        "Executed: one layer, all weights, filters, branch weights and inputs symbols, 3 rows, 2 channels, causal and circular: "
+        "every monomial has at most two inputs, one of them at the row itself; the recursion of degrees that follows, and its "
+        f"closed form for L <= 40; ⌈log2(2k+1)⌉ = ⌊log2 k⌋ + 2 with k a symbol; depths of networks for k <= 64 at N={n}, D={d} "
+        f"and k = 37 at N={N}, D={D}. Argued: the same of a layer with more rows and channels, a sum of such products; "
+        "induction on L",
+        "Q[weights, inputs], Z (degrees), Q[y, r]", "integer recursion; python-flint; SymPy",
         detail={"steps_in_m_plus_2_layers": "2^m by doubling, up to 2^(m+1) − 1 by the tight form"},
     )  # fmt: skip

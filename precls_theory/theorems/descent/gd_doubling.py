@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
 from precls_theory.proofs.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
+from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     Variables,
@@ -16,8 +19,11 @@ from precls_theory.proofs.symbolic import (
     require_equal,
     sympy_variables,
 )
-from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
-from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.proofs.variants import Build, at_most, hard_coded, last_weight, late_row, wrong
+from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
+
+MANY_STEPS = (*range(6), 11, 24, 64)
+"""Numbers of doublings whose networks are proved at N = 2, D = 1: every layer of every one."""
 
 
 def prove_doubling(network: C.Network, make: MakeVariables = flint_variables) -> None:
@@ -72,24 +78,31 @@ def prove_powers(make: MakeVariables = flint_variables) -> None:
     r"P_1=I-\tfrac{\eta}{N}G,\ q_1=\tfrac{\eta}{N}c",
     hypotheses=("N, D >= 1", "k = 2^m", "layouts A, E (m+2 layers) and S (m+3 layers)"),
     source="new",
-    covers="every m by induction on the layer; exact at every row for its prefix problem (layout E: at the last row)",
+    covers="every η by a symbol through the builder; every m by induction on the layer; "
+    "exact at every row for its prefix problem (layout E: at the last row)",
     controls={
         "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
         "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
-        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+        "a step size of 1/10 whatever is asked for": {"build": hard_coded(C.gradient_descent, step_size="1/10")},
+        "1024 steps where 2048 are asked for": {"build": at_most(C.gradient_descent, n_steps=1024)},
     },
 )
 def doubling_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     prove_powers()
+    prove_powers(sympy_variables)
+    doubling, special = partial(build, form="doubling"), set()
     for layout in LAYOUTS:
         for m in (0, 1, 2, 10):
-            network = build(n_points=N, n_dims=D, n_steps=2**m, step_size="1/10", layout=layout)
-            prove_doubling(network)
-        prove_doubling(build(n_points=2, n_dims=2, n_steps=4, step_size="1/10", layout=layout), sympy_variables)
-    prove_powers(sympy_variables)
+            prove_doubling(doubling(n_points=N, n_dims=D, n_steps=2**m, step_size="1/10", layout=layout))
+        prove_doubling(doubling(n_points=2, n_dims=2, n_steps=4, step_size="1/10", layout=layout), sympy_variables)
+        generic = {"n_points": 2, "n_dims": 2, "n_steps": 8, "layout": layout}
+        special |= {*prove_for_every(doubling, prove_doubling, generic, {"n_steps": 2}, step_size="1/10")}
+    for m in MANY_STEPS:
+        prove_doubling(doubling(n_points=2, n_dims=1, n_steps=2**m, step_size="1/10"))
     return Evidence(
-        f"N={N}, D={D}, layouts A, E, S; every m: A, b, x_init symbolic in the base case, P, q, x generic in the step; "
-        "the layers are those of the networks for m = 0, 1, 2, 10",
-        "Q[A, b, x_init], Q[P, q, x]", "python-flint; SymPy at N=D=2",
+        f"Executed: N={N}, D={D}, layouts A, E, S, A, b, x_init symbols, every layer of the networks for m = 0, 1, 2, 10, and "
+        f"at N=2, D=1 for m = {listed(MANY_STEPS)}; η a symbol through the builder at N=D=2, whole networks of 2 steps at its "
+        f"special values {listed(sorted(special))}. Argued: other m, for the builder repeats its layer; other N and D",
+        "Q(η)[A, b, x_init], Q(η)[P, q, x]", "python-flint; SymPy at N=D=2",
     )  # fmt: skip

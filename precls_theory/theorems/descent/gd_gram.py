@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
+from functools import partial
 
 import flint
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
 from precls_theory.proofs.induction import RegressionSymbols, content, prove_base, prove_layer, prove_readout
+from precls_theory.proofs.parameters import prove_for_every, prove_whole
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     Variables,
@@ -18,8 +21,8 @@ from precls_theory.proofs.symbolic import (
     parameters_of,
     sympy_variables,
 )
-from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
-from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.proofs.variants import Build, at_most, hard_coded, last_weight, late_row, wrong
+from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
 
 Schedule = list[tuple[Fraction, Fraction]]
 
@@ -80,14 +83,25 @@ def chebyshev_schedule(network: C.Network) -> Schedule:
 
 
 def first_kind(degree: int, at: Fraction) -> Fraction:
-    """The Chebyshev polynomial ``T_degree`` at a rational number."""
-    value = flint.fmpz_poly.chebyshev_t(degree)(flint.fmpq(at.numerator, at.denominator))
-    return Fraction(int(value.p), int(value.q))
+    """The Chebyshev polynomial ``T_degree`` at a rational number (or a rational function), by its coefficients."""
+    return sum((int(c) * at**i for i, c in enumerate(flint.fmpz_poly.chebyshev_t(degree)) if c), Fraction(0))
 
 
-SCOPE = "A, b, x_init symbolic; every k: base case and generic step; the steps are those of the networks for k = {}"
-RING = "Q[A, b, x_init], Q[G, c, x, x_prev]"
 STEPS = (1, 2, 3, 16)
+MANY_STEPS = (*range(1, 7), 17, 33, 100)
+"""Numbers of steps whose networks are proved at N = 2, D = 1: every layer of every one."""
+SMALL = {"n_points": 2, "n_dims": 2}
+RING = "Q(parameters)[A, b, x_init], Q(parameters)[G, c, x, x_prev]"
+
+
+def scope(size: Size, parameters: str, special: Iterable[Fraction] = ()) -> str:
+    """What the checks of this module execute and what they argue, in words."""
+    values = f"; whole networks of 2 steps at its special values {listed(special)}" if special else ""
+    return (
+        f"Executed: N={size.n_points}, D={size.n_dims}, layouts A, E, S, A, b, x_init symbols, every layer of the networks "
+        f"for k = {listed(STEPS)}, and at N=2, D=1 for k = {listed(MANY_STEPS)}; {parameters} a symbol through "
+        f"the builder at N=D=2{values}. Argued: other k, for the builder repeats its layer; other N and D"
+    )
 
 
 @theorem(
@@ -96,25 +110,32 @@ STEPS = (1, 2, 3, 16)
     statement=r"x_{k+1} = x_k - \tfrac{\eta}{N}(G x_k - c),\quad G=\sum_n a_n a_n^\top,\ c=\sum_n b_n a_n",
     hypotheses=("N, D, k >= 1", "layouts A, E (k+1 layers) and S (k+2 layers)"),
     source="Liu et al. 2025, §3.3; Gram form new",
-    covers="every k by induction on the layer; exact at every row for its prefix problem (layout E: at the last row)",
+    covers="every η by a symbol through the builder, every k by induction on the layer; exact at every row for its prefix "
+    "problem (layout E: at the last row)",
     controls={
         "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
         "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
-        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+        "a step size of 1/10 whatever is asked for": {"build": hard_coded(C.gradient_descent, step_size="1/10")},
+        "16 steps where 17 are asked for": {"build": at_most(C.gradient_descent, n_steps=16)},
     },
 )
 def gram_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
+
+    def prove(network: C.Network, make: MakeVariables = flint_variables) -> None:
+        prove_gram(network, gradient_descent_schedule(network), make)
+
+    gram = partial(build, form="gram")
+    special: set[Fraction] = set()
     for layout in LAYOUTS:
         for k in STEPS:
-            net = build(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="gram", layout=layout)
-            prove_gram(net, gradient_descent_schedule(net))
-        small = build(n_points=2, n_dims=2, n_steps=3, step_size="1/10", form="gram", layout=layout)
-        prove_gram(small, gradient_descent_schedule(small), sympy_variables)
-    return Evidence(
-        f"N={N}, D={D}, layouts A, E, S; {SCOPE.format(', '.join(map(str, STEPS)))}", RING,
-        "python-flint; SymPy at N=D=2",
-    )  # fmt: skip
+            prove(gram(n_points=N, n_dims=D, n_steps=k, step_size="1/10", layout=layout))
+        prove(gram(**SMALL, n_steps=3, step_size="1/10", layout=layout), sympy_variables)
+        generic = SMALL | {"n_steps": 4, "layout": layout}
+        special |= {*prove_for_every(gram, prove, generic, {"n_steps": 2}, step_size="1/10")}
+    for k in MANY_STEPS:
+        prove(gram(n_points=2, n_dims=1, n_steps=k, step_size="1/10"))
+    return Evidence(scope(size, "η", sorted(special)), RING, "python-flint; SymPy at N=D=2")
 
 
 @theorem(
@@ -123,27 +144,28 @@ def gram_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     statement=r"x_{k+1} = x_k - \tfrac{\eta}{N}(G x_k - c) + \beta (x_k - x_{k-1}),\quad x_{-1}=x_0",
     hypotheses=("N, D, k >= 1",),
     source="new (Polyak 1964 as a network)",
-    covers="every k by induction on the layer, layouts A, E and S",
+    covers="every η and β by symbols through the builder, every k by induction on the layer, layouts A, E and S",
     controls={
         "the last weight off by 1/3": {"build": wrong(C.heavy_ball, last_weight)},
         "the first sum a row late": {"build": wrong(C.heavy_ball, late_row)},
-        "another momentum than claimed": {"build": hard_coded(C.heavy_ball, momentum="1/7")},
-        "another step size than claimed": {"build": hard_coded(C.heavy_ball, step_size="1/7")},
+        "a momentum of 1/2 whatever is asked for": {"build": hard_coded(C.heavy_ball, momentum="1/2")},
+        "a step size of 1/10 whatever is asked for": {"build": hard_coded(C.heavy_ball, step_size="1/10")},
     },
 )
 def heavy_ball(size: Size, build: Build = C.heavy_ball) -> Evidence:
     N, D = size.n_points, size.n_dims
 
-    def network(n: int, d: int, k: int, layout: str) -> C.Network:
-        return build(n_points=n, n_dims=d, n_steps=k, step_size="1/10", momentum="1/2", layout=layout)
+    def prove(network: C.Network, make: MakeVariables = flint_variables) -> None:
+        prove_gram(network, heavy_ball_schedule(network), make)
 
+    rates = {"step_size": "1/10", "momentum": "1/2"}
     for layout in LAYOUTS:
         for k in STEPS:
-            net = network(N, D, k, layout)
-            prove_gram(net, heavy_ball_schedule(net))
-        small = network(2, 2, 3, layout)
-        prove_gram(small, heavy_ball_schedule(small), sympy_variables)
-    return Evidence(
-        f"N={N}, D={D}, layouts A, E, S; {SCOPE.format(', '.join(map(str, STEPS)))}", RING,
-        "python-flint; SymPy at N=D=2",
-    )  # fmt: skip
+            prove(build(n_points=N, n_dims=D, n_steps=k, layout=layout, **rates))
+        prove(build(**SMALL, n_steps=3, layout=layout, **rates), sympy_variables)
+        prove_for_every(build, prove, SMALL | {"n_steps": 4, "layout": layout}, **rates)
+    for k in MANY_STEPS:
+        prove(build(n_points=2, n_dims=1, n_steps=k, **rates))
+    for momentum in (-1, 0, 1):  # where weights vanish
+        prove_whole(build(**SMALL, n_steps=2, step_size="1/10", momentum=momentum))
+    return Evidence(scope(size, "η and β"), RING, "python-flint; SymPy at N=D=2")

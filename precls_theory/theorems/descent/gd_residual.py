@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
 from precls_theory.proofs.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
+from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import MakeVariables, Variables, dot, flint_variables, parameters_of, sympy_variables
-from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
-from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.proofs.variants import Build, at_most, hard_coded, last_weight, late_row, wrong
+from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
+
+MANY_STEPS = (*range(1, 5), 8, 9, 33)
+"""Numbers of steps whose networks are proved at N = 2, D = 1: every layer of every one."""
 
 
 def prove_residual(network: C.Network, make: MakeVariables = flint_variables) -> None:
@@ -71,25 +76,30 @@ def one_step(v: Variables, step: Fraction, layout: str) -> tuple[tuple[Claims, C
     statement=r"r_n = a_n\cdot x - b_n,\qquad x \mapsto x - \tfrac{\eta}{N}\textstyle\sum_n r_n a_n",
     hypotheses=("N, D, k >= 1", "circular; layout A (2k+1 layers), E and S (2k+2)"),
     source="Liu et al. 2025, App. D.2",
-    covers="every k by induction on two layers; exact at every row",
+    covers="every η by a symbol through the builder, every k by induction on two layers; exact at every row",
     controls={
         "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
         "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
-        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+        "a step size of 1/10 whatever is asked for": {"build": hard_coded(C.gradient_descent, step_size="1/10")},
+        "8 steps where 9 are asked for": {"build": at_most(C.gradient_descent, n_steps=8)},
     },
 )
 def residual_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     N, D = size.n_points, size.n_dims
     steps = (1, 2, 3)
+    residual, special = partial(build, form="residual"), set()
     for layout in LAYOUTS:
         for k in steps:
-            prove_residual(build(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="residual", layout=layout))
-        prove_residual(
-            build(n_points=2, n_dims=2, n_steps=2, step_size="1/10", form="residual", layout=layout),
-            sympy_variables,
-        )
+            prove_residual(residual(n_points=N, n_dims=D, n_steps=k, step_size="1/10", layout=layout))
+        prove_residual(residual(n_points=2, n_dims=2, n_steps=2, step_size="1/10", layout=layout), sympy_variables)
+        generic = {"n_points": 2, "n_dims": 2, "n_steps": 3, "layout": layout}
+        special |= {*prove_for_every(residual, prove_residual, generic, {"n_steps": 2}, step_size="1/10")}
+    for k in MANY_STEPS:
+        prove_residual(residual(n_points=2, n_dims=1, n_steps=k, step_size="1/10"))
     return Evidence(
-        f"N={N}, D={D}, layouts A, E, S; every k: A, b, x_init symbolic in the base case, a, b, x, r generic in the "
-        f"step; the layers are those of the networks for k = {', '.join(map(str, steps))}",
-        "Q[A, b, x_init], Q[a, b, x, r], Q[a, b, x, ra]", "python-flint; SymPy at N=D=2",
+        f"Executed: N={N}, D={D}, layouts A, E, S, A, b, x_init symbols, a, b, x, r generic in the step, every layer of the "
+        f"networks for k = {listed(steps)}, and at N=2, D=1 for k = {listed(MANY_STEPS)}; η a symbol through the builder "
+        f"at N=D=2, whole networks of 2 steps at its special values {listed(sorted(special))}. Argued: other "
+        "k, for the builder repeats its two layers; other N and D",
+        "Q(η)[A, b, x_init], Q(η)[a, b, x, r], Q(η)[a, b, x, ra]", "python-flint; SymPy at N=D=2",
     )  # fmt: skip

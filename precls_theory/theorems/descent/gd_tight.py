@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
 from precls_theory.proofs.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
+from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     Variables,
@@ -21,9 +23,12 @@ from precls_theory.proofs.symbolic import (
     require_equal,
     sympy_variables,
 )
-from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
-from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.proofs.variants import Build, at_most, hard_coded, last_weight, late_row, wrong
+from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
 from precls_theory.theorems.descent.gd_doubling import prove_powers
+
+MANY_STEPS = (*range(1, 9), 63, 64, 65, 66, 1000, 10**6 + 1, 2**60 - 1)
+"""Numbers of steps whose networks are proved at N = 2, D = 1: every layer of every one."""
 
 
 def prove_tight(network: C.Network, make: MakeVariables = flint_variables) -> None:
@@ -121,12 +126,14 @@ def prove_increments(size: int = 2, make: MakeVariables = flint_variables, sign:
     r"x \mapsto x + \kappa\,(T x + q),\ \kappa\in\{0,1\}\text{ a binary digit of }k",
     hypotheses=("N, D, k >= 1", "layouts A, E (⌊log2 k⌋+2 layers) and S (one more)"),
     source="new",
-    covers="every k by induction on the layer; exact at every row for its prefix problem (layout E: at the last row); "
+    covers="every η by a symbol through the builder; every k by induction on the layer; "
+    "exact at every row for its prefix problem (layout E: at the last row); "
     "the increments by inclusive, exclusive and midpoint filters",
     controls={
         "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
         "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
-        "another step size than claimed": {"build": hard_coded(C.gradient_descent, step_size="1/7")},
+        "a step size of 1/10 whatever is asked for": {"build": hard_coded(C.gradient_descent, step_size="1/10")},
+        "64 steps where 65 are asked for": {"build": at_most(C.gradient_descent, n_steps=64)},
         "the square subtracted twice": lambda: prove_increments(sign=-1),
     },
 )
@@ -136,15 +143,20 @@ def tight_descent(size: Size, build: Build = C.gradient_descent) -> Evidence:
     prove_powers()
     prove_increments()
     prove_increments(make=sympy_variables)
+    tight, special = partial(build, form="tight"), set()
     for layout in LAYOUTS:
         for k in steps:
-            prove_tight(build(n_points=N, n_dims=D, n_steps=k, step_size="1/10", form="tight", layout=layout))
-        prove_tight(
-            build(n_points=2, n_dims=2, n_steps=5, step_size="1/10", form="tight", layout=layout),
-            sympy_variables,
-        )
+            prove_tight(tight(n_points=N, n_dims=D, n_steps=k, step_size="1/10", layout=layout))
+        prove_tight(tight(n_points=2, n_dims=2, n_steps=5, step_size="1/10", layout=layout), sympy_variables)
+        generic = {"n_points": 2, "n_dims": 2, "n_steps": 5, "layout": layout}
+        special |= {*prove_for_every(tight, prove_tight, generic, {"n_steps": 2}, step_size="1/10")}
+    for k in MANY_STEPS:
+        prove_tight(tight(n_points=2, n_dims=1, n_steps=k, step_size="1/10"))
     return Evidence(
-        f"N={N}, D={D}, layouts A, E, S; every k: A, b, x_init symbolic in the base case, increments generic at all "
-        f"rows in the step; the layers are those of the networks for k = {', '.join(map(str, steps))}",
-        "Q[A, b, x_init], Q[T_n, q_n, x_n at every row]", "python-flint; SymPy at N=D=2",
+        f"Executed: N={N}, D={D}, layouts A, E, S, A, b, x_init symbols, increments generic at all rows in the step, every "
+        f"layer of the networks for k = {listed(steps)}, and at N=2, D=1 for k = {listed(MANY_STEPS)}; η a "
+        "symbol through the builder at N=D=2, whole networks of 2 steps at its special values "
+        f"{listed(sorted(special))}. Argued: other k, for the builder makes each layer of its binary digit "
+        "alone; other N and D",
+        "Q(η)[A, b, x_init], Q(η)[T_n, q_n, x_n at every row]", "python-flint; SymPy at N=D=2",
     )  # fmt: skip

@@ -86,7 +86,10 @@ def prove_mixed_up(n_points: int, n_dims: int, make: MakeVariables = flint_varia
 def layout_s_mixed_up(size: Size, skip: bool = False) -> Evidence:
     prove_mixed_up(size.n_points, size.n_dims, skip=skip)
     prove_mixed_up(2, 2, sympy_variables, skip)
-    return Evidence(f"N={size.n_points}, D={size.n_dims}", "Q[A, b, x_init]", "python-flint; SymPy at N=D=2")
+    return Evidence(
+        f"Executed: N={size.n_points}, D={size.n_dims}, A, b, x_init symbols, the last row. Argued: other N and D",
+        "Q[A, b, x_init]", "python-flint; SymPy at N=D=2",
+    )  # fmt: skip
 
 
 @theorem(
@@ -106,7 +109,12 @@ def layout_s_last_row(size: Size, build: Build = unmasked) -> Evidence:
     for form, k in (("gram", 1), ("gram", 4), ("doubling", 4)):
         prove_last_row(build(N, D, k, form), form)
         prove_last_row(build(2, 2, k, form), form, sympy_variables)
+    for k in (*range(1, 9), 32):
+        prove_last_row(build(2, 1, k, "gram"), "gram")
+        prove_last_row(build(2, 1, 2 ** min(k, 8), "doubling"), "doubling")
     return Evidence(
-        f"N={N}, D={D}; Gram k = 1, 4 and doubling k = 4", "Q[A, b, x_init], Q[G, c, x], Q[P, q, x]",
+        f"Executed: N={N}, D={D}, Gram form for k = 1, 4 and doubling form for k = 4, and at N=2, D=1 for k up to 32; step "
+        "size 1/10. Argued: other k, for the networks repeat their layer; other N and D",
+        "Q[A, b, x_init], Q[G, c, x], Q[P, q, x]",
         "python-flint; SymPy at N=D=2",
     )  # fmt: skip

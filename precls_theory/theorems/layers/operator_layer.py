@@ -13,12 +13,12 @@ from constructions.models.baseconv import (
     OperatorWeights,
     apply_layer,
     apply_operator,
-    direct_convolution,
     layer_as_operators,
     operator_as_layer,
     pad_for_operators,
 )
 from constructions.networks.layer import Mode
+from precls_theory.proofs import definitions
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
 from precls_theory.registry import Evidence, Size, theorem
 
@@ -32,6 +32,7 @@ def prove_operator_as_layer(
     mode: Mode,
     make: MakeVariables = flint_variables,
     convert: Callable[..., Any] = operator_as_layer,
+    run: Callable[..., np.ndarray] = apply_layer,
 ) -> None:
     """``convert`` makes a layer of width 2D on padded input that equals the operator: all weights and u are symbols."""
     by_row = (n_rows, n_dims)
@@ -39,8 +40,11 @@ def prove_operator_as_layer(
     weights = OperatorWeights(v["W"], v["B1"], v["H"], v["B2"])
     layer, positions = convert(weights)
     padded = np.concatenate([v["u"], v.zeros(n_rows, 2 * n_dims)], axis=1) + positions
-    expected = apply_operator(weights, v["u"], mode)
-    require_equal(apply_layer(layer, padded, mode), expected, f"{mode} operator as a layer", v.ring)
+    expected = definitions.operator(v["W"], v["B1"], v["H"], v["B2"], v["u"], mode)
+    require_equal(definitions.layer(layer, padded, mode), expected, f"{mode} operator as a layer", v.ring)
+    # The package's own operator and layer are these, too.
+    require_equal(apply_operator(weights, v["u"], mode), expected, f"{mode}: the operator of the package", v.ring)
+    require_equal(run(layer, padded, mode), expected, f"{mode}: the layer of the package", v.ring)
 
 
 def prove_layer_as_operators(
@@ -72,14 +76,20 @@ def prove_layer_as_operators(
     def channels(*parts: np.ndarray) -> np.ndarray:
         return np.concatenate([*parts, padding], axis=1)
 
-    mixed = apply_operator(first, v.ring.coerce(pad_for_operators(weights, u)), mode)
+    def operate(by: OperatorWeights, state: np.ndarray) -> np.ndarray:
+        W, B1, H, B2, state = (v.ring.coerce(part) for part in (by.W, by.B1, by.H, by.B2, state))
+        value = definitions.operator(W, B1, H, B2, state, mode)
+        require_equal(apply_operator(by, state, mode), value, f"{mode}: the operator of the package", v.ring)
+        return value
+
+    mixed = operate(first, pad_for_operators(weights, u))
     expected = channels(u @ weights.in_weight + weights.in_bias, u @ weights.gate_weight + weights.gate_bias, u)
     require_equal(mixed, expected, f"{mode}: first operator, mix", v.ring)
-    multiplied = apply_operator(second, channels(p, g, u), mode)
-    product = (direct_convolution(weights.filter, p, mode) + weights.conv_bias) * g
+    multiplied = operate(second, channels(p, g, u))
+    product = (definitions.convolution(weights.filter, p, mode) + weights.conv_bias) * g
     require_equal(multiplied[:, :hidden], product, f"{mode}: second operator, multiply", v.ring)
     require_equal(multiplied[:, 2 * hidden : 2 * hidden + n_in], u, f"{mode}: second operator, carried", v.ring)
-    out = apply_operator(third, channels(p, g, u), mode)[:, :n_out]
+    out = operate(third, channels(p, g, u))[:, :n_out]
     mixture = p @ weights.out_weight + weights.out_bias
     if branches:
         mixture = v["branch"][:1] * mixture + v["branch"][1:] * u
@@ -105,7 +115,9 @@ def prove_whole_layer(
     state = v.ring.coerce(pad_for_operators(weights, u))
     for operator in convert(weights, n_rows):
         state = apply_operator(operator, state, mode)
-    require_equal(state[:, :n_in], apply_layer(weights, u, mode), f"{mode} layer as three operators", v.ring)
+    expected = definitions.layer(weights, u, mode)
+    require_equal(state[:, :n_in], expected, f"{mode} layer as three operators", v.ring)
+    require_equal(apply_layer(weights, u, mode), expected, f"{mode}: the layer of the package", v.ring)
 
 
 def upside_down(weights: OperatorWeights) -> tuple[LayerWeights, np.ndarray]:
@@ -118,6 +130,12 @@ def wrong_tap(weights: OperatorWeights) -> tuple[LayerWeights, np.ndarray]:
     """:func:`operator_as_layer` with one tap off by one."""
     layer, positions = operator_as_layer(weights)
     return replace(layer, filter=off_by_one(layer.filter, (-1, 0))), positions
+
+
+def rolled_backwards(weights: LayerWeights, u: np.ndarray, mode: Mode) -> np.ndarray:
+    """The layer with its filter read backwards in time."""
+    backwards = np.concatenate([weights.filter[:1], weights.filter[:0:-1]])
+    return apply_layer(replace(weights, filter=backwards), u, mode)
 
 
 def wrong_operator(weights: LayerWeights, n_rows: int) -> tuple[OperatorWeights, ...]:
@@ -145,6 +163,9 @@ def off_by_one(array: np.ndarray, place: tuple[int, int]) -> np.ndarray:
     controls={
         "the positions upside down": {"convert": upside_down},
         "a tap off by one": {"convert": wrong_tap},
+        "a circular convolution that rolls backwards": lambda: prove_operator_as_layer(
+            3, 1, "circular", run=rolled_backwards
+        ),
     },
 )
 def operator_is_a_layer(size: Size, convert: Callable[..., Any] = operator_as_layer) -> Evidence:
@@ -152,7 +173,9 @@ def operator_is_a_layer(size: Size, convert: Callable[..., Any] = operator_as_la
         prove_operator_as_layer(size.n_points, size.n_dims, mode, convert=convert)
         prove_operator_as_layer(2, 1, mode, sympy_variables, convert)
     return Evidence(
-        f"N={size.n_points}, D={size.n_dims}, causal and circular; W, B1, H, B2, u symbolic", "Q[W, B1, H, B2, u]",
+        f"Executed: N={size.n_points}, D={size.n_dims}, causal and circular, W, B1, H, B2, u symbols, against the sums of the "
+        "definition. Argued: other N and D",
+        "Q[W, B1, H, B2, u]",
         "python-flint; SymPy at N=2, D=1",
     )  # fmt: skip
 
@@ -179,6 +202,8 @@ def layer_is_three_operators(size: Size, convert: Callable[..., Any] = layer_as_
         prove_whole_layer(3, 2, 2, mode, convert=convert)
         prove_whole_layer(2, 1, 1, mode, sympy_variables, convert)
     return Evidence(
-        f"N={N}, D={D}, h={2 * D}, causal and circular; all weights and channels symbolic", "Q[weights, u, p, g]",
+        f"Executed: N={N}, D={D}, h={2 * D}, causal and circular, all weights and channels symbols, stage by stage, and "
+        "composed at N=3, D=2, h=2, against the sums of the definition. Argued: other N, D and h",
+        "Q[weights, u, p, g]",
         "python-flint; SymPy at N=2, D=h=1",
     )  # fmt: skip

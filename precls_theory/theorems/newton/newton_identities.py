@@ -8,6 +8,7 @@ from typing import Any
 import flint
 
 import constructions as C
+from precls_theory.proofs.parameters import Symbols
 from precls_theory.proofs.symbolic import MakeVariables, Variables, flint_variables, require_equal, sympy_variables
 from precls_theory.proofs.variants import Build, hard_coded
 from precls_theory.registry import Evidence, Refuted, Size, theorem
@@ -37,11 +38,11 @@ def prove_identities(
 
 
 def prove_sums(t_max: int) -> None:
-    """``M_t = α Σ_{i<2^t} (1 − αg)^i`` and ``1 − g M_t = (1 − αg)^{2^t}`` in Q[g], for t up to ``t_max``."""
-    g, alpha = flint.fmpq_poly([0, 1]), flint.fmpq(1, 7)
-    z, M = 1 - alpha * g, flint.fmpq_poly([alpha])
+    """``M_t = α Σ_{i<2^t} (1 − αg)^i`` and ``1 − g M_t = (1 − αg)^{2^t}`` in Q[α, g], for t up to ``t_max``."""
+    alpha, g = flint.fmpq_mpoly_ctx.get(["alpha", "g"], "degrevlex").gens()
+    z, M = 1 - alpha * g, alpha
     for t in range(t_max + 1):
-        total = sum((z**i for i in range(2**t)), flint.fmpq_poly([0]))
+        total = sum((z**i for i in range(2**t)), 0 * g)
         residual = 1 - g * M
         power = z ** (2**t)
         if (M - alpha * total) or residual != power:
@@ -50,14 +51,16 @@ def prove_sums(t_max: int) -> None:
 
 
 def prove_same_network_function(n_points: int, n_dims: int, t: int, build: Build = C.newton) -> None:
-    """M_t c equals 2^t gradient steps from zero with η = αN, as functions of A and b (every entry a symbol)."""
-    newton = build(n_points=n_points, n_dims=n_dims, n_iters=t, alpha="1/7")
-    descent = C.gradient_descent(
-        n_points=n_points, n_dims=n_dims, n_steps=2**t, step_size=f"{n_points}/7", form="gram", layout="A"
+    """M_t c equals 2^t gradient steps from zero with η = αN, as functions of α, A and b (every entry a symbol)."""
+    symbols = Symbols(alpha="1/7")
+    alpha, sizes = symbols["alpha"], {"n_points": n_points, "n_dims": n_dims}
+    newton = symbols.build(build, **sizes, n_iters=t, alpha=alpha)
+    descent = symbols.build(
+        C.gradient_descent, **sizes, n_steps=2**t, step_size=n_points * alpha, form="gram", layout="A"
     )
-    v = flint_variables(A=(n_points, n_dims), b=(n_points,))
-    left = newton.decode(newton.evaluate(newton.encode(v["A"], v["b"])))
-    right = descent.decode(descent.evaluate(descent.encode(v["A"], v["b"])))
+    v = symbols.variables(A=(n_points, n_dims), b=(n_points,))
+    left = newton.decode(newton.evaluate(newton.encode(v["A"], v["b"]), v.ring))
+    right = descent.decode(descent.evaluate(descent.encode(v["A"], v["b"]), v.ring))
     require_equal(left, right, f"M_{t} c and {2**t} gradient steps", v.ring)
 
 
@@ -68,11 +71,11 @@ def prove_same_network_function(n_points: int, n_dims: int, t: int, build: Build
     r"M_t c = x_{2^t}\ (x_0=0,\ \eta/N=\alpha)",
     hypotheses=("M_0 = αI", "G symmetric; it may be singular"),
     source="new (Schulz iteration as repeated squaring)",
-    covers="every t by induction in Q[g, M, y]; t <= 6 written out in Q[g]; the networks, symbolically, at N=1, D=2 "
+    covers="every t by induction in Q[g, M, y]; t <= 6 written out in Q[α, g]; the networks, symbolically, at N=1, D=2 "
     "(G singular) and N=2, D=1",
     controls={
         "a step 3M - MGM": lambda: prove_identities(step=lambda g, M, v: v.constant(3) * M - M * g * M),
-        "another alpha than claimed": {"build": hard_coded(C.newton, alpha="1/3")},
+        "an alpha of 1/7 whatever is asked for": {"build": hard_coded(C.newton, alpha="1/7")},
     },
 )
 def newton_identities(size: Size, build: Build = C.newton) -> Evidence:
@@ -82,4 +85,9 @@ def newton_identities(size: Size, build: Build = C.newton) -> Evidence:
     prove_sums(6)
     for n_points, n_dims in ((1, 2), (2, 1)):
         prove_same_network_function(n_points, n_dims, 2, build)
-    return Evidence("every t, every D (polynomials in one matrix)", "Q[g, M, y]", "python-flint; SymPy")
+    return Evidence(
+        "Executed: the step from t to t+1 with g, M, y symbols; t <= 6 written out, α and g symbols; networks for t = 2, α, A, "
+        "b symbols, at N=1, D=2 and N=2, D=1. Argued: induction on t; that a matrix may stand for g, for all are polynomials "
+        "in the one matrix G",
+        "Q[g, M, y], Q[α, g], Q(α)[A, b]", "python-flint; SymPy",
+    )  # fmt: skip

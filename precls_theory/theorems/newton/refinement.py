@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
 import constructions as C
 from precls_theory.proofs.induction import Claims, RegressionSymbols, prove_layer, prove_readout
+from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     apply,
@@ -19,7 +22,7 @@ from precls_theory.proofs.symbolic import (
     sympy_variables,
 )
 from precls_theory.proofs.variants import Build, hard_coded, last_weight, wrong
-from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
 from precls_theory.theorems.newton.newton import prove_iterates
 
 
@@ -91,16 +94,18 @@ def prove_residual_is_moment(n_points: int, n_dims: int, make: MakeVariables = f
         "G x* = c; the error shrinks if 0 < αλ < 2 for every eigenvalue λ of G, and in floating point if eps κ² < 1",
     ),
     source="new",
-    covers="every t and every number of refinements, by induction on three layers; the exact map, not its rounding",
+    covers="every α by a symbol through the builder, every t and every number of refinements, by induction on three "
+    "layers; the exact map, not its rounding",
     controls={
         "the last weight off by 1/3": {"build": wrong(C.newton, last_weight)},
         "a causal network": {"build": wrong(C.newton, lambda network: replace(network, mode="causal"))},
-        "another alpha than claimed": {"build": hard_coded(C.newton, alpha="1/3")},
+        "an alpha of 1/7 whatever is asked for": {"build": hard_coded(C.newton, alpha="1/7")},
         "an error map with I + MG": lambda: prove_error_map(2, sign=-1),
     },
 )
 def refinement(size: Size, build: Build = C.newton) -> Evidence:
     N, D = size.n_points, size.n_dims
+    special: set[Fraction] = set()
     for form in ("doubling", "residual"):
         for t, count in ((1, 1), (3, 2)):
             prove_refinement(
@@ -110,12 +115,19 @@ def refinement(size: Size, build: Build = C.newton) -> Evidence:
             build(n_points=2, n_dims=2, n_iters=2, alpha="1/7", form=form, refinements=1),  # type: ignore[arg-type]
             sympy_variables,
         )
+        newton = partial(build, form=form)
+        generic = {"n_points": 2, "n_dims": 2, "n_iters": 2, "refinements": 2}
+        special |= {*prove_for_every(newton, prove_refinement, generic, {"n_iters": 1, "refinements": 1}, alpha="1/7")}
+        for t, count in ((1, 3), (9, 1), (10, 4), (12, 12)):
+            prove_refinement(newton(n_points=2, n_dims=1, n_iters=t, alpha="1/7", refinements=count))
     prove_error_map(D)
     prove_residual_is_moment(N, D)
     prove_error_map(2, sympy_variables)
     prove_residual_is_moment(2, 2, sympy_variables)
     return Evidence(
-        f"N={N}, D={D}; every t >= 1 and every count: data rows, M, x, r generic in the step; "
-        "(t, count) = (1, 1), (3, 2)",
+        f"Executed: N={N}, D={D}, data rows, M, x, r generic in the step, every layer of the networks for (t, count) = (1, 1), "
+        "(3, 2), and at N=2, D=1 for (1, 3), (9, 1), (10, 4), (12, 12); α a symbol through the builder at N=D=2, whole "
+        f"networks of one iterate and one refinement at its special values {listed(sorted(special))}. Argued: other t and "
+        "counts, for the builder repeats its layers; other N and D; the hypotheses on when it helps",
         "Q[a, b, M, x, r], Q[M, G, x, x*]", "python-flint; SymPy at N=D=2",
     )  # fmt: skip
