@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flint
 import numpy as np
-import sympy
-import torch
+
+from constructions.algebra.kinds import is_sympy, is_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_DIGITS = 4200
 """Most digits of a parameter: it is recorded as text, and Python reads integers of up to 4300 digits."""
@@ -22,7 +25,9 @@ def as_arrays(**values: Any) -> dict[str, Any]:
     Tensors get the widest dtype among them. Raises ``ValueError`` naming the value that holds NaN or infinity, or has
     another dtype than of numbers, and ``TypeError`` for entries that cannot be added and multiplied.
     """
-    tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    tensors = [value for value in values.values() if is_tensor(value)]
+    if tensors:
+        import torch
     dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors)) if tensors else None
     arrays: dict[str, Any] = {}
     array: Any
@@ -65,7 +70,11 @@ def is_finite(entry: Any) -> bool:
         return math.isfinite(entry)
     if isinstance(entry, (flint.arb, flint.acb)):
         return bool(entry.is_finite())
-    return not (isinstance(entry, sympy.Basic) and entry.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo))
+    if not is_sympy(entry):
+        return True
+    import sympy
+
+    return not entry.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo)
 
 
 def as_numpy(value: Any) -> np.ndarray:
@@ -97,12 +106,16 @@ def as_numpy(value: Any) -> np.ndarray:
 
 def column_vector(value: Any) -> Any:
     """``value``, or the entries of a SymPy column vector, which is a matrix of one column."""
-    return list(value) if isinstance(value, sympy.MatrixBase) and value.cols == 1 else value
+    # immutable matrices are expressions of SymPy, mutable ones are not
+    is_column = hasattr(value, "is_Matrix") and value.is_Matrix and value.cols == 1
+    return list(value) if is_column else value
 
 
 def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:
     """Zeros of the given shape in the kind of array that can hold all of ``like``."""
-    if isinstance(like[0], torch.Tensor):
+    if is_tensor(like[0]):
+        import torch
+
         return torch.zeros(shape, dtype=like[0].dtype, device=like[0].device)
     dtype = np.result_type(*(array.dtype for array in like))
     return np.full(shape, 0, dtype=dtype)
@@ -110,6 +123,8 @@ def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:
 
 def refuse_reduced_precision(u: torch.Tensor) -> None:
     """Raise ``RuntimeError`` where PyTorch would multiply ``u`` in TF32: float32 on CUDA, when the program asked for it."""
+    import torch
+
     if u.is_cuda and u.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest":
         raise RuntimeError(
             "float32 matrix products are set to reduced precision (TF32), which exact weights do not survive: call "

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flint
 import numpy as np
-import sympy
+
+from constructions.algebra.kinds import is_sympy_type
+
+if TYPE_CHECKING:
+    SYMPY: Ring
 
 
 def python_number(value: Any) -> Any:
@@ -132,16 +137,27 @@ class Residues(Ring):
 RATIONALS = Ring()
 
 
-def _sympy_rational(value: Fraction) -> sympy.Rational:
-    return sympy.Rational(value.numerator, value.denominator)
-
-
 def _fmpq(value: Fraction) -> flint.fmpq:
     return flint.fmpq(value.numerator, value.denominator)
 
 
-SYMPY = ElementRing("SymPy expressions", _sympy_rational, (sympy.Basic,), sympy.expand)
 FMPQ = ElementRing("Q (fmpq)", _fmpq, (flint.fmpq,))
+
+
+@functools.cache
+def _sympy_ring() -> Ring:
+    import sympy
+
+    def rational(value: Fraction) -> sympy.Rational:
+        return sympy.Rational(value.numerator, value.denominator)
+
+    return ElementRing("SymPy expressions", rational, (sympy.Basic,), sympy.expand)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SYMPY":  # SymPy is imported with its first use
+        return _sympy_ring()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def polynomials(context: Any) -> Ring:
@@ -185,9 +201,11 @@ def ring_of(array: np.ndarray) -> Ring:
             return polynomials(entry.context())
         if issubclass(kind, flint.nmod):
             return prime_field(int(entry.modulus()))
-        for types, ring in ((flint.acb, COMPLEX_BALLS), (flint.arb, BALLS), (sympy.Basic, SYMPY)):
+        for types, ring in ((flint.acb, COMPLEX_BALLS), (flint.arb, BALLS)):
             if issubclass(kind, types):
                 return ring
+        if is_sympy_type(kind):
+            return _sympy_ring()
         if issubclass(kind, flint.fmpq_poly):
             return univariate()
         if issubclass(kind, (float, np.floating)):

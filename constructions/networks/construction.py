@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from decimal import Decimal
 from numbers import Integral, Rational
@@ -12,12 +13,48 @@ from typing import TYPE_CHECKING, Any
 
 import flint
 
+import constructions
 from constructions.algebra.arrays import as_fraction
 
 if TYPE_CHECKING:
     from constructions.networks.network import Network
 
-CONSTRUCTIONS: dict[str, Callable[..., Network]] = {}
+
+class Constructions(MutableMapping[str, "Callable[..., Network]"]):
+    """Constructions by name; the module of one is imported when it is first asked for, and all of them for a list."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Callable[..., Network]] = {}
+
+    def __getitem__(self, name: str) -> Callable[..., Network]:
+        if name not in self._known:
+            home = constructions.home_of(name)
+            if home is None:
+                self._import_all()
+            else:
+                importlib.import_module(home)
+        return self._known[name]
+
+    def __setitem__(self, name: str, build: Callable[..., Network]) -> None:
+        self._known[name] = build
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._import_all()
+        return iter(dict(self._known))
+
+    def __len__(self) -> int:
+        self._import_all()
+        return len(self._known)
+
+    def _import_all(self) -> None:
+        for home in constructions.homes():
+            importlib.import_module(home)
+
+
+CONSTRUCTIONS = Constructions()
 ALIASES = {"gd": "gradient_descent"}
 
 

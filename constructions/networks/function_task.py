@@ -10,9 +10,9 @@ from typing import Any
 
 import flint
 import numpy as np
-import torch
 
 from constructions.algebra.arrays import as_arrays
+from constructions.algebra.kinds import is_tensor
 from constructions.algebra.rings import FMPQ
 from constructions.networks.tasks import read_rows
 
@@ -94,15 +94,21 @@ def _is_outside(value: Any, low: Fraction, high: Fraction) -> bool:
 
 
 def _epsilon(dtype: Any) -> float:
-    return torch.finfo(dtype).eps if isinstance(dtype, torch.dtype) else float(np.finfo(dtype).eps)
+    if isinstance(dtype, np.dtype):
+        return float(np.finfo(dtype).eps)
+    import torch
+
+    return torch.finfo(dtype).eps
 
 
 def _stack(values: Any, count: int) -> Any:
     """A list of one value a variable as one array with the variables along the last axis."""
     if not isinstance(values, Sequence):
         return values
-    if any(isinstance(value, torch.Tensor) for value in values) and len(values) == count:
-        like = next(value for value in values if isinstance(value, torch.Tensor))
+    if any(is_tensor(value) for value in values) and len(values) == count:
+        import torch
+
+        like = next(value for value in values if is_tensor(value))
         tensors = [torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in values]
         return torch.stack(torch.broadcast_tensors(*tensors), dim=-1)
     if any(isinstance(value, np.ndarray) and value.ndim for value in values) and len(values) == count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperCommand
 
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.cli.expressions import ExpressionCommand
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working, wrote
 from precls_theory.cli.paths import check_writable
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ Exit code 1 when no bound could be proved (a pole in the domain, a function that
 """
 
 
-class ApproximateCommand(TyperCommand):
+class ApproximateCommand(ExpressionCommand):
     """Lets ``--domain`` take an interval as two numbers (``-1 1``) as well as one text (``x=-1,1``)."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -93,52 +94,89 @@ def register(app: typer.Typer) -> None:
         ] = None,
         json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        _run(expressions, domain, tolerance, output, plot, verify or load is not None, load, json_)
+        watch = Stopwatch()
+        check_writable(output, plot, watch if json_ else None, inputs=() if load is None else (load,))
+        problem = _read(expressions, domain, tolerance)
+        try:
+            result = compute(problem, verify or load is not None, load)
+            write(result, problem, output, plot)
+        except (ValueError, OSError) as error:
+            fail(str(error), watch if json_ else None)
+        render(expressions, problem, result, output, plot, watch, json_)
+        wrote(output, plot)
+        if result.proved_again is not None and result.proved_again > result.network.error_bound:
+            bound, proved = above(result.network.error_bound), above(result.proved_again)
+            fail(f"the weights prove only {proved:.6g}, above the bound {bound:.6g}")
 
 
-def _run(
-    texts: list[str], intervals: list[str], tolerance: str, output: Path | None, plot: Path | None, verify: bool,
-    load: Path | None, json_: bool,
-) -> None:  # fmt: skip
+@dataclass(frozen=True)
+class Problem:
+    """The functions, the interval of each variable, and the largest error allowed."""
+
+    functions: list[sp.Expr]
+    domain: dict[str, tuple[Fraction, Fraction]]
+    tolerance: Fraction
+
+
+@dataclass(frozen=True)
+class Result:
+    """The network, the error proved from its weights where that was asked for, and the measured errors by name."""
+
+    network: Approximation
+    proved_again: Fraction | None
+    measured: dict[str, float]
+
+
+def compute(problem: Problem, verify: bool, load: Path | None) -> Result:
+    """Build the network or load it, prove its error once more with ``verify``, and measure it."""
     import constructions as C
     from precls_theory.approximation.error import chebyshev_error, measure
-    from precls_theory.pictures.approximation import plot_error
 
-    watch = Stopwatch()
-    check_writable(output, plot, watch if json_ else None)
-    functions, domain, bound = _read(texts, intervals, tolerance)
+    functions, domain = problem.functions, problem.domain
+    with working("approximating …"):
+        network = (
+            C.approximate(functions, domain, problem.tolerance) if load is None else _load(load, domain, len(functions))
+        )
     proved_again: Fraction | None = None
-    try:
-        with err.status("approximating…"):
-            network = C.approximate(functions, domain, bound) if load is None else _load(load, domain, len(functions))
-        if verify:
-            with err.status("proving the error from the weights…"):
-                proved_again = chebyshev_error(network, functions)
-        with err.status("measuring…"):
-            measured = measure(network, functions, n_points=300)
-        if plot is not None:
-            plot_error(network, functions, plot)
-        if output is not None:
-            network.save(output)
-    except (ValueError, OSError) as error:
-        fail(str(error), watch if json_ else None)
-    facts = _facts(network, proved_again, measured)
-    if json_:
+    if verify:
+        with working("proving the error from the weights …"):
+            proved_again = chebyshev_error(network, functions)
+    with working("measuring …"):
+        return Result(network, proved_again, measure(network, functions, n_points=300))
+
+
+def write(result: Result, problem: Problem, output: Path | None, plot: Path | None) -> None:
+    """Draw the error and save the network where that was asked for."""
+    if plot is not None:
+        from precls_theory.pictures.approximation import plot_error
+
+        plot_error(result.network, problem.functions, plot)
+    if output is not None:
+        result.network.save(output)
+
+
+def render(
+    texts: list[str],
+    problem: Problem,
+    result: Result,
+    output: Path | None,
+    plot: Path | None,
+    watch: Stopwatch,
+    json: bool,
+) -> None:
+    """The document, or a table of sizes and errors."""
+    facts = _facts(result.network, result.proved_again, result.measured)
+    if json:
         given = {
-            "expressions": [str(function) for function in functions],
-            "domain": {name: [str(low), str(high)] for name, (low, high) in domain.items()},
-            "tolerance": float(bound),
+            "expressions": [str(function) for function in problem.functions],
+            "domain": {name: [str(low), str(high)] for name, (low, high) in problem.domain.items()},
+            "tolerance": float(problem.tolerance),
         }
         written = {"output": None if output is None else str(output), "plot": None if plot is None else str(plot)}
-        emit_json(given | facts | {"error_bound_exact": str(network.error_bound)} | written, watch)
-    else:
-        out.print(_table("; ".join(texts), facts))
-        out.print(f"the bound is proved on {escape(_show(domain))} ({watch.seconds:.1f} s)", highlight=False)
-    for path in (output, plot):
-        if path is not None:
-            err.print(f"wrote {escape(str(path))}", highlight=False)
-    if proved_again is not None and proved_again > network.error_bound:
-        fail(f"the weights prove only {above(proved_again):.6g}, above the bound {above(network.error_bound):.6g}")
+        emit_json(given | facts | {"error_bound_exact": str(result.network.error_bound)} | written, watch)
+        return
+    out.print(_table("; ".join(texts), facts))
+    out.print(f"the bound is proved on {escape(_show(problem.domain))} ({watch.seconds:.1f} s)", highlight=False)
 
 
 def _facts(network: Approximation, proved_again: Fraction | None, measured: dict[str, float]) -> dict[str, Any]:
@@ -191,9 +229,7 @@ def _show(domain: dict[str, tuple[Fraction, Fraction]]) -> str:
     return ", ".join(f"{name} in [{low}, {high}]" for name, (low, high) in domain.items())
 
 
-def _read(
-    texts: list[str], intervals: list[str], tolerance: str
-) -> tuple[list[sp.Expr], dict[str, tuple[Fraction, Fraction]], Fraction]:
+def _read(texts: list[str], intervals: list[str], tolerance: str) -> Problem:
     """The functions, domain and tolerance of the command line; ``typer.BadParameter`` for what cannot be read."""
     from constructions.approximation.parser import parse_expression
 
@@ -226,7 +262,7 @@ def _read(
             raise ValueError(f"the tolerance must be above zero, got {tolerance}")
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    return functions, domain, bound
+    return Problem(functions, domain, bound)
 
 
 def _number(what: str, text: str) -> Fraction:

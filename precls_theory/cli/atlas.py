@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.markup import escape
 from rich.table import Table
 
 from constructions.files.output import write_output
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.cli.columns import hyphenated
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, wrote
+from precls_theory.cli.paths import check_writable
+from precls_theory.cli.progress import steps
+
+if TYPE_CHECKING:
+    from precls_theory.certificate import Certificate
+    from precls_theory.expressivity.atlas import Architecture, Cell
 
 EXAMPLES = """What each architecture can express: Square, Multiply, one step of gradient descent, with a proof for each.
 
@@ -28,6 +36,24 @@ Examples:
 
   precls atlas --json | jq '.cells[] | {architecture, target, expresses, theorem}'
 """
+SIGNS = {"yes": ("green", "✓"), "no": ("dark_orange", "✗"), "refused": ("bold red", "!")}
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The cells that were checked, and a certificate of each theorem that was proved again."""
+
+    cells: list[Cell]
+    certificates: list[Certificate]
+
+    @property
+    def failures(self) -> list[str]:
+        """What was refused or not proved, in words."""
+        refused = [cell for cell in self.cells if cell.status == "refused"]
+        unproved = [certificate for certificate in self.certificates if certificate.status != "proved"]
+        return [f"{cell.architecture} / {cell.target}: {cell.summary}" for cell in refused] + [
+            f"theorem {certificate.id}: {certificate.message}" for certificate in unproved
+        ]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,74 +70,92 @@ def register(app: typer.Typer) -> None:
         svg: Annotated[Path | None, typer.Option("--svg", help="Write the picture.")] = None,
         json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        _run(architecture or [], prove, html, svg, json_)
+        watch = Stopwatch()
+        check_writable(html, None, watch if json_ else None, others=(svg,))
+        result = compute(choose(architecture or []), prove)
+        try:
+            draw(result, html, svg)
+        except OSError as error:
+            fail(str(error), watch if json_ else None)
+        render(result, watch, json_)
+        wrote(html, svg)
+        if result.failures:
+            fail("the check failed for " + "; ".join(result.failures))
 
 
-def _run(chosen: list[str], prove: bool, html: Path | None, svg: Path | None, json_: bool) -> None:
-    from precls_theory.certificate import Certificate, certify
-    from precls_theory.expressivity.atlas import ARCHITECTURES, TARGETS, check_cell
-    from precls_theory.pictures import atlas as atlas_picture
-    from precls_theory.registry import all_theorems
+def choose(wanted: list[str]) -> list[Architecture]:
+    """The rows asked for, or all; a usage error that names them for an unknown one."""
+    from precls_theory.expressivity.atlas import ARCHITECTURES
 
-    watch = Stopwatch()
     known = {row.id: row for row in ARCHITECTURES}
-    unknown = [name for name in chosen if name not in known]
+    unknown = [name for name in wanted if name not in known]
     if unknown:
         raise typer.BadParameter(f"unknown architecture {', '.join(unknown)}: choose from {', '.join(known)}")
-    for path in (html, svg):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"cannot write {path}: the folder {path.parent} does not exist")
-    selected = [row for row in ARCHITECTURES if not chosen or row.id in chosen]
+    return [row for row in ARCHITECTURES if not wanted or row.id in wanted]
+
+
+def compute(selected: list[Architecture], prove: bool) -> Atlas:
+    """Check every cell of the selected rows; with ``prove`` also every theorem that they name."""
+    from precls_theory.certificate import certify
+    from precls_theory.expressivity.atlas import TARGETS, check_cell
+    from precls_theory.registry import all_theorems
+
     used = list(dict.fromkeys(id for row in selected for id in row.theorems.values())) if prove else []
     theorems = all_theorems() if prove else {}
-    cells, certificates = [], list[Certificate]()
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=err, transient=True
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task("checking", total=len(selected) * len(TARGETS) + len(used))
+    result = Atlas([], [])
+    with steps(len(selected) * len(TARGETS) + len(used), "checking") as report:
         for row in selected:
-            bar.update(task, description=row.name)
             for target in TARGETS:
-                cells.append(check_cell(row, target))
-                bar.advance(task)
+                report.begin(f"checking {row.name}")
+                result.cells.append(check_cell(row, target))
         for id in used:
-            bar.update(task, description=id)
-            certificates.append(certify(theorems[id]))
-            bar.advance(task)
+            report.begin(f"proving {id}")
+            result.certificates.append(certify(theorems[id]))
+    return result
+
+
+def draw(result: Atlas, html: Path | None, svg: Path | None) -> None:
+    """Write the pictures that were asked for."""
+    from precls_theory.pictures import atlas as picture
+
     if html is not None:
-        write_output(html, atlas_picture.html(cells))
+        write_output(html, picture.html(result.cells))
     if svg is not None:
-        write_output(svg, atlas_picture.svg(cells))
-    refused = [cell for cell in cells if cell.status == "refused"]
-    unproved = [certificate for certificate in certificates if certificate.status != "proved"]
-    if json_:
-        payload = {
-            "cells": [cell.to_json() for cell in cells],
-            "theorems": [certificate.to_json() for certificate in certificates],
-            "all_checked": not refused and not unproved,
-        }
-        emit_json(payload, watch)
-    else:
-        colours = {"yes": "green", "no": "dark_orange", "refused": "bold red"}
-        signs = {"yes": "✓", "no": "✗", "refused": "!"}
-        table = Table(title="What each architecture can express", show_lines=True)
-        for heading in ("architecture", *TARGETS.values()):
-            table.add_column(heading, overflow="fold")
-        for name, row_cells in atlas_picture.rows(cells):
-            texts = []
-            for cell in row_cells:
-                kind = atlas_picture.outcome(cell)
-                texts.append(f"[{colours[kind]}]{signs[kind]} {cell.summary}[/]\n[dim]{cell.theorem}[/]")
-            table.add_row(name, *texts)
-        out.print(table)
-        out.print(f"{len(cells) - len(refused)} of {len(cells)} cells checked in {watch.seconds:.1f} s")
-        for certificate in certificates:
-            out.print(f"{certificate.status:8} {certificate.id} ({certificate.seconds:.1f} s)")
-    for path in (html, svg):
-        if path is not None:
-            err.print(f"wrote {path}")
-    if refused or unproved:
-        reasons = [f"{cell.architecture} / {cell.target}: {cell.summary}" for cell in refused]
-        reasons += [f"theorem {certificate.id}: {certificate.message}" for certificate in unproved]
-        fail("the check failed for " + "; ".join(reasons))
+        write_output(svg, picture.svg(result.cells))
+
+
+def render(result: Atlas, watch: Stopwatch, json: bool) -> None:
+    """The document, or the table with a line for each theorem that was proved again."""
+    if json:
+        emit_json(
+            {
+                "cells": [cell.to_json() for cell in result.cells],
+                "theorems": [certificate.to_json() for certificate in result.certificates],
+                "all_checked": not result.failures,
+            },
+            watch,
+        )
+        return
+    out.print(table(result.cells))
+    checked = sum(cell.status == "checked" for cell in result.cells)
+    out.print(f"{checked} of {len(result.cells)} cells checked in {watch.seconds:.1f} s")
+    for certificate in result.certificates:
+        out.print(f"{certificate.status:8} {certificate.id} ({certificate.seconds:.1f} s)")
+
+
+def table(cells: list[Cell]) -> Table:
+    """A row an architecture, a column a target; identifiers break at their hyphens alone."""
+    from precls_theory.expressivity.atlas import TARGETS
+    from precls_theory.pictures.atlas import outcome, rows
+
+    def shown(cell: Cell) -> str:
+        colour, sign = SIGNS[outcome(cell)]
+        return f"[{colour}]{sign} {escape(cell.summary)}[/]\n[dim]{escape(hyphenated(cell.theorem, room))}[/]"
+
+    result = Table(title="What each architecture can express", show_lines=True)
+    room = (out.width - 3 * (len(TARGETS) + 1) - 1) // (len(TARGETS) + 1)
+    for heading in ("architecture", *TARGETS.values()):
+        result.add_column(heading, overflow="fold", min_width=min(room, 16))
+    for name, row_cells in rows(cells):
+        result.add_row(escape(name), *map(shown, row_cells))
+    return result

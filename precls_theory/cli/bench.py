@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
-from rich import box
 from rich.table import Table
 
-from precls_theory import benchmarks
-from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, progress
+from precls_theory.cli.columns import Column, tables
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, progress, wrote
+
+Rows = list[dict[str, Any]]
+TITLES = {
+    "proof": "One symbolic GD step: python-flint against sympy.expand",
+    "forward": "256 steps in float32: network, plain loop, LAPACK",
+    "growth": "How cost grows (doubling form)",
+    "peer": "256 steps against the published block in its own modules",
+}
 
 
 def bench(
@@ -37,12 +43,26 @@ def bench(
     watch = Stopwatch()
     check_device(device)
     try:
-        if plot is not None:
-            benchmarks.check_plot(plot)
-        if peer is not None:
-            benchmarks.peer_base_conv(peer)
-    except (benchmarks.PeerError, OSError, ValueError) as error:
+        results = compute(peer, plot, threads, device, quick)
+    except (RuntimeError, OSError, ValueError) as error:
         fail(str(error), watch if json else None)
+    if json:
+        emit_json({"threads": threads, "device": device, **results}, watch)
+    else:
+        render(results)
+    wrote(plot)
+
+
+def compute(peer: Path | None, plot: Path | None, threads: int, device: str, quick: bool) -> dict[str, Rows]:
+    """Measure everything and draw the plot; what cannot be done is refused before anything is measured."""
+    import torch
+
+    from precls_theory import benchmarks
+
+    if plot is not None:
+        benchmarks.check_plot(plot)
+    if peer is not None:
+        benchmarks.peer_base_conv(peer)
     torch.set_num_threads(threads)
     sizes = (4, 2) if quick else (20, 5)
     batches = benchmarks.BATCHES[:2] if quick else benchmarks.BATCHES
@@ -58,36 +78,30 @@ def bench(
     ]
     if peer is not None:
         jobs.append(("peer", lambda: benchmarks.against_peer(peer)))
-    results: dict[str, list[dict[str, Any]]] = {}
-    try:
-        for name, job in progress(jobs, "measuring"):
-            found = job()
-            results.setdefault(name, []).extend(found if isinstance(found, list) else [found])
-        if plot is not None:
-            benchmarks.plot_growth(results["growth"], plot)
-    except (benchmarks.PeerError, RuntimeError, OSError) as error:
-        fail(str(error), watch if json else None)
-    if json:
-        emit_json({"threads": threads, "device": device, **results}, watch)
-        return
-    titles = {
-        "proof": "One symbolic GD step: python-flint against sympy.expand",
-        "forward": "256 steps in float32: network, plain loop, LAPACK",
-        "growth": "How cost grows (doubling form)",
-        "peer": "256 steps against the published block in its own modules",
-    }
+    results: dict[str, Rows] = {}
+    for name, job in progress(jobs, "measuring"):
+        found = job()
+        results.setdefault(name, []).extend(found if isinstance(found, list) else [found])
+    if plot is not None:
+        benchmarks.plot_growth(results["growth"], plot)
+    return results
+
+
+def render(results: dict[str, Rows]) -> None:
+    """A table for each kind of measurement."""
     for name, rows in results.items():
-        out.print(as_table(titles[name], rows))
+        for table in as_tables(TITLES[name], rows):
+            out.print(table)
 
 
-def as_table(title: str, rows: list[dict[str, Any]]) -> Table:
-    """Rows of one kind as a table; floats to three digits."""
-    table = Table(title=title, box=box.SIMPLE)
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "), justify="right")
-    for row in rows:
-        table.add_row(*("" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
-    return table
+def as_tables(title: str, rows: Rows) -> list[Table]:
+    """Rows of one kind, floats to three digits, in tables that fit; the first column leads each of them."""
+
+    def shown(value: Any) -> str:
+        return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    first, *rest = (Column(name.replace("_", " "), [shown(row[name]) for row in rows]) for name in rows[0])
+    return tables(title, first, rest, out.width)
 
 
 def register(app: typer.Typer) -> None:

@@ -6,14 +6,16 @@ import inspect
 import json as json_module
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from constructions.networks.construction import ALIASES, CONSTRUCTIONS
-from constructions.networks.network import Network
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
+from precls_theory.cli.paths import check_writable
+
+if TYPE_CHECKING:
+    from constructions.networks.network import Network
 
 DEFAULTS: dict[str, Any] = {"n_points": 20, "n_dims": 5}
 _EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
@@ -70,6 +72,7 @@ def build(
         "layout": layout, "momentum": momentum, "lower": lower, "upper": upper, "n_iters": n_iters, "alpha": alpha,
         "refinements": refinements,
     }  # fmt: skip
+    check_writable(output, None, watch if json else None)
     given = {name: value for name, value in given.items() if value is not None}
     for text in parameter or []:
         name, value = parse_parameter(text)
@@ -114,6 +117,8 @@ def parse_parameter(text: str) -> tuple[str, Any]:
 
 def construct(algorithm: str, given: dict[str, Any]) -> Network:
     """The network, or a usage error in words: an unknown name, an option it does not take, one that is missing."""
+    from constructions.networks.construction import ALIASES, CONSTRUCTIONS
+
     name = ALIASES.get(algorithm, algorithm).replace("-", "_")
     if name not in CONSTRUCTIONS:
         raise typer.BadParameter(
@@ -137,7 +142,7 @@ def construct(algorithm: str, given: dict[str, Any]) -> Network:
     if missing:
         raise typer.BadParameter(f"{name} needs {', '.join(missing)}")
     try:
-        with err.status(f"building {name} …"):
+        with working(f"building {name} …"):
             return CONSTRUCTIONS[name](**parameters)
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise typer.BadParameter(f"{name}: {error}") from error

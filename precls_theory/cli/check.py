@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from constructions.files.reading import CorruptFileError, load
-from precls_theory.checking.check import check as check_network
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, progress
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, progress, working
+
+if TYPE_CHECKING:
+    from precls_theory.checking.check import CheckResult
 
 
 def check(
@@ -38,17 +39,32 @@ def check(
     """
     watch = Stopwatch()
     try:
-        with err.status("reading and rebuilding …"):
-            network = load(file)
-    except (CorruptFileError, OSError) as error:
+        result = compute(file, seed)
+    except (ValueError, OSError) as error:
         if json:
             emit_json({"ok": False, "algorithm": None, "first_difference": None, "error": str(error)}, watch)
         fail(str(error))
+    render(file, result, watch, json)
+
+
+def compute(file: Path, seed: int | None) -> CheckResult:
+    """The file read and checked; ``CorruptFileError`` or ``OSError`` where it cannot be read."""
+    if not file.is_file():
+        raise OSError(f"cannot read {file}: it is no regular file")
+    with working(f"reading {file} and rebuilding its construction …"):
+        from constructions.files.reading import load
+
+        network = load(file)
+    from precls_theory.checking.check import check as check_network
 
     def rounds(primes: Iterable[int], total: int) -> Iterable[int]:
         return progress(primes, "checking modulo random primes", total)
 
-    result = check_network(network, seed=seed, progress=rounds)
+    return check_network(network, seed=seed, progress=rounds)
+
+
+def render(file: Path, result: CheckResult, watch: Stopwatch, json: bool) -> None:
+    """The verdict; exit code 1 for a network that is refused."""
     if json:
         emit_json(result.to_json() | {"file": str(file)}, watch)
     if not result.ok:

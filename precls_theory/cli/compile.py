@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from constructions.approximation.parser import parse_expression
-from constructions.compiler.monomials import degree, plain_width
-from constructions.compiler.polynomials import compile_polynomials
-from constructions.networks.network import Network
-from precls_theory.checking.check import check
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.cli.columns import Column, tables
+from precls_theory.cli.expressions import ExpressionCommand
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, printable, working
 from precls_theory.cli.paths import check_writable
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from constructions.networks.network import Network
+    from precls_theory.checking.check import CheckResult
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The network, the proof that it equals the polynomials, and the variables in the order of its input."""
+
+    network: Network
+    proof: CheckResult
+    variables: list[str]
+    n_polynomials: int
 
 
 def compile_command(
@@ -52,60 +65,47 @@ def compile_command(
     """
     watch = Stopwatch()
     check_writable(output, plot, watch if json else None)
+    polynomials, names = read(expressions, variables)
+    compiled = compute(polynomials, names)
+    if not compiled.proof.ok:
+        fail(f"the compiled network is wrong, please report this: {compiled.proof.message}", watch if json else None)
+    try:
+        write(compiled.network, output, plot)
+    except (OSError, ValueError) as error:
+        fail(str(error), watch if json else None)
+    render(compiled, output, plot, watch, json)
+
+
+def read(expressions: list[str], variables: str | None) -> tuple[list[sp.Expr], list[str]]:
+    """The polynomials and the names of their variables; a usage error for what cannot be read."""
+    from constructions.approximation.parser import parse_expression
+
     names = None if variables is None else [name.strip() for name in variables.split(",") if name.strip()]
     try:
         parsed = [parse_expression(text, names, functions=False) for text in expressions]
-        if names is None:
-            names = sorted({str(symbol) for expr in parsed for symbol in expr.free_symbols})
-        with err.status("compiling …"):
-            network = compile_polynomials(parsed, names)
     except (TypeError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint="POLYNOMIAL") from error
-    with err.status("proving …"):
-        proof = check(network)
-    if not proof.ok:
-        fail(f"the compiled network is wrong, please report this: {proof.message}", watch if json else None)
+    if names is None:
+        names = sorted({str(symbol) for expr in parsed for symbol in expr.free_symbols})
+    return parsed, names
+
+
+def compute(polynomials: list[sp.Expr], names: list[str]) -> Compiled:
+    """Compile the polynomials and prove the network; a usage error for what is no polynomial over Q."""
+    from constructions.compiler.polynomials import compile_polynomials
+    from precls_theory.checking.check import check
+
     try:
-        _write(network, output, plot)
-    except (OSError, ValueError) as error:
-        fail(str(error), watch if json else None)
-    terms = [[tuple(exponents) for exponents, _ in polynomial] for polynomial in network.parameters["polynomials"]]
-    facts = {
-        "depth": network.depth,
-        "width": network.width,
-        "n_nonzero": network.n_nonzero,
-        "degree": max(map(degree, terms)),
-        "plain_width": plain_width(terms),
-        "n_terms": sum(map(len, terms)),
-    }
-    if json:
-        emit_json(
-            facts
-            | {
-                "variables": names,
-                "n_polynomials": len(parsed),
-                "layer_widths": [layer.width for layer in network.layers],
-                "proved": {"method": proof.method, "failure_probability_log2": proof.failure_probability_log2},
-                "file": None if output is None else str(output),
-                "plot": None if plot is None else str(plot),
-            },
-            watch,
-        )
-        return
-    table = Table(title=f"{len(parsed)} polynomial{'s' * (len(parsed) > 1)} in {', '.join(names) or 'no variables'}")
-    for column in ("degree", "terms", "depth", "width", "plain width", "nonzero weights"):
-        table.add_column(column, justify="right")
-    shown = (facts[key] for key in ("degree", "n_terms", "depth", "width", "plain_width", "n_nonzero"))
-    table.add_row(*map(str, shown))
-    out.print(table)
-    out.print(f"hidden channels by layer: {', '.join(str(layer.width) for layer in network.layers)}", highlight=False)
-    out.print(f"[bold green]proved:[/] {escape(proof.message)}", highlight=False, soft_wrap=True)
-    for what, path in (("saved to", output), ("drawn in", plot)):
-        if path is not None:
-            out.print(f"{what} {escape(str(path))}", highlight=False, soft_wrap=True)
+        with working("compiling …"):
+            network = compile_polynomials(polynomials, names)
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="POLYNOMIAL") from error
+    with working("proving …"):
+        return Compiled(network, check(network), names, len(polynomials))
 
 
-def _write(network: Network, output: Path | None, plot: Path | None) -> None:
+def write(network: Network, output: Path | None, plot: Path | None) -> None:
+    """Save and draw the network where that was asked for."""
     if output is not None:
         network.save(output)
     if plot is not None:
@@ -114,6 +114,50 @@ def _write(network: Network, output: Path | None, plot: Path | None) -> None:
         draw(network, plot)
 
 
+def facts(network: Network) -> dict[str, Any]:
+    """Sizes of the network and of the polynomials."""
+    from constructions.compiler.monomials import degree, plain_width
+
+    terms = [[tuple(exponents) for exponents, _ in polynomial] for polynomial in network.parameters["polynomials"]]
+    return {
+        "depth": network.depth,
+        "width": network.width,
+        "n_nonzero": network.n_nonzero,
+        "degree": max(map(degree, terms)),
+        "plain_width": plain_width(terms),
+        "n_terms": sum(map(len, terms)),
+    }
+
+
+def render(compiled: Compiled, output: Path | None, plot: Path | None, watch: Stopwatch, json: bool) -> None:
+    """The document, or a table of sizes, the hidden channels by layer and what was proved."""
+    network, proof, found = compiled.network, compiled.proof, facts(compiled.network)
+    if json:
+        proved = {"method": proof.method, "failure_probability_log2": proof.failure_probability_log2}
+        more = {
+            "variables": compiled.variables,
+            "n_polynomials": compiled.n_polynomials,
+            "layer_widths": [layer.width for layer in network.layers],
+            "proved": proved,
+            "file": None if output is None else str(output),
+            "plot": None if plot is None else str(plot),
+        }
+        emit_json(found | more, watch)
+        return
+    count = compiled.n_polynomials
+    title = f"{count} polynomial{'s' * (count > 1)} in {', '.join(compiled.variables) or 'no variables'}"
+    shown = ("degree", "n_terms", "depth", "width", "plain_width", "n_nonzero")
+    headings = ("degree", "terms", "depth", "width", "plain width", "nonzero weights")
+    first, *rest = (Column(heading, [str(found[key])]) for heading, key in zip(headings, shown, strict=True))
+    for table in tables(title, first, rest, out.width):
+        out.print(table)
+    out.print(f"hidden channels by layer: {', '.join(str(layer.width) for layer in network.layers)}", highlight=False)
+    out.print(f"[bold green]proved:[/] {escape(proof.message)}", highlight=False, soft_wrap=True)
+    for what, path in (("saved to", output), ("drawn in", plot)):
+        if path is not None:
+            out.print(f"{what} {escape(printable(path))}", highlight=False, soft_wrap=True)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command(name="compile")(compile_command)
+    app.command(name="compile", cls=ExpressionCommand)(compile_command)

@@ -6,18 +6,28 @@ from pathlib import Path
 
 import typer
 
+from constructions.files.output import check_output
 from precls_theory.cli.output import Stopwatch, fail
+from precls_theory.pictures.saving import PICTURES
 
-PICTURES = (".png", ".svg", ".pdf")
 
-
-def check_writable(output: Path | None, plot: Path | None, watch: Stopwatch | None) -> None:
-    """Fail (as :func:`~precls_theory.cli.output.fail` does) when a file could not be written; ``typer.BadParameter``
-    when a picture has an ending that is none of :data:`PICTURES`."""
+def check_writable(
+    output: Path | None,
+    plot: Path | None,
+    watch: Stopwatch | None,
+    *,
+    inputs: tuple[Path, ...] = (),
+    others: tuple[Path | None, ...] = (),
+) -> None:
+    """Fail (as :func:`~precls_theory.cli.output.fail` does) when one of the files could not be written, is an input, or
+    is named twice; ``typer.BadParameter`` when a picture has an ending that is none of those that can be drawn."""
     if plot is not None and plot.suffix.lower() not in PICTURES:
         raise typer.BadParameter(f"cannot plot to {plot}: expected a file ending in {', '.join(PICTURES)}")
-    for path in (output, plot):
-        if path is not None and not path.parent.is_dir():
-            fail(f"cannot write {path}: there is no folder {path.parent}", watch)
-        if path is not None and path.is_dir():
-            fail(f"cannot write {path}: it is a folder, and a file name is needed", watch)
+    taken = list(inputs)
+    for path in (output, plot, *others):
+        if path is not None:
+            try:
+                check_output(path, inputs=taken)
+            except OSError as error:
+                fail(str(error), watch)
+            taken.append(path)

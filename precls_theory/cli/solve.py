@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from constructions.files.reading import write_rational
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, err, fail, out, warn
-from precls_theory.regression.data import DataError, read_regression
-from precls_theory.regression.solving import Method, Solution, decimal
-from precls_theory.regression.solving import solve as solve_regression
+from precls_theory.regression.methods import Method
+
+if TYPE_CHECKING:
+    from precls_theory.regression.solving import Solution
 
 Dtype = Literal["float32", "float64"]
 
@@ -44,6 +43,12 @@ def solve(
     """
     watch = Stopwatch()
     check_device(device)
+    import torch
+
+    from constructions.files.reading import write_rational
+    from precls_theory.regression.data import DataError, read_regression
+    from precls_theory.regression.solving import solve as solve_regression
+
     try:
         with err.status("reading, solving exactly, building and running the network …"):
             regression = read_regression(data, target, intercept)
@@ -66,6 +71,8 @@ def solve(
 
 def table(solution: Solution) -> Table:
     """The coefficients with their exact values and digits."""
+    from precls_theory.regression.solving import decimal
+
     title = f"Least squares by {solution.method} in {solution.dtype}; correct digits by method"
     table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("coefficient", overflow="fold", min_width=12)

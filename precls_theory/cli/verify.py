@@ -5,16 +5,17 @@ from __future__ import annotations
 import difflib
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich import box
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from constructions.files.output import check_output
 from precls_theory.certificate import Certificate, certify
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out
+from precls_theory.cli.progress import steps
 from precls_theory.registry import Size, Theorem, all_theorems
 
 JSON_KEYS = (
@@ -65,18 +66,32 @@ def verify(
         show_list(chosen, watch, json)
         return
     try:
+        if certificates is not None:
+            prepare(certificates, chosen)
         proofs = prove(chosen, Size(n_points, n_dims), certificates)
     except OSError as error:
         fail(f"cannot save certificates in {certificates}: {error.strerror or error}", watch if json else None)
+    render(proofs, Size(n_points, n_dims), watch, json)
+
+
+def prepare(certificates: Path, theorems: list[Theorem]) -> None:
+    """Make the folder, and raise ``OSError`` before anything is proved where a certificate could not be written."""
+    certificates.mkdir(parents=True, exist_ok=True)
+    for theorem in theorems:
+        check_output(certificates / f"{theorem.id}.json")
+
+
+def render(proofs: list[Certificate], size: Size, watch: Stopwatch, json: bool) -> None:
+    """The document, or the table with a summary; exit code 1 unless everything is proved."""
     ok = all(proof.status == "proved" for proof in proofs)
     if json:
         listed = [{key: proof.to_json()[key] for key in JSON_KEYS} for proof in proofs]
-        emit_json({"theorems": listed, "ok": ok, "n_points": n_points, "n_dims": n_dims}, watch)
+        emit_json({"theorems": listed, "ok": ok, "n_points": size.n_points, "n_dims": size.n_dims}, watch)
     else:
         out.print(table(proofs))
         n_proved = sum(proof.status == "proved" for proof in proofs)
         refused = sum(control["refused"] for proof in proofs for control in proof.controls)
-        summary = f"{n_proved} of {len(proofs)} theorems proved at N={n_points}, D={n_dims} in {watch.seconds:.1f} s"
+        summary = f"{n_proved} of {len(proofs)} theorems proved at N={size.n_points}, D={size.n_dims} in {watch.seconds:.1f} s"
         out.print(f"{summary}; {refused} wrong variants refused", highlight=False)
         out.print("[dim]Scope, ring, engine and controls of each: --json, or --certificates DIR.[/]", highlight=False)
     if not ok:
@@ -113,16 +128,13 @@ def show_list(theorems: list[Theorem], watch: Stopwatch, json: bool) -> None:
 def prove(theorems: list[Theorem], size: Size, certificates: Path | None) -> list[Certificate]:
     """Run the checks with a progress bar on standard error, saving each certificate as soon as there is one."""
     proofs = []
-    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("proving", total=len(theorems))
+    with steps(len(theorems), "proving") as report:
         for theorem in theorems:
-            bar.update(task, description=f"proving {theorem.id}")
+            report.begin(f"proving {theorem.id}")
             proof = certify(theorem, size)
             proofs.append(proof)
             if certificates is not None:
                 proof.save(certificates)
-            bar.advance(task)
     return proofs
 
 

@@ -11,7 +11,7 @@ import math
 import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Any
 
 import flint
 import numpy as np
@@ -21,9 +21,8 @@ import constructions as C
 from constructions.files.reading import write_rational
 from constructions.networks.network import Network
 from precls_theory.regression.data import DataError, RegressionData
+from precls_theory.regression.methods import METHODS
 
-Method = Literal["doubling", "newton", "tight", "gram", "heavy_ball", "chebyshev"]
-METHODS: tuple[str, ...] = get_args(Method)
 MAX_DEPTH = 512
 """Methods that take one layer a step are stopped at this depth, with a warning."""
 GD_STEPS = 10_000

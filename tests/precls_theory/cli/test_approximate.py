@@ -90,7 +90,7 @@ def test_an_expression_with_a_minus_sign_in_front() -> None:
 )
 def test_bad_usage_is_exit_code_2(args: tuple[str, ...], reason: str) -> None:
     out, err = run(*args, "--domain", "-1", "1", "--json", code=2)
-    assert out == ""
+    assert reason in json.loads(out)["error"]
     assert reason in " ".join(err.replace("│", " ").split())
 
 

@@ -90,7 +90,7 @@ def test_an_unwritable_file_is_exit_code_1(tmp_path):
 def test_a_picture_of_another_kind_is_found_before_the_work(tmp_path):
     code, out, err = run("x*y", "--plot", tmp_path / "picture.txt", "--json")
     assert code == 2
-    assert out == ""
+    assert "ending in .png" in json.loads(out)["error"]
     assert ".png, .svg, .pdf" in " ".join(err.split())
 
 

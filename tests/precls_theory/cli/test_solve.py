@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 import constructions as C
 from precls_theory.cli.main import app
 from precls_theory.regression.data import DataError, RegressionData, read_regression
-from precls_theory.regression.solving import METHODS, correct_digits, decimal, scale, solve
+from precls_theory.regression.methods import METHODS
+from precls_theory.regression.solving import correct_digits, decimal, scale, solve
 
 LONGLEY = Path(__file__).parents[3] / "notebooks" / "data" / "longley.csv"
 NIST = {
