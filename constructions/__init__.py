@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from constructions.algorithms.descent.gradient_descent import gradient_descent as gradient_descent
     from constructions.algorithms.descent.momentum import chebyshev as chebyshev
     from constructions.algorithms.descent.momentum import heavy_ball as heavy_ball
+    from constructions.algorithms.explicit_gradient import explicit_gradient as explicit_gradient
     from constructions.algorithms.newton import newton as newton
     from constructions.algorithms.primitives import linear as linear
     from constructions.algorithms.primitives import multiply as multiply
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "algorithms.descent.gradient_descent": ("gradient_descent",),
     "algorithms.descent.momentum": ("chebyshev", "heavy_ball"),
+    "algorithms.explicit_gradient": ("explicit_gradient",),
     "algorithms.newton": ("newton",),
     "algorithms.primitives": ("linear", "multiply", "read"),
     "algorithms.published_block": ("published_block",),

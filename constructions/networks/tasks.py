@@ -53,7 +53,8 @@ class Regression:
 
     Layout A: N rows ``[a_n, b_n, x]`` with x_init in row 0 of channels of its own. Layout E (``multistep_gd``): N+1
     rows, ``[a_n, b_n]`` and ``[x_init, 0]`` last. Layout S (``explicit_gradient``): N+1 rows, ``[x_init, 0]`` first.
-    ``prefix_rows`` says that row n holds the answer to the problem of the data rows up to and including it.
+    ``prefix_rows`` says that row n holds the answer to the problem of the data rows up to and including it, and
+    ``last_row`` that only the last row holds an answer at all.
     """
 
     n_points: int
@@ -63,6 +64,7 @@ class Regression:
     n_inputs: int
     takes_start: bool = True
     prefix_rows: bool = True
+    last_row: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -74,7 +76,7 @@ class Regression:
 
     @property
     def exact_rows(self) -> tuple[int, ...]:
-        everywhere = self.layout != "E" or not self.prefix_rows
+        everywhere = not self.last_row and (self.layout != "E" or not self.prefix_rows)
         return tuple(range(self.n_rows)) if everywhere else self.readout_rows
 
     @property

@@ -218,6 +218,12 @@ def chebyshev(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.nd
     return x
 
 
+@regression("explicit_gradient")
+def explicit_gradient(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+    """``g(x) = (1/N)(G x − c)``."""
+    return ring.reduce(ring.elements([Fraction(1, parameters["n_points"])]) * ring.reduce(_times(G, x, ring) - c))
+
+
 @regression("newton")
 def newton(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
     """``x = M_t c`` with ``M ← 2M − M G M`` from ``M_0 = αI``, then ``x ← x + M (c − G x)`` for each refinement."""
