@@ -1,0 +1,1 @@
+"""Training of polynomial networks, and proofs about trained weights."""

@@ -1,0 +1,13 @@
+"""Ways to train, one file each, behind one interface: :class:`Recipe`. :data:`RECIPES` lists them."""
+
+from precls_theory.training.recipes.adam import Adam as Adam
+from precls_theory.training.recipes.adam import PublishedAdam as PublishedAdam
+from precls_theory.training.recipes.layerwise import Layerwise as Layerwise
+from precls_theory.training.recipes.marquardt import Marquardt as Marquardt
+from precls_theory.training.recipes.recipe import Recipe as Recipe
+from precls_theory.training.recipes.recipe import Setting as Setting
+
+RECIPES: dict[str, type[Recipe]] = {
+    "adam": Adam, "published": PublishedAdam, "levenberg-marquardt": Marquardt, "layerwise": Layerwise,
+}  # fmt: skip
+"""By the name that ``precls train --recipe`` takes."""
