@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from constructions.files.output import write_output
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from constructions.files.output import write_output
 from precls_theory.training.levenberg_marquardt import DidNotConverge
 from precls_theory.training.models import ModelConfiguration
 from precls_theory.training.recipes import RECIPES, Setting
