@@ -219,7 +219,9 @@ def chebyshev(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.nd
 
 
 @regression("explicit_gradient")
-def explicit_gradient(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+def explicit_gradient(
+    parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring
+) -> np.ndarray:
     """``g(x) = (1/N)(G x − c)``."""
     return ring.reduce(ring.elements([Fraction(1, parameters["n_points"])]) * ring.reduce(_times(G, x, ring) - c))
 

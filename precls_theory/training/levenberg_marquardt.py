@@ -32,6 +32,10 @@ SMALLEST, LARGEST = 1e-10, 1e10
 class DidNotConverge(RuntimeError):
     """No step lowers the loss on its own batch, however strongly it is damped; or the loss is not a number."""
 
+    def __init__(self, message: str, loss: float) -> None:
+        super().__init__(message)
+        self.loss = loss
+
 
 @dataclass
 class LevenbergMarquardt:
@@ -71,7 +75,7 @@ class LevenbergMarquardt:
         residuals = self._residuals(self.parameters, inputs, targets)
         loss = float(residuals.square().mean())
         if not loss < float("inf"):
-            raise DidNotConverge(f"the loss is {loss}")
+            raise DidNotConverge(f"the loss is {loss}", loss)
         if loss == 0:
             return loss
         J = self.jacobian(inputs, targets)
@@ -96,7 +100,7 @@ class LevenbergMarquardt:
             self.damping *= 4
             if self.damping > LARGEST:
                 self.damping = LARGEST
-                raise DidNotConverge(f"no step lowers the loss of {loss:.3g}")
+                raise DidNotConverge(f"no step lowers the loss of {loss:.3g}", loss)
 
     def _correction(self, J: Tensor, factor: Tensor, direction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         """a, or zero where it is not small beside ``direction``."""

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes.marquardt import FLOOR, FlatParameters
+from precls_theory.training.recipes.marquardt import FlatParameters, step_or_floor
 from precls_theory.training.recipes.recipe import Recipe, Setting
 from precls_theory.training.tasks import TrainingTask
 
@@ -121,7 +121,8 @@ class Layerwise(Recipe):
             self.stages.append(
                 Stage(f"layer {number} of 2", layer, lambda batch, g, sample=sample: sample(task, batch, g))  # type: ignore[misc]
             )
-        self.current, self.loss, self.method = 0, math.inf, None
+        self.current = 0
+        self.method: LevenbergMarquardt | None = None
 
     @property
     def finished(self) -> bool:
@@ -149,18 +150,18 @@ class Layerwise(Recipe):
         size = self.setting.batch_size or -(-2 * self.method.parameters.numel() // n_out)
         like = self.method.parameters
         u, target = (tensor.to(like) for tensor in stage.sample(size, self.setting.generator))
-        self.loss = self.method.step(u, target)
+        loss, done = step_or_floor(self.method, u, target)
         self.flat.scatter(self.method.parameters)
-        if self.loss < FLOOR:
+        if done:
             self.current, self.method = self.current + 1, None
-        return self.loss
+        return loss
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         damping = None if self.method is None else self.method.damping
-        return {}, {"current": self.current, "loss": self.loss, "damping": damping}
+        return {}, {"current": self.current, "damping": damping}
 
     def restore(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None:
-        self.current, self.loss = data["current"], data["loss"]
+        self.current = data["current"]
         if data["damping"] is not None:
             self.method = self._open(fresh=False)
             self.method.damping = data["damping"]

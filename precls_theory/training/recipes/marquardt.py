@@ -12,11 +12,24 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from precls_theory.training.levenberg_marquardt import LevenbergMarquardt
+from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.recipes.recipe import Recipe, Setting
 
 FLOOR = 1e-28
 """A mean squared residual below which float64 has nothing to gain."""
+ROUNDING = 1e-22
+"""A mean squared residual from which a step that lowers nothing is taken for rounding, not for a bad minimum."""
+
+
+def step_or_floor(method: LevenbergMarquardt, inputs: Tensor, targets: Tensor) -> tuple[float, bool]:
+    """One step: the loss before it, and whether float64 has nothing more to gain."""
+    try:
+        loss = method.step(inputs, targets)
+    except DidNotConverge as stuck:
+        if stuck.loss < ROUNDING:
+            return stuck.loss, True
+        raise
+    return loss, loss < FLOOR
 
 
 class FlatParameters:
@@ -62,21 +75,21 @@ class Marquardt(Recipe):
         self.method = LevenbergMarquardt(residual, self.flat.gather())
         per_sample = len(task.rows) * task.n_outputs
         self.batch_size = setting.batch_size or -(-2 * self.method.parameters.numel() // per_sample)
-        self.loss = float("inf")
+        self.done = False
 
     @property
     def finished(self) -> bool:
-        return self.loss < FLOOR
+        return self.done
 
     def step(self) -> float:
         u, target = self.batch(self.batch_size)
-        self.loss = self.method.step(u, target)
+        loss, self.done = step_or_floor(self.method, u, target)
         self.flat.scatter(self.method.parameters)
-        return self.loss
+        return loss
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return {}, {"damping": self.method.damping, "loss": self.loss}
+        return {}, {"damping": self.method.damping, "done": self.done}
 
     def restore(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None:
         self.method.parameters = self.flat.gather()
-        self.method.damping, self.loss = data["damping"], data["loss"]
+        self.method.damping, self.done = data["damping"], data["done"]

@@ -1,0 +1,211 @@
+"""Training: targets from the definition, recipes that reach the floor, runs that resume with the same bits, evaluation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import constructions as C
+from precls_theory.cli.main import app
+from precls_theory.training.evaluate import construction_for, exact_target
+from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
+from precls_theory.training.models import ModelConfiguration
+from precls_theory.training.recipes import RECIPES, Layerwise, Setting
+from precls_theory.training.recipes.marquardt import step_or_floor
+from precls_theory.training.runs import CHECKPOINT, LOG, Run, RunError, RunSettings, read_log
+from precls_theory.training.tasks import OUT_OF_DISTRIBUTION, TASKS, Distribution, TrainingTask, sample_problems
+
+CPU = torch.device("cpu")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_have_the_shapes_that_they_state(name):
+    task = TrainingTask(name, n_points=4, n_dims=3)
+    u, target = task.sample(7, seeded())
+    assert u.shape == (7, task.n_rows, task.n_inputs)
+    assert target.shape == (7, len(task.rows), task.n_outputs)
+    again = task.sample(7, seeded())
+    assert torch.equal(u, again[0])
+    assert torch.equal(target, again[1])
+
+
+@pytest.mark.parametrize("name", ["explicit_gradient", "multistep_gd"])
+def test_targets_are_those_of_the_exact_construction(name):
+    """Small integers: float64 holds every value of the exact network, so equality is equality."""
+    task = TrainingTask(name, n_points=2, n_dims=2, n_steps=2, step_size=0.5)
+    rng = np.random.default_rng(1)
+    A, b, x = (torch.tensor(rng.integers(-3, 4, shape), dtype=torch.float64) for shape in ((5, 2, 2), (5, 2), (5, 2)))
+    network = construction_for(task)
+    u = network.encode(A, b, x)[..., : task.n_inputs]
+    exact = network.decode(network.evaluate(network.encode(*(v.numpy().astype(int).astype(object) for v in (A, b, x)))))
+    assert exact_target(task, u)[:, 0].tolist() == exact.astype(float).tolist()
+
+
+def test_distributions_scale_what_they_name():
+    usual = sample_problems(3, 6, 2, seeded())
+    for d in OUT_OF_DISTRIBUTION.values():
+        p = sample_problems(3, 6, 2, seeded(), d)
+        assert torch.equal(p.b, (p.A @ p.x[..., None])[..., 0])
+        if d.condition_number is None:
+            assert torch.allclose(p.A, d.row_scale * usual.A)
+            assert torch.allclose(p.x, d.solution_scale * usual.x)
+        else:
+            assert torch.linalg.cond(p.A).numpy() == pytest.approx(d.condition_number)
+    with pytest.raises(ValueError, match="no distribution"):
+        TrainingTask("square").sample(1, seeded(), Distribution())
+
+
+def test_levenberg_marquardt_solves_what_has_a_solution_and_says_so_where_there_is_none():
+    """r = p² − t has a root for t > 0; for t < 0 the least loss is at p = 0, where no step lowers it."""
+
+    def residual(p, u, t):
+        return p * p - t
+
+    method = LevenbergMarquardt(residual, torch.tensor([0.7], dtype=torch.float64))
+    data = torch.zeros(1, 1, dtype=torch.float64), torch.tensor([[2.0]], dtype=torch.float64)
+    done = [step_or_floor(method, *data)[1] for _ in range(12)]
+    assert done[-1]
+    assert float(method.parameters) ** 2 == pytest.approx(2)
+    stuck = LevenbergMarquardt(residual, torch.tensor([0.0], dtype=torch.float64))
+    with pytest.raises(DidNotConverge, match="no step lowers"):
+        stuck.step(data[0], -data[1])
+    with pytest.raises(DidNotConverge, match="the loss is nan"):
+        method.step(data[0], torch.full_like(data[1], torch.nan))
+    with pytest.raises(MemoryError, match="smaller batch"):
+        LevenbergMarquardt(residual, torch.zeros(1).double(), max_bytes=7).jacobian(*data)
+
+
+def run_of(folder, recipe: str, **changes) -> Run:
+    settings = {"task": "explicit_gradient", "model": "baseconv", "n_points": 2, "n_dims": 1, "width": 6, "depth": 2}
+    return Run.start(folder, RunSettings(recipe=recipe, **settings | changes))
+
+
+def test_layer_by_layer_reaches_the_floor(tmp_path):
+    """And the stacked network is the task: no joint training is needed."""
+    run = run_of(tmp_path, "layerwise", n_points=4, n_dims=2)
+    run.train(200)
+    assert run.recipe.finished
+    u, target = run.task.sample(256, seeded(5))
+    with torch.no_grad():
+        assert float((run.task.answer(run.model(u)) - target).square().mean()) < 1e-26
+    assert {stage for _, stage, _, _ in run.log} == {"layer 1 of 2", "layer 2 of 2"}
+
+
+def test_layer_by_layer_says_what_it_cannot():
+    task = TrainingTask("square", 2, 1)
+    model = ModelConfiguration("baseconv", task.n_rows, task.n_inputs, task.n_outputs)
+    with pytest.raises(ValueError, match="another recipe"):
+        Layerwise.configuration(model, task)
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_a_resumed_run_makes_the_same_steps(recipe, tmp_path):
+    whole, broken = run_of(tmp_path / "whole", recipe), run_of(tmp_path / "broken", recipe)
+    whole.train(7)
+    broken.train(3)
+    taken_up = Run.resume(tmp_path / "broken")
+    assert taken_up.n_steps == 3
+    taken_up.train(7)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, taken_up.model.state_dict()[name]), name
+    losses = [[loss for _, _, loss, _ in read_log(tmp_path / name / LOG)] for name in ("whole", "broken")]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("model", ["baseconv", "linear_attention", "transformer"])
+@pytest.mark.parametrize("recipe", ["adam", "published"])
+def test_first_order_recipes_learn(model, recipe, tmp_path):
+    run = run_of(tmp_path, recipe, task="square", n_points=3, model=model, width=8, depth=1, learning_rate=1e-2)
+    run.train(60)
+    losses = [loss for _, _, loss, _ in run.log]
+    assert sum(losses[-10:]) < sum(losses[:10]) / 2
+
+
+def test_published_recipe_raises_the_rate_while_gradients_disagree():
+    task = TrainingTask("square", 2, 1)
+    generator = seeded()
+    model = ModelConfiguration("baseconv", 2, 1, 1, depth=1, width=4).build(generator)
+    recipe = RECIPES["published"](model, Setting(task, generator, torch.float32, CPU))
+    for similarity, factor in ((0.95, 0.9), (0.5, 1 / 0.9)):
+        before, recipe.n_steps, recipe.similarity = recipe.rate, 3000, similarity
+        recipe.schedule()
+        assert recipe.rate == pytest.approx(before * factor)
+
+
+def test_starting_from_an_exact_network(tmp_path):
+    C.explicit_gradient(n_points=2, n_dims=1).save(tmp_path / "exact.safetensors")
+    exact = run_of(tmp_path / "exact", "adam", initial=str(tmp_path / "exact.safetensors"), dtype="float64")
+    u, target = exact.task.sample(64, seeded(1))
+    assert float((exact.task.answer(exact.model(u)) - target).abs().max()) < 1e-14
+    noisy = run_of(tmp_path / "noisy", "levenberg-marquardt", initial=str(tmp_path / "exact.safetensors"), noise=1e-2)
+    noisy.train(1)
+    assert noisy.log[0][2] > 1e-6
+    noisy.train(12)
+    assert noisy.log[-1][2] < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recipe": "magic"}, "recipe must be one of"),
+        ({"dtype": "float8"}, "dtype must be"),
+        ({"noise": -1.0}, "noise"),
+    ],
+)
+def test_settings_are_refused_in_words(changes, words):
+    with pytest.raises(RunError, match=words):
+        RunSettings(**{"task": "square", "model": "baseconv", "recipe": "adam"} | changes)
+
+
+def test_networks_of_another_size_are_refused(tmp_path):
+    C.explicit_gradient(n_points=3, n_dims=1).save(tmp_path / "exact.safetensors")
+    with pytest.raises(RunError, match="same n_points"):
+        run_of(tmp_path / "run", "adam", initial=str(tmp_path / "exact.safetensors"))
+
+
+def test_damaged_runs_are_refused_and_divergence_keeps_the_checkpoint(tmp_path):
+    run = run_of(tmp_path, "adam")
+    run.train(2)
+    good = (tmp_path / CHECKPOINT).read_bytes()
+    with pytest.raises(RunError, match="already holds a run"):
+        run_of(tmp_path, "adam")
+    with torch.no_grad():
+        next(run.model.parameters()).fill_(torch.nan)
+    with pytest.raises(RunError, match="diverged"):
+        run.train(5)
+    assert (tmp_path / CHECKPOINT).read_bytes() == good
+    (tmp_path / CHECKPOINT).write_bytes(good[: len(good) // 2])
+    with pytest.raises(RunError, match="damaged"):
+        Run.resume(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        Run.resume(tmp_path)
+    with pytest.raises(RunError, match="holds no run"):
+        Run.resume(tmp_path / "elsewhere")
+
+
+def test_train_and_evaluate_from_the_command_line(tmp_path):
+    folder = tmp_path / "run"
+    arguments = ["train", "--n-points", "3", "--n-dims", "1", "--dtype", "float64", "--out", str(folder), "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["finished"]
+    assert (folder / "loss.svg").read_text().startswith("<?xml")
+    result = CliRunner().invoke(app, ["evaluate", str(folder), "--json"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["mse"] < 1e-26
+    assert document["construction"]["mse"] < 1e-28
+    assert set(document["mse_out_of_distribution"]) == set(OUT_OF_DISTRIBUTION)
+    assert document["mse_iterated"] < 1e-20
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "holds no run" in " ".join(result.stderr.split())
