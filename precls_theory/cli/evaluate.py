@@ -10,7 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from precls_theory.cli.output import Stopwatch, check_device, emit_json, err, fail, out
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, working
 
 if TYPE_CHECKING:
     from precls_theory.training.evaluate import Evaluation
@@ -44,7 +44,7 @@ def evaluate(
     from precls_theory.training.runs import DTYPES, Run, RunError
 
     try:
-        with err.status("evaluating on fresh problems …"):
+        with working("evaluating on fresh problems …"):
             run = Run.resume(folder)
             kind, where = DTYPES[dtype or run.settings.dtype], torch.device(device)
             trained = measure(run.model.to(kind).to(where), run.task, kind, where)

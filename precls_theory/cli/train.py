@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from precls_theory.cli.output import Stopwatch, check_device, emit_json, err, fail, out
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out
+from precls_theory.cli.progress import err
+from precls_theory.cli.progress import steps as log_lines
 
 if TYPE_CHECKING:
     from precls_theory.training.runs import Run
@@ -87,7 +89,11 @@ def train(
 
 
 def with_progress(run: Run, steps: int) -> None:
-    """Train with a bar that shows the stage, the loss and the time left."""
+    """Train with a bar that shows the stage, the loss and the time left; a line now and then where there is no terminal."""
+    if not err.is_terminal:
+        with log_lines(steps, "training") as lines:
+            run.train(steps, watch=lambda _, stage, loss: lines.begin(f"{stage}, loss {loss:.2e}"))
+        return
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TextColumn("loss {task.fields[loss]:.2e}"), TimeElapsedColumn(), TimeRemainingColumn(),
