@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from constructions.networks.construction import rebuild as rebuild
     from constructions.networks.layer import Layer as Layer
     from constructions.networks.network import Network as Network
+    from constructions.slicing.sliced import sliced as sliced
     from constructions.transformers import gated as gated
     from constructions.transformers import linear_attention as linear_attention
     from constructions.transformers.gated import gradient_descent as gated_gradient_descent  # noqa: F401
@@ -68,6 +69,7 @@ _NAMES = {
     "networks.construction": ("CONSTRUCTIONS", "rebuild"),
     "networks.layer": ("Layer",),
     "networks.network": ("Network",),
+    "slicing.sliced": ("sliced",),
     "transformers": ("gated", "linear_attention"),
     "transformers.gated": ("gated_gradient_descent=gradient_descent", "gated_multiply=multiply"),
     "transformers.linear_attention": (

@@ -126,6 +126,8 @@ class LoweredMap(nn.Module):
 def dense(n_out: int, n_in: int, entries: Entries, dtype: torch.dtype) -> Tensor:
     """The matrix with these entries."""
     matrix = torch.zeros(n_out, n_in, dtype=dtype)
+    if not entries:  # products whose convolved factors are all constant
+        return matrix
     rows, columns = zip(*entries, strict=True)
     matrix[list(rows), list(columns)] = rounded(entries.values(), dtype)
     return matrix

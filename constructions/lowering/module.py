@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,11 @@ def lower(
         raise ValueError(f"a network is lowered to a floating-point dtype such as torch.float32, got {dtype!r}")
     if rows not in ("readout", "all"):
         raise ValueError(f"rows must be 'readout' or 'all', got {rows!r}")
+    if network.precision is not None and torch.finfo(dtype).eps > 2.0 ** (1 - network.precision):
+        raise ValueError(
+            f"this network's digits need a format of {network.precision} bits, and {dtype} has fewer: slice the original "
+            "for that format, C.sliced(..., dtype=...)"
+        )
     kept = network.task.readout_rows if rows == "readout" else tuple(range(network.n_rows))
     return LoweredNetwork(network, kept, dtype).to(device)
 
@@ -101,6 +106,7 @@ class LoweredNetwork(nn.Module):
             location = made[key].location
         self.layers = nn.ModuleList(layers)
         self._register_outputs(location)
+        self.limits = nn.ModuleList(limits_of(network, [layer.location for layer in layers], dtype))
         widest = max(layer.width * len(wanted) for layer, wanted in zip(network.layers, rows[1:], strict=True))
         self.batch_chunk = max(64, BATCH_ELEMENTS // max(1, widest))  # a constant network has no hidden channel
 
@@ -139,8 +145,13 @@ class LoweredNetwork(nn.Module):
         state = (u if self.first_rows is None else u[:, self.first_rows]).permute(2, 1, 0).contiguous()
         varying: Tensor | None = state if self.positions is None else state + self.positions
         constant: Tensor | None = None
-        for layer in self.layers:
+        outside: list[Tensor] = []
+        for index, layer in enumerate(self.layers):
             varying, constant = layer.forward(varying, constant)
+            if len(self.limits):
+                outside += cast(Limits, self.limits[index]).outside(varying, constant)
+        if outside and bool(torch.stack(outside).any()):
+            self._refuse(u)
         parts = []
         if varying is not None and self.take_varying is not None:
             parts.append(varying.index_select(0, self.take_varying))
@@ -148,6 +159,66 @@ class LoweredNetwork(nn.Module):
             parts.append(constant.index_select(0, self.take_constant).expand(-1, self.n_kept, -1))
         y = parts[0] if len(parts) == 1 else torch.cat(parts)
         return y if self.order is None else y.index_select(0, self.order)
+
+    def _refuse(self, u: Tensor) -> NoReturn:
+        """Say which channel left its range: ``OverflowError``."""
+        state = (u if self.first_rows is None else u[:, self.first_rows]).permute(2, 1, 0).contiguous()
+        varying: Tensor | None = state if self.positions is None else state + self.positions
+        constant: Tensor | None = None
+        for index, layer in enumerate(self.layers):
+            varying, constant = layer.forward(varying, constant)
+            message = cast(Limits, self.limits[index]).describe(varying, constant)
+            if message is not None:
+                raise OverflowError(f"layer {index + 1}: {message}")
+        raise AssertionError("no channel left its range")  # pragma: no cover
+
+
+class Limits(nn.Module):
+    """The largest magnitudes of a layer's outputs, in the order in which they lie in the two state tensors."""
+
+    varying: Tensor | None
+    constant: Tensor | None
+
+    def __init__(self, network: Network, index: int, location: tuple[Location, ...], dtype: torch.dtype) -> None:
+        super().__init__()
+        limits = network.limits[index]
+        self.names: dict[bool, list[str]] = {}
+        for row_constant, buffer in ((False, "varying"), (True, "constant")):
+            places = sorted((place, output) for output, (flag, place) in enumerate(location) if flag is row_constant)
+            chosen = [float("inf") if limits is None else float(limits[output]) for _, output in places]
+            self.names[row_constant] = [network.layers[index].outputs[output] for _, output in places]
+            finite = any(limit != float("inf") for limit in chosen)
+            table = torch.tensor(chosen, dtype=torch.float64).to(dtype).reshape(-1, 1, 1) if finite else None
+            self.register_buffer(buffer, table)
+
+    def outside(self, varying: Tensor | None, constant: Tensor | None) -> list[Tensor]:
+        """Flags: does a value leave its range? NaN does."""
+        pairs = ((varying, self.varying), (constant, self.constant))
+        return [~(state.abs() <= limit).all() for state, limit in pairs if state is not None and limit is not None]
+
+    def describe(self, varying: Tensor | None, constant: Tensor | None) -> str | None:
+        """What left its range, in words."""
+        for row_constant, state, limit in ((False, varying, self.varying), (True, constant, self.constant)):
+            if state is None or limit is None:
+                continue
+            wrong = (~(state.abs() <= limit)).nonzero()
+            if len(wrong):
+                channel, _, entry = wrong[0].tolist()
+                name = self.names[row_constant][channel]
+                family = name.partition("@")[0].partition("[")[0]
+                return (
+                    f"the leading digit {name} of batch entry {entry} is {state[tuple(wrong[0])].item():.6g}, and the digits "
+                    f"are exact up to {limit[channel].item():.6g} only: scale the data, or slice with a larger "
+                    f"bounds={{{family!r}: …}}"
+                )
+        return None
+
+
+def limits_of(network: Network, locations: list[tuple[Location, ...]], dtype: torch.dtype) -> list[Limits]:
+    """The limits of each layer, or none at all where the network has none."""
+    if not any(limit is not None for limit in network.limits):
+        return []
+    return [Limits(network, index, location, dtype) for index, location in enumerate(locations)]
 
 
 def positional_embedding(network: Network, rows: Rows, dtype: torch.dtype) -> Tensor | None:

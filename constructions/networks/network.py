@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from constructions.networks.layer import Layer, Mode
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ class Network:
 
     ``positions`` is the positional embedding ``{(row, channel index): weight}`` that is added to the input.
     ``algorithm`` and ``parameters`` name the construction, which :func:`constructions.rebuild` runs again.
+    A network made for one number format (:func:`constructions.sliced`) says its ``precision`` in bits, and in ``limits``,
+    layer by layer, the largest magnitude of each output (or None): a float run that leaves them is refused.
     """
 
     n_rows: int
@@ -32,6 +36,8 @@ class Network:
     algorithm: str
     parameters: dict[str, Any]
     positions: dict[tuple[int, int], Fraction] = field(default_factory=dict)
+    limits: tuple[np.ndarray | None, ...] = ()
+    precision: int | None = None
 
     @property
     def depth(self) -> int:
@@ -57,9 +63,12 @@ class Network:
         """The input of the network, shape (..., n_rows, n_channels); see the task of the construction."""
         return self.task.encode(*values, **named)
 
-    def decode(self, output: Any) -> Any:
-        """What the network computed, read from its output (all rows, or the read-out rows alone)."""
-        return self.task.decode(output)
+    def decode(self, output: Any, **options: Any) -> Any:
+        """What the network computed, read from its output (all rows, or the read-out rows alone).
+
+        ``options`` are those of the task: ``as_tensor`` of a sliced network.
+        """
+        return self.task.decode(output, **options)
 
     def evaluate(self, u: Any, ring: Ring | None = None) -> Any:
         """Run the network on ``u`` of shape (..., n_rows, n_channels) over the ring of its entries.

@@ -29,7 +29,8 @@ from constructions.networks.construction import rebuild
 from constructions.networks.layer import Layer, SparseMap
 from constructions.networks.network import Network
 from constructions.networks.tasks import Regression, Sequence
-from precls_theory.checking.references import claimed, computed
+from constructions.slicing.task import SlicedTask
+from precls_theory.checking.references import claimed, computed, results
 from precls_theory.proofs.residues import WORD_BITS, Unequal, network_bound, prove_network, random_prime, residue_ring
 
 MAX_TERMS = 5000
@@ -199,12 +200,19 @@ def counterexample(
         for value in values
     ]
     return {
-        "output": expected.outputs[network.task.columns[result]],
+        "output": _result_name(expected, result),
         "row": row,
         "input": _named_input(network, u),
         "computed": texts[0],
         "claimed": texts[1],
     }
+
+
+def _result_name(expected: Network, result: int) -> str:
+    """The channel that holds a result; of digit channels, what they add up to."""
+    if isinstance(expected.task, SlicedTask):
+        return expected.outputs[expected.task.groups[result][0]].rpartition("@")[0]
+    return expected.outputs[expected.task.columns[result]]
 
 
 def _computed_at(network: Network, u: np.ndarray, place: int, ring: Ring) -> np.ndarray:
@@ -213,7 +221,7 @@ def _computed_at(network: Network, u: np.ndarray, place: int, ring: Ring) -> np.
     if network.mode == "causal":
         positions = {key: weight for key, weight in network.positions.items() if key[0] <= row}
         network, u = replace(network, n_rows=row + 1, positions=positions), u[..., : row + 1, :]
-    return network.evaluate(u, ring)[..., row, :][..., list(network.task.columns)]
+    return results(network, network.evaluate(u, ring)[..., row, :], ring)
 
 
 def _claimed_at(network: Network, u: np.ndarray, place: int, ring: Ring) -> np.ndarray:

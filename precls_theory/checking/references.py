@@ -17,6 +17,7 @@ ring operations may touch the data: ``+``, ``-``, ``*``, ``ring.matmul``, ``ring
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,10 +26,19 @@ from typing import Any
 import numpy as np
 
 from constructions.algebra.rings import Ring
-from constructions.networks.construction import ALIASES, CONSTRUCTIONS
+from constructions.networks.construction import ALIASES, CONSTRUCTIONS, rebuild
 from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
-from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, Majorant, input_majorants, worst
+from constructions.slicing.task import SlicedTask
+from precls_theory.proofs.majorants import (
+    MAJORANTS,
+    VARIABLE,
+    Majorant,
+    input_majorants,
+    network_majorant,
+    outward,
+    worst,
+)
 
 Claim = Callable[[Network, np.ndarray, Ring], np.ndarray]
 Iterate = Callable[[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, Ring], np.ndarray]
@@ -82,8 +92,23 @@ def claimed(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
 
 def computed(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     """What ``network`` computes where it claims something: shape (..., n exact rows, n results)."""
-    output = network.evaluate(u, ring)
-    return output[..., list(network.task.exact_rows), :][..., list(network.task.columns)]
+    return results(network, network.evaluate(u, ring)[..., list(network.task.exact_rows), :], ring)
+
+
+def results(network: Network, output: np.ndarray, ring: Ring) -> np.ndarray:
+    """The results (..., n results) in an output (..., n outputs): one channel each, or the sum of its digit channels."""
+    if isinstance(network.task, SlicedTask):
+        return ring.reduce(network.task.results(output))
+    return output[..., list(network.task.columns)]
+
+
+def computed_majorant(network: Network) -> Majorant:
+    """A bound on the polynomials that ``network`` computes where it claims something."""
+    bound = network_majorant(network)
+    if isinstance(network.task, SlicedTask):
+        most = max(len(group) for group in network.task.groups)
+        bound = Majorant(bound.degree, outward(bound.log2_norm + outward(math.log2(most))), bound.denominators)
+    return bound
 
 
 def claimed_majorant(network: Network) -> Majorant:
@@ -92,6 +117,34 @@ def claimed_majorant(network: Network) -> Majorant:
     if known.bound is not None:
         return known.bound(network)
     return worst(known.claim(network, input_majorants(network), MAJORANTS))
+
+
+# --- Sliced networks -----------------------------------------------------------------------------------------------
+
+
+def _original(network: Network) -> Network:
+    """The network that was sliced, rebuilt from the recorded parameters."""
+    inner = network.parameters["network"]
+    return rebuild(inner["algorithm"], inner["parameters"])
+
+
+def _sliced_bound(network: Network) -> Majorant:
+    """A digit sum of K variables in place of each variable: ‖f‖₁ grows by at most K^degree, and the degree stays."""
+    assert isinstance(network.task, SlicedTask)
+    bound = claimed_majorant(_original(network))
+    most = max(len(digits) for digits in network.task.digits)
+    return Majorant(
+        bound.degree, outward(bound.log2_norm + outward(bound.degree * math.log2(max(most, 1)))), bound.denominators
+    )
+
+
+@reference("sliced", _sliced_bound)
+def sliced(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """What the original claims on the sums of the digits."""
+    original, task = _original(network), network.task
+    assert isinstance(task, SlicedTask)
+    zeros = ring.zeros((*u.shape[:-2], original.n_rows, len(original.inputs)))
+    return claimed(original, ring.reduce(task.merge(ring.coerce(u), zeros)), ring)
 
 
 # --- Regression ---------------------------------------------------------------------------------------------------

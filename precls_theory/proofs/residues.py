@@ -33,8 +33,8 @@ import numpy as np
 
 from constructions.algebra.rings import Residues, Ring, python_number
 from constructions.networks.network import Network
-from precls_theory.checking.references import claimed, claimed_majorant, computed
-from precls_theory.proofs.majorants import Majorant, network_majorant
+from precls_theory.checking.references import claimed, claimed_majorant, computed, computed_majorant
+from precls_theory.proofs.majorants import Majorant
 
 FAILURE_LOG2 = -60.0
 """Base-2 logarithm of the failure probability that a proof must reach."""
@@ -201,7 +201,7 @@ def prove_zero(
 
 def network_bound(network: Network) -> Bound:
     """The bound of (computed − claimed) at every exact row of ``network``."""
-    return Bound.of_difference(network_majorant(network), claimed_majorant(network))
+    return Bound.of_difference(computed_majorant(network), claimed_majorant(network))
 
 
 def prove_network(

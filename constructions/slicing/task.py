@@ -1,0 +1,141 @@
+"""What goes into a sliced network and what is read from it: the task of the original, in digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+
+from constructions.networks.tasks import Task, read_rows
+from constructions.slicing.digits import unit
+
+
+@dataclass(frozen=True)
+class SlicedTask:
+    """The task ``original``; channel c of it enters as the digits ``digits[c]``, pairs (bit position, channel).
+
+    Result r is the sum of the output channels ``groups[r]``.
+    """
+
+    original: Task
+    n_rows: int
+    names: tuple[str, ...]
+    exponents: tuple[int, ...]
+    digits: tuple[tuple[tuple[int, int], ...], ...]
+    n_inputs: int
+    groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def readout_rows(self) -> tuple[int, ...]:
+        return self.original.readout_rows
+
+    @property
+    def exact_rows(self) -> tuple[int, ...]:
+        return self.original.exact_rows
+
+    @property
+    def free_channels(self) -> tuple[tuple[int, int], ...]:
+        return tuple((row, place) for row, column in self.original.free_channels for _, place in self.digits[column])
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """Output channels that are read, group after group."""
+        return tuple(column for group in self.groups for column in group)
+
+    def encode(self, *values: Any, **named: Any) -> Any:
+        """The original's input, each channel cut into digits: exactly, for rationals and floats of any width.
+
+        Raises ``ValueError`` for what the original refuses, and for values beyond the magnitudes that the network was
+        sliced for.
+        """
+        return self.slice(self.original.encode(*values, **named))
+
+    def slice(self, u: Any) -> Any:
+        """Digits (..., rows, digit channels) of an input (..., rows, channels) of the original network."""
+        is_tensor = isinstance(u, torch.Tensor)
+        u = u if is_tensor else np.asarray(u)
+        shape = (*u.shape[:-1], self.n_inputs)
+        out: Any = torch.zeros(shape, dtype=u.dtype, device=u.device) if is_tensor else np.full(shape, 0, dtype=u.dtype)
+        for channel, digits in enumerate(self.digits):
+            rest = u[..., channel]
+            if not digits:
+                continue
+            self._check_range(channel, rest)
+            for index, (position, place) in enumerate(digits):
+                if index == len(digits) - 1:
+                    out[..., place] = rest
+                    break
+                digit = nearest(rest, position)
+                out[..., place] = digit
+                rest = rest - digit
+        return out
+
+    def _check_range(self, channel: int, values: Any) -> None:
+        limit = unit(-self.exponents[channel])
+        if isinstance(values, np.ndarray) and values.dtype == object:
+            numbers: list[Any] = [abs(value) for value in values.flat if isinstance(value, int | Fraction)]
+            largest: Any = max(numbers, default=0)
+        else:
+            largest = float(abs(values).max()) if np.prod(values.shape) else 0.0
+        if largest > limit:
+            raise ValueError(
+                f"{self.names[channel]} reaches {float(largest):.6g}, and the network was sliced for magnitudes up to "
+                f"{float(limit):g}: scale the data, or slice with bounds={{{self.names[channel].partition('[')[0]!r}: …}}"
+            )
+
+    def merge(self, u: Any, zeros: Any) -> Any:
+        """The original's input, from digits: ``zeros`` (..., rows, channels) with the digits of each channel added up."""
+        for channel, digits in enumerate(self.digits):
+            for _, place in digits:
+                zeros[..., channel] = zeros[..., channel] + u[..., place]
+        return zeros
+
+    def results(self, output: Any) -> Any:
+        """Results (..., n results) from outputs (..., n outputs), over the ring of the entries."""
+        sums = [sum(output[..., place] for place in group[1:]) + output[..., group[0]] for group in self.groups]
+        return torch.stack(sums, -1) if isinstance(output, torch.Tensor) else np.stack(sums, -1)
+
+    def decode(self, output: Any, as_tensor: bool = False) -> Any:
+        """What the original decodes, from the sums of the digit channels.
+
+        For floats the sums are exact: an object array of ``Fraction``. With ``as_tensor`` a tensor of the input's dtype,
+        digits added from the last to the first. Raises ``OverflowError`` where a digit is NaN or infinite.
+        """
+        if as_tensor:
+            rows = torch.as_tensor(output)
+            sums = torch.stack([sum((rows[..., c] for c in reversed(group[:-1])), rows[..., group[-1]])
+                                for group in self.groups], -1)  # fmt: skip
+            return self._decode(sums)
+        if isinstance(output, torch.Tensor):
+            output = output.detach().cpu().double().numpy()
+        if output.dtype == object:
+            return self._decode(self.results(output))
+        if not np.isfinite(output[..., list(self.columns)]).all():
+            raise OverflowError("the output holds NaN or infinite digits: the network overflowed its number format")
+        digits = np.frompyfunc(Fraction, 1, 1)(output.astype(float).astype(object))
+        return self._decode(self.results(digits))
+
+    def _decode(self, sums: Any) -> Any:
+        """What the original decodes from its results, which lie in the order of its columns."""
+        rows = read_rows(sums, self.readout_rows, self.n_rows)
+        wide = max(self.original.columns) + 1
+        full: Any
+        if isinstance(rows, torch.Tensor):
+            full = rows.new_zeros(*rows.shape[:-1], wide)
+        else:
+            full = np.full((*rows.shape[:-1], wide), 0, dtype=rows.dtype)
+        full[..., list(self.original.columns)] = rows
+        return self.original.decode(full)
+
+
+def nearest(values: Any, position: int) -> Any:
+    """The nearest multiples of 2^−position, exactly."""
+    if isinstance(values, torch.Tensor):
+        return torch.ldexp(torch.round(torch.ldexp(values, torch.tensor(position))), torch.tensor(-position))
+    if values.dtype != object:
+        return np.ldexp(np.round(np.ldexp(values, position)), -position)
+    step = unit(position)
+    return np.frompyfunc(lambda value: round(Fraction(value) / step) * step, 1, 1)(values)
