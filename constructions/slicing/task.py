@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import torch
 
+from constructions.algebra.arrays import is_tensor
 from constructions.networks.tasks import Task, read_rows
 from constructions.slicing.digits import unit
 
@@ -55,10 +55,9 @@ class SlicedTask:
 
     def slice(self, u: Any) -> Any:
         """Digits (..., rows, digit channels) of an input (..., rows, channels) of the original network."""
-        is_tensor = isinstance(u, torch.Tensor)
-        u = u if is_tensor else np.asarray(u)
+        u = u if is_tensor(u) else np.asarray(u)
         shape = (*u.shape[:-1], self.n_inputs)
-        out: Any = torch.zeros(shape, dtype=u.dtype, device=u.device) if is_tensor else np.full(shape, 0, dtype=u.dtype)
+        out: Any = u.new_zeros(shape) if is_tensor(u) else np.full(shape, 0, dtype=u.dtype)
         for channel, digits in enumerate(self.digits):
             rest = u[..., channel]
             if not digits:
@@ -96,7 +95,11 @@ class SlicedTask:
     def results(self, output: Any) -> Any:
         """Results (..., n results) from outputs (..., n outputs), over the ring of the entries."""
         sums = [sum(output[..., place] for place in group[1:]) + output[..., group[0]] for group in self.groups]
-        return torch.stack(sums, -1) if isinstance(output, torch.Tensor) else np.stack(sums, -1)
+        if is_tensor(output):
+            import torch
+
+            return torch.stack(sums, -1)
+        return np.stack(sums, -1)
 
     def decode(self, output: Any, as_tensor: bool = False) -> Any:
         """What the original decodes, from the sums of the digit channels.
@@ -105,11 +108,13 @@ class SlicedTask:
         digits added from the last to the first. Raises ``OverflowError`` where a digit is NaN or infinite.
         """
         if as_tensor:
+            import torch
+
             rows = torch.as_tensor(output)
             sums = torch.stack([sum((rows[..., c] for c in reversed(group[:-1])), rows[..., group[-1]])
                                 for group in self.groups], -1)  # fmt: skip
             return self._decode(sums)
-        if isinstance(output, torch.Tensor):
+        if is_tensor(output):
             output = output.detach().cpu().double().numpy()
         if output.dtype == object:
             return self._decode(self.results(output))
@@ -123,7 +128,7 @@ class SlicedTask:
         rows = read_rows(sums, self.readout_rows, self.n_rows)
         wide = max(self.original.columns) + 1
         full: Any
-        if isinstance(rows, torch.Tensor):
+        if is_tensor(rows):
             full = rows.new_zeros(*rows.shape[:-1], wide)
         else:
             full = np.full((*rows.shape[:-1], wide), 0, dtype=rows.dtype)
@@ -133,8 +138,8 @@ class SlicedTask:
 
 def nearest(values: Any, position: int) -> Any:
     """The nearest multiples of 2^−position, exactly."""
-    if isinstance(values, torch.Tensor):
-        return torch.ldexp(torch.round(torch.ldexp(values, torch.tensor(position))), torch.tensor(-position))
+    if is_tensor(values):
+        return (values * 2.0**position).round() * 2.0**-position
     if values.dtype != object:
         return np.ldexp(np.round(np.ldexp(values, position)), -position)
     step = unit(position)
