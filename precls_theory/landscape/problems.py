@@ -1,0 +1,204 @@
+"""The landscapes of Thm. 4.1: a target, a form, a size, and the independent problems into which its loss falls apart.
+
+*Operator.* Output channel d of ``(uW + B1) ⊙ (H⋆u + B2)`` has its own column of W, B1, H and B2, so the loss is a sum
+over d of losses in different weights: a point is stationary when each part is, and is a local minimum when each part
+is. Within a part, (W, B1) → s(W, B1), (H, B2) → (H, B2)/s leaves the loss as it is.
+
+*Layer.* One output of a layer with r hidden units, one row. In and filter are one map (they are multiplied), Out is
+folded into In, and the output bias is set to its best value: the lemmas of ``theorems/landscape`` say why neither
+loses or gains a local minimum, and which saddles Out = 0 adds. Unit h is ``(in_h·u + in_bias_h)(gate_h·u +
+gate_bias_h)`` with the scaling s_h as above. The best output bias turns the mean square error into its variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+import flint
+import numpy as np
+
+from precls_theory.landscape import targets
+from precls_theory.landscape.moments import Gaussian, Moments
+from precls_theory.landscape.population_loss import Loss, SymbolicModel, fmpq, population_loss
+from precls_theory.symbolic import array_of
+
+Form = Literal["operator", "layer"]
+TargetName = Literal["square", "linear", "multiply", "read"]
+TARGETS: tuple[TargetName, ...] = ("square", "linear", "multiply", "read")
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One loss with its scalings: each of ``scalings`` is a pair of families of weights scaled by s and 1/s.
+
+    ``vanishing`` is a curve of weights, Laurent polynomials in ε as ``{power: coefficient}``, along which the loss
+    tends to its greatest lower bound without reaching it; None where the least loss is attained.
+    ``others_are_saddles`` names the theorem by which every stationary point above the least loss is a strict saddle.
+    """
+
+    name: str
+    loss: Loss
+    scalings: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    vanishing: dict[str, dict[int, Fraction]] | None = None
+    others_are_saddles: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """A whole task: the loss is the sum of the losses of the parts, in different weights."""
+
+    target: TargetName
+    form: Form
+    channels: int
+    rows: int
+    units: int
+    parts: tuple[Problem, ...]
+
+
+def landscape(
+    target: TargetName, form: Form = "operator", channels: int = 1, rows: int = 1, units: int = 1,
+    coefficient: Fraction = Fraction(1, 2), moments: Moments | None = None,
+) -> Landscape:  # fmt: skip
+    """The losses of a target.
+
+    Square: every entry squared. Linear: the identity, plus ``coefficient`` times the second channel into the first
+    where there are two. Multiply: channel 0 times channel 1, into channel 1, the rest unchanged. Read: row 0 into the
+    last row. A layer is taken with one row and one output: Square of channel 0, the first output of Linear, the product.
+    Raises ``ValueError`` for a size that the target does not have, or that this package does not classify.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
+    if form not in ("operator", "layer"):
+        raise ValueError(f"form must be 'operator' or 'layer', got {form!r}")
+    for name, size in (("channels", channels), ("rows", rows), ("units", units)):
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+    if target == "multiply" and channels < 2:
+        raise ValueError(f"multiply needs two channels to multiply, got channels={channels}")
+    if target == "read" and rows < 2:
+        raise ValueError(f"read copies row 0 into the last row: it needs rows >= 2, got rows={rows}")
+    if form == "operator" and units != 1:
+        raise ValueError(f"an operator has one unit a channel: units is for form='layer', got units={units}")
+    if form == "layer" and rows != 1:
+        raise ValueError(f"the layer form is classified for one row; got rows={rows} (form='operator' takes rows)")
+    wanted = wanted_output(target, channels, rows, coefficient)
+    moments = moments or Gaussian()
+    if form == "layer":
+        output = 1 if target == "multiply" else 0
+        parts: tuple[Problem, ...] = (layer_problem(target, wanted, output, channels, units, moments),)
+    else:
+        parts = tuple(
+            operator_problem(target, wanted, channel, channels, rows, moments) for channel in range(channels)
+        )
+    return Landscape(target, form, channels, rows, units, parts)
+
+
+def wanted_output(
+    target: TargetName, channels: int, rows: int, coefficient: Fraction
+) -> Callable[[np.ndarray], np.ndarray]:
+    if target == "square":
+        return targets.square
+    if target == "multiply":
+        return targets.multiply(0, 1, 1)
+    if target == "read":
+        return targets.read(0, rows - 1)
+    matrix = [[Fraction(int(i == j)) for j in range(channels)] for i in range(channels)]
+    if channels > 1:
+        matrix[1][0] = coefficient
+    return targets.linear(matrix)
+
+
+def affine(weights: np.ndarray, constant: Any, values: Sequence[Any]) -> Any:
+    total = constant
+    for weight, value in zip(weights, values, strict=True):
+        total = total + weight * value
+    return total
+
+
+def operator_problem(
+    target: str, wanted: Callable[[np.ndarray], np.ndarray], channel: int, channels: int, rows: int, moments: Moments
+) -> Problem:
+    """Output channel ``channel`` of the causal operator: weights W (D), B1 (N), H (N), B2 (N)."""
+
+    def apply(w: dict[str, np.ndarray], u: np.ndarray) -> np.ndarray:
+        out = []
+        for row in range(rows):
+            gate = affine(w["W"], w["B1"][row], list(u[row]))
+            conv = affine(w["H"][: row + 1], w["B2"][row], [u[row - lag, channel] for lag in range(row + 1)])
+            out.append(gate * conv)
+        return array_of(out, (rows,))
+
+    shapes: dict[str, tuple[int, ...]] = {"W": (channels,), "B1": (rows,), "H": (rows,), "B2": (rows,)}
+    loss = population_loss(
+        SymbolicModel(shapes, rows, channels, apply), lambda u: wanted(u)[:, channel], moments
+    )
+    gate = (*(f"W_{d}" for d in range(channels)), *(f"B1_{n}" for n in range(rows)))
+    conv = (*(f"H_{n}" for n in range(rows)), *(f"B2_{n}" for n in range(rows)))
+    vanishing = None
+    if target == "read" and rows == 2:
+        # Row 0 through W·B2, row 1 through B1·H: the cross term W·H is ε.
+        one = Fraction(1)
+        vanishing = {name: dict[int, Fraction]() for name in (*gate, *conv)}
+        vanishing[f"W_{channel}"], vanishing["B2_0"] = {1: one}, {-1: one}
+        vanishing["B1_1"], vanishing["H_1"] = {0: one}, {0: one}
+    return Problem(f"channel {channel}", loss, ((gate, conv),), vanishing)
+
+
+def layer_problem(
+    target: str, wanted: Callable[[np.ndarray], np.ndarray], output: int, channels: int, units: int, moments: Moments
+) -> Problem:
+    """One output of a layer at one row: units (in_h·u + p_h)(gate_h·u + q_h), the output bias at its best value."""
+
+    def apply(w: dict[str, np.ndarray], u: np.ndarray) -> np.ndarray:
+        total = u[0, 0] * 0
+        for h in range(units):
+            total = total + affine(w["in"][h], w["p"][h], list(u[0])) * affine(w["gate"][h], w["q"][h], list(u[0]))
+        return array_of([total + w["bias"][0]], (1,))
+
+    shapes = {"in": (units, channels), "p": (units,), "gate": (units, channels), "q": (units,), "bias": (1,)}
+    with_bias = population_loss(
+        SymbolicModel(shapes, 1, channels, apply), lambda u: array_of([wanted(u)[0, output]], (1,)), moments
+    )
+    scalings = tuple(
+        (
+            (*(f"in_{h}_{d}" for d in range(channels)), f"p_{h}"),
+            (*(f"gate_{h}_{d}" for d in range(channels)), f"q_{h}"),
+        )
+        for h in range(units)
+    )
+    theorem = ""
+    if units > channels:
+        theorem = "landscape-wide-layer"
+    elif target == "multiply" and units == channels == 2 and moments_are_standard(moments):
+        theorem = "landscape-critical-width"
+    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), scalings, None, theorem)
+
+
+def moments_are_standard(moments: Moments) -> bool:
+    """Whether the inputs are independent standard Gaussians."""
+    return isinstance(moments, Gaussian) and moments.covariance is None
+
+
+def without_bias(loss: Loss, name: str) -> Loss:
+    """The loss at the best value of a weight in which it is ``β² + 2β c + …``: replace β by −c."""
+    names = list(loss.names)
+    place = names.index(name)
+    slope = loss.gradient[place]
+    context = flint.fmpq_mpoly_ctx.get(tuple(other for other in names if other != name), "degrevlex")
+    if loss.gradient[place].derivative(place) != 2:
+        raise ValueError(f"the loss is not β² + 2βc + … in {name}")
+    best = drop(slope.subs({name: 0}), place, context) * fmpq(Fraction(-1, 2))
+    generators = [*context.gens()[:place], best, *context.gens()[place:]]
+    return Loss(loss.polynomial.compose(*generators, ctx=context))
+
+
+def drop(polynomial: Any, place: int, context: Any) -> Any:
+    """The polynomial, which does not use the variable at this place, in a context without it."""
+    terms = {}
+    for monomial, coefficient in polynomial.to_dict().items():
+        exponents = tuple(map(int, monomial))
+        terms[exponents[:place] + exponents[place + 1 :]] = coefficient
+    return context.from_dict(terms)
