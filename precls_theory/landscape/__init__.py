@@ -1,9 +1,9 @@
 """Population losses of BaseConv networks, exactly, and all their stationary points."""
 
 from precls_theory.landscape.classification import Classification as Classification
-from precls_theory.landscape.classification import Component as Component
 from precls_theory.landscape.classification import classify as classify
 from precls_theory.landscape.classification import classify_all as classify_all
+from precls_theory.landscape.components import Component as Component
 from precls_theory.landscape.moments import Gaussian as Gaussian
 from precls_theory.landscape.moments import Rademacher as Rademacher
 from precls_theory.landscape.moments import Uniform as Uniform

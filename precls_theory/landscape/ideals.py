@@ -4,9 +4,8 @@
 irreducible. It only ever uses two steps. (i) A product vanishes exactly where one of its factors does: from a member
 ``Π f_i`` of the ideal follow the cases ``f_1 = 0``; ``f_2 = 0`` (and f_1 ≠ 0); … (ii) A Gröbner basis has the zeros of
 what it was computed from. So the union over the leaves *is* the zero set: the completeness of a decomposition rests on
-FLINT's factorisation and Buchberger algorithm alone, and :func:`recheck` repeats what can be repeated cheaply: that
-each leaf satisfies the equations, that each basis is one, and (by SymPy, for small systems) that the products of the
-leaves' equations vanish on the original zero set.
+FLINT's factorisation and Buchberger algorithm alone. The theorems of ``theorems/landscape`` repeat it without them: the
+products of the leaves' equations have powers in the gradient ideal, by SymPy.
 
 Leaves without real points are recognised by a member all of whose monomials are squares with coefficients of one sign
 and a constant term: a sum of squares plus a positive number.

@@ -23,11 +23,11 @@ import numpy as np
 import sympy
 
 import constructions as C
-from constructions.baseconv import LayerWeights, OperatorWeights, apply_layer, apply_operator
-from constructions.network import Mode
-from constructions.rings import polynomials
+from constructions.algebra.rings import polynomials
+from constructions.models.baseconv import LayerWeights, OperatorWeights, apply_layer, apply_operator
+from constructions.networks.layer import Mode
 from precls_theory.landscape.moments import Gaussian, Moments
-from precls_theory.symbolic import array_of, variable_names
+from precls_theory.proofs.symbolic import array_of, variable_names
 
 Polynomial = Any
 """``flint.fmpq_mpoly``."""
@@ -52,7 +52,7 @@ class SymbolicModel:
 def operator_model(n_rows: int, n_channels: int, mode: Mode = "causal") -> SymbolicModel:
     """``(u W + B1) ⊙ (H ⋆ u + B2)`` with all weights symbols: W (D, D), B1, H, B2 (N, D)."""
     by_row = (n_rows, n_channels)
-    shapes = {"W": (n_channels, n_channels), "B1": by_row, "H": by_row, "B2": by_row}
+    shapes: dict[str, tuple[int, ...]] = {"W": (n_channels, n_channels), "B1": by_row, "H": by_row, "B2": by_row}
     return SymbolicModel(
         shapes, n_rows, n_channels, lambda weights, u: apply_operator(OperatorWeights(**weights), u, mode)
     )
@@ -174,7 +174,7 @@ def _given(model: Any) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[
             lambda u, ring: network.decode(network.evaluate(u, ring)), network.n_rows, len(network.inputs), free,
         )  # fmt: skip
     if isinstance(model, C.BaseConvModel):
-        shape = tuple(model.positions.shape)
+        n_rows, n_channels = model.positions.shape
 
         def run(u: np.ndarray, ring: Any) -> np.ndarray:
             state = u + exact(model.positions.detach().cpu().numpy(), ring)
@@ -182,12 +182,12 @@ def _given(model: Any) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[
                 state = apply_layer(_exact_weights(layer.weights(), ring), state, layer.mode)  # type: ignore[operator, arg-type]
             return state
     elif isinstance(model, C.BaseConvLayer):
-        shape = (model.n_rows, model.n_in)
+        n_rows, n_channels = model.n_rows, model.n_in
 
         def run(u: np.ndarray, ring: Any) -> np.ndarray:
             return apply_layer(_exact_weights(model.weights(), ring), u, model.mode)
     elif isinstance(model, C.BaseConvOperator):
-        shape = (model.n_rows, model.n_channels)
+        n_rows, n_channels = model.n_rows, model.n_channels
 
         def run(u: np.ndarray, ring: Any) -> np.ndarray:
             return apply_operator(_exact_weights(model.weights(), ring), u, model.mode)
@@ -196,7 +196,7 @@ def _given(model: Any) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[
             "population_loss takes a SymbolicModel, a Network, a BaseConvModel, BaseConvLayer or BaseConvOperator, "
             f"got {type(model).__name__}"
         )
-    return run, *shape, list(np.ndindex(*shape))
+    return run, n_rows, n_channels, list(np.ndindex(n_rows, n_channels))
 
 
 def _exact_weights(weights: Any, ring: Any) -> Any:
@@ -244,7 +244,9 @@ def mean_square(parts: dict[tuple[int, ...], Any], moments: Moments, zero: Any) 
 
 def expectation_of_square(polynomial: Polynomial, n_inputs: int, moments: Moments) -> Fraction:
     """``E p(u)²`` for a polynomial with rational coefficients."""
-    parts = {tuple(map(int, monomial[:n_inputs])): coefficient for monomial, coefficient in polynomial.to_dict().items()}
+    parts = {
+        tuple(map(int, monomial[:n_inputs])): coefficient for monomial, coefficient in polynomial.to_dict().items()
+    }
     value = mean_square(parts, moments, flint.fmpq(0))
     return Fraction(int(value.p), int(value.q))
 

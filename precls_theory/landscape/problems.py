@@ -23,7 +23,7 @@ import numpy as np
 from precls_theory.landscape import targets
 from precls_theory.landscape.moments import Gaussian, Moments
 from precls_theory.landscape.population_loss import Loss, SymbolicModel, fmpq, population_loss
-from precls_theory.symbolic import array_of
+from precls_theory.proofs.symbolic import array_of
 
 Form = Literal["operator", "layer"]
 TargetName = Literal["square", "linear", "multiply", "read"]
@@ -35,7 +35,7 @@ class Problem:
     """One loss with its scalings: each of ``scalings`` is a pair of families of weights scaled by s and 1/s.
 
     ``vanishing`` is a curve of weights, Laurent polynomials in ε as ``{power: coefficient}``, along which the loss
-    tends to its greatest lower bound without reaching it; None where the least loss is attained.
+    tends to its greatest lower bound without reaching it. ``exact`` are weights at which the loss is 0, where there are.
     ``others_are_saddles`` names the theorem by which every stationary point above the least loss is a strict saddle.
     """
 
@@ -43,6 +43,7 @@ class Problem:
     loss: Loss
     scalings: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
     vanishing: dict[str, dict[int, Fraction]] | None = None
+    exact: dict[str, Fraction] | None = None
     others_are_saddles: str = ""
 
 
@@ -90,9 +91,7 @@ def landscape(
         output = 1 if target == "multiply" else 0
         parts: tuple[Problem, ...] = (layer_problem(target, wanted, output, channels, units, moments),)
     else:
-        parts = tuple(
-            operator_problem(target, wanted, channel, channels, rows, moments) for channel in range(channels)
-        )
+        parts = tuple(operator_problem(target, wanted, channel, channels, rows, moments) for channel in range(channels))
     return Landscape(target, form, channels, rows, units, parts)
 
 
@@ -132,9 +131,7 @@ def operator_problem(
         return array_of(out, (rows,))
 
     shapes: dict[str, tuple[int, ...]] = {"W": (channels,), "B1": (rows,), "H": (rows,), "B2": (rows,)}
-    loss = population_loss(
-        SymbolicModel(shapes, rows, channels, apply), lambda u: wanted(u)[:, channel], moments
-    )
+    loss = population_loss(SymbolicModel(shapes, rows, channels, apply), lambda u: wanted(u)[:, channel], moments)
     gate = (*(f"W_{d}" for d in range(channels)), *(f"B1_{n}" for n in range(rows)))
     conv = (*(f"H_{n}" for n in range(rows)), *(f"B2_{n}" for n in range(rows)))
     vanishing = None
@@ -144,7 +141,25 @@ def operator_problem(
         vanishing = {name: dict[int, Fraction]() for name in (*gate, *conv)}
         vanishing[f"W_{channel}"], vanishing["B2_0"] = {1: one}, {-1: one}
         vanishing["B1_1"], vanishing["H_1"] = {0: one}, {0: one}
-    return Problem(f"channel {channel}", loss, ((gate, conv),), vanishing)
+    exact = dict.fromkeys((*gate, *conv), Fraction(0))
+    product = target == "square" or (target == "multiply" and channel == 1)
+    if product:
+        exact[f"W_{0 if target == 'multiply' else channel}"] = exact["H_0"] = Fraction(1)
+    else:
+        slopes = slope_of(wanted, channel, channels, rows)
+        exact |= {f"W_{d}": slope for d, slope in enumerate(slopes)} | {f"B2_{n}": Fraction(1) for n in range(rows)}
+    return Problem(f"channel {channel}", loss, ((gate, conv),), vanishing, exact if loss.at(exact) == 0 else None)
+
+
+def slope_of(wanted: Callable[[np.ndarray], np.ndarray], channel: int, channels: int, rows: int) -> list[Fraction]:
+    """The matrix column of a target that is linear in each row, by its values at unit vectors."""
+    units = []
+    for d in range(channels):
+        u = np.full((rows, channels), flint.fmpq(0), dtype=object)
+        u[:, d] = flint.fmpq(1)
+        value = wanted(u)[0, channel]
+        units.append(Fraction(int(value.p), int(value.q)))
+    return units
 
 
 def layer_problem(
@@ -174,7 +189,7 @@ def layer_problem(
         theorem = "landscape-wide-layer"
     elif target == "multiply" and units == channels == 2 and moments_are_standard(moments):
         theorem = "landscape-critical-width"
-    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), scalings, None, theorem)
+    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), scalings, others_are_saddles=theorem)
 
 
 def moments_are_standard(moments: Moments) -> bool:

@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from precls_theory.landscape.classification import (
+from precls_theory.landscape.classification import Classification
+from precls_theory.landscape.components import (
     DEGENERATE,
     GLOBAL,
     LOCAL,
@@ -20,7 +21,6 @@ from precls_theory.landscape.classification import (
     SADDLE,
     SPURIOUS,
     UNRESOLVED,
-    Classification,
     Component,
 )
 from precls_theory.landscape.problems import Landscape
@@ -42,9 +42,7 @@ def products(whole: Landscape, parts: Sequence[Classification]) -> list[Componen
     count = math.prod(len(part.real) for part in parts)
     if count > LARGEST:
         raise ValueError(f"{count} products of components are too many to list; the parts say the same")
-    named = [
-        [renamed(component, part.problem.name.replace(" ", "")) for component in part.real] for part in parts
-    ]
+    named = [[renamed(component, part.problem.name.replace(" ", "")) for component in part.real] for part in parts]
     found = [multiplied(chosen) for chosen in itertools.product(*named)]
     return sorted(found, key=lambda c: (ORDER.index(c.kind), float(c.loss) if c.loss is not None else -1.0))
 

@@ -22,7 +22,7 @@ from precls_theory.landscape.population_loss import as_sympy
 from precls_theory.landscape.strata import Graph
 
 if TYPE_CHECKING:
-    from precls_theory.landscape.classification import Slice
+    from precls_theory.landscape.slices import Slice
 
 
 def normal_quartic(piece: Slice, graph: Graph) -> tuple[flint.fmpq_poly, flint.fmpq_poly] | None:
@@ -47,9 +47,7 @@ def normal_quartic(piece: Slice, graph: Graph) -> tuple[flint.fmpq_poly, flint.f
     direction = kernel[0].applyfunc(sympy.cancel)
 
     def along(correction: sympy.Matrix) -> sympy.Poly:
-        place = {
-            symbol: base[symbol] + s * direction[i] + s**2 * correction[i] for i, symbol in enumerate(moving)
-        }
+        place = {symbol: base[symbol] + s * direction[i] + s**2 * correction[i] for i, symbol in enumerate(moving)}
         return sympy.Poly(sympy.expand(loss.subs(place, simultaneous=True)), s)
 
     straight = {symbol: base[symbol] + s * direction[i] for i, symbol in enumerate(moving)}

@@ -8,6 +8,7 @@ r exactly when r is the last k with e_k ≠ 0. So signs of the e_k decide, and t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ class Signature:
 
 def sign_changes(signs: Sequence[int]) -> int:
     nonzero = [sign for sign in signs if sign]
-    return sum(left != right for left, right in zip(nonzero, nonzero[1:], strict=False))
+    return sum(left != right for left, right in itertools.pairwise(nonzero))
 
 
 def elementary_symmetric(matrix: np.ndarray, one: Any, reduce: Reduce = lambda value: value) -> list[Any]:

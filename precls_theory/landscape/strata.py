@@ -102,8 +102,7 @@ class Graph:
         """The point over these values of the free variables."""
         denominator = self.denominator(*values)
         return {
-            name: numerator(*values) / denominator
-            for name, numerator in zip(self.names, self.numerators, strict=True)
+            name: numerator(*values) / denominator for name, numerator in zip(self.names, self.numerators, strict=True)
         }
 
 

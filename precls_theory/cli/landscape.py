@@ -1,0 +1,165 @@
+"""``precls landscape``: all stationary points of a population loss, by kind."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, warn
+
+EXAMPLES = """Every real stationary point of the population loss of BaseConv on a target: minima, saddles, spurious minima.
+
+The loss E‖model(u) − target(u)‖², u standard Gaussian, is a polynomial in the weights; its gradient's zeros are found by
+Gröbner bases, and split by the signature of the Hessian. "complete" says that nothing was left open. Sizes: operators up
+to two rows or three channels take seconds; a layer is taken with one row and one output.
+
+Examples:
+
+  precls landscape square
+
+  precls landscape square --form layer --units 2
+
+  precls landscape multiply --channels 2 --rows 2 --json | jq '.components[] | {kind, loss, point}'
+
+  precls landscape linear --channels 2 --coefficient 9/10 --plot linear.png
+"""
+STYLES = {
+    "global minimum": "green",
+    "spurious minimum": "bold red",
+    "degenerate saddle": "dark_orange",
+    "saddle": "cyan",
+    "unresolved": "bold magenta",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command("landscape", help=EXAMPLES, short_help="All stationary points of a population loss, by kind.")
+    def landscape_command(
+        target: Annotated[str, typer.Argument(help="square, linear, multiply or read.")],
+        form: Annotated[str, typer.Option(help="operator, or layer (one row, one output).")] = "operator",
+        channels: Annotated[int | None, typer.Option(help="Channels D (1; 2 for multiply).")] = None,
+        rows: Annotated[int | None, typer.Option(help="Rows N (1; 2 for read).")] = None,
+        units: Annotated[int, typer.Option(help="Hidden units of a layer.")] = 1,
+        coefficient: Annotated[
+            str, typer.Option(help="linear: how much of channel 1 enters output 0, a rational p/q.")
+        ] = "1/2",
+        all_points: Annotated[bool, typer.Option("--all", help="In the table, saddles of products too.")] = False,
+        plot: Annotated[Path | None, typer.Option(help="Draw losses and kinds to this file (png, svg, pdf).")] = None,
+        json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        channels = channels if channels is not None else 2 if target == "multiply" else 1
+        rows = rows if rows is not None else 2 if target == "read" else 1
+        _run(target, form, channels, rows, units, coefficient, all_points, plot, json_)
+
+
+def _run(
+    target: str,
+    form: str,
+    channels: int,
+    rows: int,
+    units: int,
+    coefficient: str,
+    all_points: bool,
+    plot: Path | None,
+    json_: bool,
+) -> None:
+    from precls_theory.landscape import classify_all, landscape, products
+    from precls_theory.pictures.landscape import PICTURES, draw_landscape, save_landscape
+
+    watch = Stopwatch()
+    if plot is not None and plot.suffix.lower() not in PICTURES:
+        raise typer.BadParameter(f"cannot plot to {plot}: expected a file ending in {', '.join(PICTURES)}")
+    try:
+        whole = landscape(target, form, channels, rows, units, Fraction(coefficient))  # type: ignore[arg-type]
+    except ZeroDivisionError as error:
+        raise typer.BadParameter(f"{coefficient!r} divides by zero", param_hint="--coefficient") from error
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    with err.status("classifying …") as status:
+        parts = classify_all(whole, lambda text: status.update(escape(f"classifying {text} …")))
+    complete = all(part.complete for part in parts)
+    shown: list[Any] = []
+    try:
+        shown = products(whole, parts)
+    except ValueError as error:
+        warn(f"{error}")
+    document = {
+        "target": target,
+        "form": form,
+        "channels": channels,
+        "rows": rows,
+        "units": units,
+        "coefficient": coefficient if target == "linear" else None,
+        "complete": complete,
+        "infimum": [part.infimum for part in parts],
+        "components": [component.to_json() for component in shown],
+        "parts": [
+            {"name": part.problem.name, "weights": list(part.problem.loss.names), "complete": part.complete,
+             "components": [component.to_json() for component in part.components]}
+            for part in parts
+        ] if len(parts) > 1 else [],
+    }  # fmt: skip
+    if plot is not None:
+        try:
+            save_landscape(draw_landscape(parts), plot)
+        except OSError as error:
+            fail(str(error), watch if json_ else None)
+    if json_:
+        emit_json(document, watch)
+        return
+    for part in parts:
+        out.print(table(part))
+        out.print(f"least loss: {escape(part.infimum)}", highlight=False)
+    if len(parts) > 1 and shown:
+        out.print(summary(shown), highlight=False)
+        if all_points:
+            out.print(table_of("products", shown))
+    state = "complete" if complete else "not complete: see the unresolved sets"
+    out.print(f"{state}; {watch.seconds:.1f} s", highlight=False)
+    if plot is not None:
+        err.print(f"wrote {plot}")
+
+
+def table(part: Any) -> Table:
+    """The components of one part."""
+    absent = sum(not component.real for component in part.components)
+    title = f"Stationary points, {part.problem.name}"
+    if absent:
+        title += f" ({absent} more sets have no real point)"
+    return table_of(title, part.real)
+
+
+def table_of(title: str, components: Any) -> Table:
+    result = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    result.add_column("kind", no_wrap=True)
+    result.add_column("dim", justify="right")
+    result.add_column("loss", justify="right", no_wrap=True)
+    result.add_column("where", overflow="fold")
+    result.add_column("one of its points", overflow="fold")
+    for component in components:
+        where = "; ".join(component.conditions) or ("everywhere" if component.dimension else "")
+        point = ", ".join(f"{name} = {value}" for name, value in component.point.items() if value != "0")
+        result.add_row(
+            f"[{STYLES.get(component.kind, 'white')}]{component.kind}[/]",
+            str(component.dimension),
+            "?" if component.loss is None else str(component.loss),
+            escape(where if len(where) < 120 else where[:117] + "…"),
+            escape(point or "0"),
+        )
+    return result
+
+
+def summary(components: Any) -> str:
+    """How many products of components there are of each kind."""
+    counts: dict[str, int] = {}
+    for component in components:
+        counts[component.kind] = counts.get(component.kind, 0) + 1
+    return "together: " + ", ".join(f"{count} × {kind}" for kind, count in counts.items())
