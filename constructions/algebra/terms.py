@@ -22,7 +22,7 @@ NOUGHT, UNIT = Fraction(0), Fraction(1)
 """Made once: these are the most frequent numbers of a layer, and a Fraction is slow to make."""
 
 
-def exact(value: Rational) -> Fraction:
+def exact(value: Rational | str) -> Fraction:
     """``value`` as a fraction; a fraction of any kind stays as it is, a symbolic one among them."""
     return value if isinstance(value, Fraction) else Fraction(value)
 
