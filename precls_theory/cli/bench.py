@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from precls_theory.cli.columns import Column, tables
-from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, progress, wrote
+from precls_theory.cli.columns import Column, show
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, wrote
 
 Rows = list[dict[str, Any]]
 TITLES = {
@@ -90,18 +89,16 @@ def compute(peer: Path | None, plot: Path | None, threads: int, device: str, qui
 def render(results: dict[str, Rows]) -> None:
     """A table for each kind of measurement."""
     for name, rows in results.items():
-        for table in as_tables(TITLES[name], rows):
-            out.print(table)
+        show(TITLES[name], *as_columns(rows))
 
 
-def as_tables(title: str, rows: Rows) -> list[Table]:
-    """Rows of one kind, floats to three digits, in tables that fit; the first column leads each of them."""
+def as_columns(rows: Rows) -> list[Column]:
+    """Rows of one kind, floats to three digits."""
 
     def shown(value: Any) -> str:
         return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
-    first, *rest = (Column(name.replace("_", " "), [shown(row[name]) for row in rows]) for name in rows[0])
-    return tables(title, first, rest, out.width)
+    return [Column(name.replace("_", " "), [shown(row[name]) for row in rows]) for name in rows[0]]
 
 
 def register(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from precls_theory.cli.columns import Column, tables
+from precls_theory.cli.columns import Column, show
 from precls_theory.cli.expressions import ExpressionCommand
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, printable, working
 from precls_theory.cli.paths import check_writable
@@ -148,9 +148,7 @@ def render(compiled: Compiled, output: Path | None, plot: Path | None, watch: St
     title = f"{count} polynomial{'s' * (count > 1)} in {', '.join(compiled.variables) or 'no variables'}"
     shown = ("degree", "n_terms", "depth", "width", "plain_width", "n_nonzero")
     headings = ("degree", "terms", "depth", "width", "plain width", "nonzero weights")
-    first, *rest = (Column(heading, [str(found[key])]) for heading, key in zip(headings, shown, strict=True))
-    for table in tables(title, first, rest, out.width):
-        out.print(table)
+    show(title, *(Column(heading, [str(found[key])]) for heading, key in zip(headings, shown, strict=True)))
     out.print(f"hidden channels by layer: {', '.join(str(layer.width) for layer in network.layers)}", highlight=False)
     out.print(f"[bold green]proved:[/] {escape(proof.message)}", highlight=False, soft_wrap=True)
     for what, path in (("saved to", output), ("drawn in", plot)):

@@ -2,93 +2,232 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
-from precls_theory.cli.output import Stopwatch, check_device, emit_json, err, fail, out, warn
+from constructions.files.output import write_output
+from precls_theory.cli.columns import Column, shortened, show
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, warn, working, wrote
+from precls_theory.cli.paths import check_writable
 from precls_theory.regression.methods import Method
 
 if TYPE_CHECKING:
+    from precls_theory.regression.data import ExactFit, RegressionData
     from precls_theory.regression.solving import Solution
 
 Dtype = Literal["float32", "float64"]
+Missing = Literal["drop", "error"]
+CSV_COLUMNS = (
+    "coefficient", "network", "exact", "exact_decimal", "standard_error", "t_value", "digits", "lapack_digits",
+    "gd_digits",
+)  # fmt: skip
 
 
 def solve(
-    data: Annotated[Path, typer.Argument(help="CSV file with a header line; every cell a decimal number.")],
+    data: Annotated[Path, typer.Argument(help="CSV file with a header line; - for standard input.", metavar="FILE")],
     target: Annotated[str, typer.Option(help="Column to be explained; all others are regressors.")],
+    columns: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,…", help="Use these regressors only; may be repeated.")
+    ] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="NAME,…", help="Leave these columns out.")] = None,
     intercept: Annotated[bool, typer.Option("--intercept/--no-intercept", help="Add a constant column.")] = True,
+    sep: Annotated[str, typer.Option(metavar="CHAR", help="What stands between cells: one character, or tab.")] = ",",
+    decimal: Annotated[str, typer.Option(metavar="CHAR", help="Decimal sign of the numbers: . or ,")] = ".",
+    na: Annotated[Missing, typer.Option(help="Rows with a missing value (empty, NA, NaN): an error, or dropped.")] = (
+        "error"
+    ),
     dtype: Annotated[Dtype, typer.Option(help="Floating point that the network runs in.")] = "float64",
     device: Annotated[str, typer.Option(help="PyTorch device, such as cpu or cuda.")] = "cpu",
     method: Annotated[Method, typer.Option(help="Algorithm that the network runs.")] = "doubling",
+    min_digits: Annotated[
+        float, typer.Option(min=0, help="Exit with 1 when a coefficient has fewer correct digits; 0 takes any.")
+    ] = 2.0,
+    exact: Annotated[bool, typer.Option("--exact", help="Write every exact p/q in full, however long.")] = False,
+    coefficients: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the coefficients to this CSV file, p/q in full.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also save the network here.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Solve a least-squares regression with an exact network, and certify its digits.
 
     Cells are read as exact decimals; the exact rational solution is computed beside the network's, and digits are
-    counted against it, also for LAPACK (torch.linalg.lstsq) and a plain gradient-descent loop. Columns are scaled by
-    powers of two; depth and refinement are chosen from the data.
+    counted against it, also for LAPACK (torch.linalg.lstsq) and a plain gradient-descent loop. Standard errors, t
+    values, the residual standard error and R² follow from the exact solution. Columns are scaled by powers of two;
+    depth and refinement are chosen from the data. Exit code 1, with the exact solution all the same, when the network
+    has fewer correct digits than --min-digits in some coefficient, or floating point cannot hold the problem.
 
     Examples:
 
       precls solve notebooks/data/longley.csv --target employed
 
-      precls solve data.csv --target y --no-intercept --dtype float32 --json
+      precls solve data.csv --target y --columns x1,x2 --na drop --coefficients fit.csv
+
+      cut -d';' -f2- data.csv | precls solve - --target y --sep ';' --decimal , --json
     """
     watch = Stopwatch()
+    inputs = () if str(data) == "-" else (data,)
+    check_writable(output, None, watch if json else None, inputs=inputs, others=(coefficients,))
+    regression = read(data, target, intercept, columns, drop, sep, decimal, na, watch if json else None)
     check_device(device)
-    import torch
-
-    from constructions.files.reading import write_rational
-    from precls_theory.regression.data import DataError, read_regression
-    from precls_theory.regression.solving import solve as solve_regression
-
+    solution = compute(regression, method, dtype, device, exact, watch, json)
     try:
-        with err.status("reading, solving exactly, building and running the network …"):
-            regression = read_regression(data, target, intercept)
-            solution = solve_regression(regression, method, getattr(torch, dtype), device)
-            if output is not None:
-                solution.network.save(output)
-    except (DataError, OSError) as error:
+        if output is not None:
+            solution.network.save(output)
+        if coefficients is not None:
+            write_output(coefficients, as_csv(solution), inputs=inputs)
+    except OSError as error:
         fail(str(error), watch if json else None)
     for warning in solution.warnings:
         warn(warning)
+    complaint = too_few_digits(solution, min_digits)
     if json:
-        emit_json(solution.to_json(), watch)
+        more: dict[str, Any] = {"min_digits": min_digits, "ok": complaint is None, "n_points": regression.n_points}
+        more |= {"n_dropped": regression.n_dropped} | ({} if complaint is None else {"error": complaint})
+        emit_json(solution.to_json() | more, watch)
     else:
-        out.print(table(solution))
-        out.print("Exact least-squares solution:", highlight=False)
-        for name, value in solution.exact.items():
-            out.print(f"  {escape(name)} = {write_rational(value)}", highlight=False, soft_wrap=True)
-        out.print(summary(solution), highlight=False)
+        render(solution, regression, exact)
+    wrote(output, coefficients)
+    if complaint is not None:
+        fail(complaint)
 
 
-def table(solution: Solution) -> Table:
-    """The coefficients with their exact values and digits."""
-    from precls_theory.regression.solving import decimal
+def read(
+    data: Path,
+    target: str,
+    intercept: bool,
+    columns: list[str] | None,
+    drop: list[str] | None,
+    sep: str,
+    decimal: str,
+    na: Missing,
+    watch: Stopwatch | None,
+) -> RegressionData:
+    """The regression, read exactly; a failure in words for what cannot be used."""
+    from precls_theory.regression.data import DataError, read_regression
 
-    title = f"Least squares by {solution.method} in {solution.dtype}; correct digits by method"
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("coefficient", overflow="fold", min_width=12)
-    table.add_column("network", justify="right", no_wrap=True)
-    table.add_column("exact, rounded", justify="right", no_wrap=True)
-    for who in ("network", "LAPACK", "GD"):
-        table.add_column(who, justify="right", no_wrap=True)
-    for name in solution.names:
-        digits = (solution.digits[name], solution.lapack_digits[name], solution.gd_digits[name])
-        table.add_row(
-            escape(name),
-            repr(solution.coefficients[name]),
-            decimal(solution.exact[name], 16),
-            *(f"{value:.1f}" for value in digits),
+    try:
+        with working(f"reading {data} …"):
+            return read_regression(
+                data, target, intercept, columns=None if columns is None else names(columns), drop=names(drop or []),
+                sep=sep, decimal=decimal, na=na,
+            )  # fmt: skip
+    except DataError as error:
+        fail(str(error), watch)
+
+
+def names(given: list[str]) -> list[str]:
+    """Column names from options that hold one or several each; a name with a comma is quoted as in a CSV file."""
+    return [name.strip() for row in csv.reader(given, skipinitialspace=True) for name in row if name.strip()]
+
+
+def compute(
+    regression: RegressionData, method: Method, dtype: Dtype, device: str, in_full: bool, watch: Stopwatch, json: bool
+) -> Solution:
+    """Solve the regression. Where floating point cannot, show the exact solution that is known, and fail."""
+    import torch
+
+    from precls_theory.regression.data import DataError
+    from precls_theory.regression.solving import NumericalError, fit_to_json
+    from precls_theory.regression.solving import solve as solve_regression
+
+    try:
+        with working("solving exactly, building and running the network …"):
+            return solve_regression(regression, method, getattr(torch, dtype), device)
+    except NumericalError as error:
+        if json:
+            emit_json({"error": str(error), "ok": False, **fit_to_json(error.fit)}, watch)
+        else:
+            show("Exact least-squares solution", *exact_columns(error.fit))
+            show_exact(error.fit, in_full)
+            out.print(statistics(error.fit, regression), highlight=False, soft_wrap=True)
+        fail(str(error))
+    except (DataError, OSError) as error:
+        fail(str(error), watch if json else None)
+
+
+def too_few_digits(solution: Solution, least: float) -> str | None:
+    """Words where the network has fewer than ``least`` correct digits in some coefficient, ``None`` otherwise."""
+    name, digits = solution.worst
+    if digits >= least or not least:
+        return None
+    advice = (
+        "use --dtype float64" if solution.dtype == "float32"
+        else "use --method doubling" if solution.method != "doubling"
+        else "use other regressors (centred, or orthogonal polynomials)"
+    )  # fmt: skip
+    return (
+        f"the network has {max(digits, 0):.1f} correct digits in {name!r}, fewer than {least:g}: its condition number of "
+        f"{solution.condition_number:.1e} is too much for {solution.method} in {solution.dtype}; {advice}, or accept "
+        "the digits with --min-digits 0. The exact solution is right in all of them"
+    )
+
+
+def render(solution: Solution, regression: RegressionData, in_full: bool) -> None:
+    """The table, the exact solution, and a line on the fit and on the network."""
+    values = [repr(solution.coefficients[name]) for name in solution.names]
+    digits = [
+        Column(f"digits: {label}", [f"{round(found[name], 1) + 0.0:.1f}" for name in solution.names])
+        for label, found in (
+            ("network", solution.digits),
+            ("LAPACK", solution.lapack_digits),
+            ("GD", solution.gd_digits),
         )
-    return table
+    ]
+    key, *exact = exact_columns(solution.fit)
+    show(f"Least squares by {solution.method} in {solution.dtype}", key, Column("network", values), *exact, *digits)
+    show_exact(solution.fit, in_full)
+    out.print(statistics(solution.fit, regression), highlight=False, soft_wrap=True)
+    out.print(summary(solution), highlight=False, soft_wrap=True)
+
+
+def exact_columns(fit: ExactFit) -> list[Column]:
+    """Names, exact values, standard errors and t values."""
+    from precls_theory.regression.numbers import decimal, decimal_root
+
+    def root(square: Any, negative: bool = False) -> str:
+        return "–" if square is None else decimal_root(square, 6, negative)
+
+    return [
+        Column("coefficient", list(fit.coefficients), justify_right=False),
+        Column("exact, rounded", [decimal(value, 16) for value in fit.coefficients.values()]),
+        Column("standard error", [root(fit.variance(name)) for name in fit.coefficients]),
+        Column("t", [root(fit.t_squared(name), value < 0) for name, value in fit.coefficients.items()]),
+    ]
+
+
+def show_exact(fit: ExactFit, in_full: bool) -> None:
+    """The exact solution, each p/q on a line of its own: shortened to it unless wanted in full."""
+    from constructions.files.reading import write_rational
+
+    out.print("Exact least-squares solution:", highlight=False)
+    cut = False
+    for name, value in fit.coefficients.items():
+        start, text = f"  {name} = ", write_rational(value)
+        line = start + (text if in_full else shortened(text, max(40, out.width - len(start))))
+        cut |= line != start + text
+        out.print(escape(line), highlight=False, soft_wrap=True)
+    if cut:
+        out.print("[dim]  in full with --exact, --coefficients FILE or --json[/]", highlight=False)
+
+
+def statistics(fit: ExactFit, regression: RegressionData) -> str:
+    """One line on the fit: residual standard error, R² and rows."""
+    from precls_theory.regression.numbers import decimal, decimal_root
+
+    variance = fit.residual_variance
+    error = "not determined" if variance is None else decimal_root(variance, 9)
+    r_squared = "not determined" if fit.r_squared is None else decimal(fit.r_squared, 9)
+    left_out = f"; {regression.n_dropped} rows with missing values left out" if regression.n_dropped else ""
+    return (
+        f"residual standard error: {error} on {fit.degrees_of_freedom} degrees of freedom; R²: {r_squared}; "
+        f"{regression.n_points} rows{left_out}"
+    )
 
 
 def summary(solution: Solution) -> str:
@@ -99,6 +238,23 @@ def summary(solution: Solution) -> str:
         f"{solution.refinements} refinements; condition number {solution.condition_number:.2e} after scaling; "
         f"GD loop: {solution.gd_steps} steps"
     )
+
+
+def as_csv(solution: Solution) -> str:
+    """The coefficients as a CSV file: :data:`CSV_COLUMNS`, numbers in full."""
+    from precls_theory.regression.numbers import decimal
+
+    document = solution.to_json()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for name in solution.names:
+        found = [document[key][name] for key in ("standard_errors", "t_values", "digits", "lapack_digits", "gd_digits")]
+        writer.writerow([
+            name, repr(solution.coefficients[name]), document["exact"][name], decimal(solution.exact[name], 17),
+            *("" if value is None else repr(value) for value in found),
+        ])  # fmt: skip
+    return text.getvalue()
 
 
 def register(app: typer.Typer) -> None:

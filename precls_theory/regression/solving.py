@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-import flint
 import numpy as np
 import torch
 
 import constructions as C
 from constructions.files.reading import write_rational
 from constructions.networks.network import Network
-from precls_theory.regression.data import DataError, RegressionData
+from precls_theory.regression.data import DataError, ExactFit, RegressionData
 from precls_theory.regression.methods import METHODS
+from precls_theory.regression.numbers import as_number, decimal, decimal_root
 
 MAX_DEPTH = 512
 """Methods that take one layer a step are stopped at this depth, with a warning."""
@@ -30,13 +30,37 @@ GD_STEPS = 10_000
 MAX_REFINEMENTS = 4
 
 
+class NumericalError(DataError):
+    """Floating point cannot give the answer, which is known exactly all the same: ``fit``."""
+
+    def __init__(self, message: str, fit: ExactFit) -> None:
+        super().__init__(message)
+        self.fit = fit
+
+
+def fit_to_json(fit: ExactFit) -> dict[str, Any]:
+    """The exact solution as text, and the statistics that follow from it, each rounded once to a float."""
+
+    def root(square: Fraction | None, negative: bool = False) -> float | None:
+        return None if square is None else as_number(decimal_root(square, negative=negative))
+
+    return {
+        "exact": {name: write_rational(value) for name, value in fit.coefficients.items()},
+        "standard_errors": {name: root(fit.variance(name)) for name in fit.coefficients},
+        "t_values": {name: root(fit.t_squared(name), value < 0) for name, value in fit.coefficients.items()},
+        "residual_standard_error": root(fit.residual_variance),
+        "r_squared": None if fit.r_squared is None else as_number(decimal(fit.r_squared)),
+        "degrees_of_freedom": fit.degrees_of_freedom,
+    }
+
+
 @dataclass(frozen=True)
 class Solution:
-    """Coefficients by name, the exact ones, and digits; ``warnings`` are sentences."""
+    """Coefficients by name, the exact fit, and digits; ``warnings`` are sentences."""
 
     names: tuple[str, ...]
     coefficients: dict[str, float]
-    exact: dict[str, Fraction]
+    fit: ExactFit
     digits: dict[str, float]
     lapack_digits: dict[str, float]
     gd_digits: dict[str, float]
@@ -48,11 +72,21 @@ class Solution:
     gd_steps: int
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def exact(self) -> dict[str, Fraction]:
+        """The exact coefficients by name."""
+        return self.fit.coefficients
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        """The coefficient in which the network has the fewest correct digits, and how many."""
+        return min(self.digits.items(), key=lambda item: item[1])
+
     def to_json(self) -> dict[str, Any]:
         """The document that ``precls solve --json`` prints."""
         return {
             "coefficients": self.coefficients,
-            "exact": {name: write_rational(value) for name, value in self.exact.items()},
+            **fit_to_json(self.fit),
             "digits": self.digits,
             "lapack_digits": self.lapack_digits,
             "gd_digits": self.gd_digits,
@@ -173,11 +207,14 @@ def solve(
 ) -> Solution:
     """Build the network for this regression, run it in ``dtype``, and compare with the exact solution.
 
-    Raises :class:`DataError` for exact rank deficiency and when the network overflows, ``ValueError`` for an unknown method.
+    Raises :class:`DataError` for exact rank deficiency, :class:`NumericalError` (which holds the exact solution) where
+    floating point cannot tell the design from a rank-deficient one and where the network or a coefficient overflows,
+    and ``ValueError`` for an unknown method.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    exact = data.exact_solution()
+    fit = data.exact_fit()
+    exact = tuple(fit.coefficients.values())
     eps = float(torch.finfo(dtype).eps)
     scaled = scale(data, dtype, device)
     sigma = np.linalg.svd(scale(data, torch.float64, "cpu").A.numpy(), compute_uv=False)
@@ -185,9 +222,10 @@ def solve(
     name = str(dtype).removeprefix("torch.")
     warnings: list[str] = []
     if kappa * np.finfo(np.float64).eps > 1:
-        raise DataError(
+        raise NumericalError(
             f"the scaled design has a condition number of about {kappa:.1e}: determined exactly, but float64 cannot tell it "
-            "from rank-deficient; use other regressors (centred, or orthogonal polynomials)"
+            "from rank-deficient; use other regressors (centred, or orthogonal polynomials)",
+            fit,
         )
     if kappa**2 > 1 / eps:
         warnings.append(
@@ -200,9 +238,10 @@ def solve(
         inputs = network.encode(scaled.A, scaled.b)
         values = scaled.unscale(network.decode(network.to_torch(dtype=dtype, device=device)(inputs)))
         if any(value is None for value in values):
-            raise DataError(
+            raise NumericalError(
                 f"the network overflowed {name} on this regression (condition number {kappa:.1e}): use --dtype float64 "
-                "or --method doubling"
+                "or --method doubling",
+                fit,
             )
         lapack = scaled.unscale(torch.linalg.lstsq(scaled.A, scaled.b.unsqueeze(-1)).solution.squeeze(-1))
         loop = scaled.unscale(gradient_descent_loop(scaled.A, scaled.b, 1 / float(sigma[0]) ** 2, GD_STEPS))
@@ -214,26 +253,29 @@ def solve(
     return Solution(
         names=data.names,
         coefficients={
-            n: as_float(n, v, true) for n, v, true in zip(data.names, values, exact, strict=True) if v is not None
+            n: as_float(n, v, fit) for n, v in zip(data.names, values, strict=True) if v is not None
         },
-        exact=dict(zip(data.names, exact, strict=True)),
+        fit=fit,
         digits=digits(values), lapack_digits=digits(lapack), gd_digits=digits(loop),
         network=network, method=method, dtype=name, condition_number=kappa, refinements=refinements,
         gd_steps=GD_STEPS, warnings=warnings,
     )  # fmt: skip
 
 
-def as_float(name: str, value: Fraction, exact: Fraction) -> float:
-    """The coefficient as a float64; :class:`DataError` where it or the exact one is outside the range of normal numbers."""
+def as_float(name: str, value: Fraction, fit: ExactFit) -> float:
+    """The coefficient as a float64; :class:`NumericalError` where it or the exact one is outside the range of normal
+    numbers."""
+    exact = fit.coefficients[name]
     try:
         result = float(value)
         if not exact or sys.float_info.min <= abs(exact) <= sys.float_info.max:
             return result
     except OverflowError:
         pass
-    raise DataError(
+    raise NumericalError(
         f"the coefficient of {name!r} is about {decimal(exact, 3)}, outside the range of float64: change the unit of its "
-        "column or of the target"
+        "column or of the target",
+        fit,
     )
 
 
@@ -245,9 +287,3 @@ def gradient_descent_loop(A: torch.Tensor, b: torch.Tensor, step: float, n_steps
     for _ in range(n_steps):
         x = x - step * (transposed @ (A @ x - b))
     return x.squeeze(-1)
-
-
-def decimal(value: Fraction, digits: int = 17) -> str:
-    """``value`` to ``digits`` significant digits, correctly rounded."""
-    with flint.ctx.workprec(4 * digits + 64):
-        return flint.arb(flint.fmpq(value.numerator, value.denominator)).str(digits, radius=False)

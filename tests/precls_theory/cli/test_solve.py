@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv as csv_module
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,10 +17,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import constructions as C
+from precls_theory.cli import columns
 from precls_theory.cli.main import app
+from precls_theory.cli.solve import render
 from precls_theory.regression.data import DataError, RegressionData, read_regression
 from precls_theory.regression.methods import METHODS
-from precls_theory.regression.solving import correct_digits, decimal, scale, solve
+from precls_theory.regression.numbers import decimal
+from precls_theory.regression.solving import correct_digits, scale, solve
 
 LONGLEY = Path(__file__).parents[3] / "notebooks" / "data" / "longley.csv"
 NIST = {
@@ -67,14 +72,14 @@ def test_json_is_the_contract():
 
 
 def test_table_names_every_coefficient_and_the_exact_solution():
-    result = run(LONGLEY, "--target", "employed")
+    result = run(LONGLEY, "--target", "employed", "--exact")
     assert result.exit_code == 0
     assert "year = 140507032880869802421754309260924312189/76815417202508693645864603991495952" in result.stdout
     assert "depth" in result.stdout
 
 
 def test_float32_answers_with_a_warning():
-    result = run(LONGLEY, "--target", "employed", "--dtype", "float32", "--json")
+    result = run(LONGLEY, "--target", "employed", "--dtype", "float32", "--json", "--min-digits", "0")
     assert result.exit_code == 0
     assert "float32 limits the answer" in json.loads(result.stdout)["warnings"][0]
     assert "float32 limits the answer" in result.stderr
@@ -160,7 +165,8 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path):
     data = csv(tmp_path, "[red],[/foo],y\n1,2,3\n2,1,4\n3,3,9\n4,0,1\n")
     result = run(data, "--target", "y")
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("[red]") == result.stdout.count("[/foo]") == 2
+    assert "  [red] = " in result.stdout
+    assert "  [/foo] = " in result.stdout
     missing = run(data, "--target", "[/nothing]")
     assert missing.exit_code == 1
     assert "no column '[/nothing]'" in missing.stderr
@@ -168,10 +174,23 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path):
 
 def test_exact_values_of_any_length_are_written_out(tmp_path):
     text = f"x,y\n1.{'3' * 5000},2\n2,3\n3,5\n"
-    for options in ([], ["--json"]):
+    for options in (["--exact"], ["--json"]):
         result = run(csv(tmp_path, text), "--target", "y", *options)
         assert result.exit_code == 0, result.output
         assert "5" * 4500 in result.stdout
+
+
+def test_exact_values_are_shortened_to_a_line(tmp_path):
+    text = f"x,y\n1.{'3' * 5000},2\n2,3\n3,5\n"
+    result = run(csv(tmp_path, text), "--target", "y")
+    lines = result.stdout.splitlines()
+    exact = [line for line in lines if line.startswith("  x = ")]
+    assert len(exact) == 1
+    assert "…/" in exact[0]
+    assert re.search(r"\(\d{4,} over \d{4,} digits\)$", exact[0])
+    assert max(map(len, lines)) <= 250  # the lines of words, and no number of thousands of digits
+    assert len(exact[0]) <= 80
+    assert "--exact" in result.stdout
 
 
 def test_missing_file_and_bad_usage(tmp_path):
@@ -224,3 +243,263 @@ def test_digits_are_finite_and_capped():
 def test_unknown_method_is_refused():
     with pytest.raises(ValueError, match="method must be one of"):
         solve(read_regression(LONGLEY, "employed"), method="magic")
+
+
+# --- Statistics of the fit ------------------------------------------------------------------------------------------
+
+CERTIFIED_ERRORS = (
+    "890420.383607373", "84.9149257747669", "0.0334910077722432", "0.488399681651699", "0.214274163161675",
+    "0.226073200069370", "455.478499142212",
+)  # fmt: skip
+"""Standard deviations of the estimates that NIST certifies for Longley."""
+
+
+def test_statistics_agree_with_nist():
+    document = json.loads(run(LONGLEY, "--target", "employed", "--json").stdout)
+    errors = [float(text) for text in CERTIFIED_ERRORS]
+    assert list(document["standard_errors"].values()) == pytest.approx(errors, rel=1e-13)
+    assert document["residual_standard_error"] == pytest.approx(304.854073561965, rel=1e-13)
+    assert document["r_squared"] == pytest.approx(0.995479004577296, rel=1e-13)
+    assert document["degrees_of_freedom"] == 9
+    for name, t in document["t_values"].items():
+        assert t == pytest.approx(float(NIST[name]) / document["standard_errors"][name], rel=1e-12)
+
+
+@given(st.data())
+def test_statistics_are_what_their_definitions_say(data):
+    """From the residuals and the inverse of AᵀA, in Fractions, by another way: solving for each unit vector."""
+    A, b, _ = data.draw(regressions(5, 2))
+    regression = RegressionData(("a", "b"), A, b)
+    try:
+        fit = regression.exact_fit()
+    except DataError:
+        assume(False)
+    x = np.array(list(fit.coefficients.values()), dtype=object)
+    residuals = A @ x - b
+    assert fit.residual_square == sum(residuals * residuals)
+    assert fit.total_square == sum(b * b)
+    G = A.T @ A
+    determinant = G[0, 0] * G[1, 1] - G[0, 1] * G[1, 0]
+    assert fit.inverse_diagonal == {"a": Fraction(G[1, 1]) / determinant, "b": Fraction(G[0, 0]) / determinant}
+    if fit.total_square:
+        assert fit.r_squared == 1 - fit.residual_square / fit.total_square
+
+
+def test_r_squared_is_about_the_mean_where_there_is_an_intercept(tmp_path):
+    path = csv(tmp_path, "x,y\n1,10\n2,12\n3,11\n4,13\n")
+    with_mean = read_regression(path, "y").exact_fit()
+    assert with_mean.total_square == 5
+    assert with_mean.r_squared == Fraction(16, 25)
+    assert read_regression(path, "y", intercept=False).exact_fit().total_square == 10**2 + 12**2 + 11**2 + 13**2
+
+
+@pytest.mark.parametrize(
+    ("text", "nothing"),
+    [
+        ("x,y\n1,2\n2,5\n", "standard_errors"),
+        ("x,y\n1,3\n2,5\n3,7\n", "t_values"),
+        ("x,y\n1,0\n2,0\n3,0\n", "r_squared"),
+    ],
+)
+def test_a_statistic_that_is_not_determined_is_none(tmp_path, text, nothing):
+    for options in (["--json"], []):
+        result = run(csv(tmp_path, text), "--target", "y", *options)
+        assert result.exit_code == 0, result.output
+    document = json.loads(run(csv(tmp_path, text), "--target", "y", "--json").stdout)
+    assert document[nothing] is None or set(document[nothing].values()) == {None}
+
+
+def test_coefficients_as_a_file(tmp_path):
+    file = tmp_path / "fit.csv"
+    document = json.loads(run(LONGLEY, "--target", "employed", "--coefficients", file, "--json").stdout)
+    with file.open(newline="") as handle:
+        rows = list(csv_module.DictReader(handle))
+    assert [row["coefficient"] for row in rows] == list(NIST)
+    for row in rows:
+        name = row["coefficient"]
+        assert row["exact"] == document["exact"][name]
+        assert float(row["network"]) == document["coefficients"][name]
+        assert float(row["standard_error"]) == document["standard_errors"][name]
+        assert float(row["t_value"]) == document["t_values"][name]
+        assert float(row["digits"]) == document["digits"][name]
+
+
+# --- Too few digits, and none ---------------------------------------------------------------------------------------
+
+
+def powers(folder: Path, degree: int = 10, count: int = 82, start: int = -9) -> Path:
+    """A polynomial fit in powers of x, as ill-conditioned as NIST's Filip."""
+    header = ",".join([*(f"x{k}" for k in range(1, degree + 1)), "y"])
+    points = [Fraction(start) + Fraction(6 * i, count - 1) for i in range(count)]
+    rows = [
+        ",".join([*(f"{float(x) ** k!r}" for k in range(1, degree + 1)), f"{(i * i) % 7}"])
+        for i, x in enumerate(points)
+    ]
+    return csv(folder, "\n".join([header, *rows]) + "\n")
+
+
+def test_too_few_digits_are_said_in_words(tmp_path):
+    data = powers(tmp_path, degree=3, count=8, start=20_000)
+    result = run(data, "--target", "y")
+    assert result.exit_code == 1
+    assert "correct digits in" in result.stderr
+    assert "fewer than 2" in result.stderr
+    assert "--min-digits 0" in result.stderr
+    document = json.loads(run(data, "--target", "y", "--json").stdout)
+    assert document["ok"] is False
+    assert "correct digits" in document["error"]
+    assert min(document["digits"].values()) < 2
+    accepted = run(data, "--target", "y", "--json", "--min-digits", "0")
+    assert accepted.exit_code == 0
+    assert json.loads(accepted.stdout)["ok"] is True
+
+
+def test_float32_says_what_to_do():
+    result = run(LONGLEY, "--target", "employed", "--dtype", "float32")
+    assert result.exit_code == 1
+    assert "use --dtype float64" in result.stderr
+
+
+def test_a_high_bar_is_not_met():
+    result = run(LONGLEY, "--target", "employed", "--min-digits", "15")
+    assert result.exit_code == 1
+    assert "fewer than 15" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def ill(tmp_path_factory):
+    """An ill-conditioned regression and its solution."""
+    regression = read_regression(powers(tmp_path_factory.mktemp("powers")), "y")
+    return regression, solve(regression)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 300])
+def test_no_column_is_cropped(ill, width, monkeypatch, capsys):
+    regression, solution = ill
+    monkeypatch.setattr(columns.out, "_width", width)
+    render(solution, regression, in_full=False)
+    shown = capsys.readouterr().out
+    for heading in ("digits: network", "digits: LAPACK", "digits: GD", "standard error", "exact, rounded"):
+        assert heading in shown
+    for name in solution.names:
+        assert repr(solution.coefficients[name]) in shown
+        assert decimal(solution.exact[name], 16) in shown
+        assert len(re.findall(rf"^ *{name} .*", shown, re.MULTILINE)) >= 2
+    lines = shown.splitlines()
+    tables = lines[: lines.index("Exact least-squares solution:")]
+    assert "…" not in "".join(tables)
+    assert max(map(len, tables)) <= max(width, 46)  # the name and one number stay whole
+
+
+def test_a_name_wider_than_the_terminal_is_written_out(tmp_path):
+    name = "n" * 150
+    result = run(csv(tmp_path, f"{name},y\n1,2\n2,3\n3,5\n"), "--target", "y")
+    assert result.exit_code == 0
+    assert result.stdout.count(name) >= 2
+
+
+SINGULAR = "x,w,y\n" + "\n".join(f"{i},{i}.{'0' * 20}{i * i},{i}" for i in range(1, 8))
+
+
+def test_the_exact_solution_is_printed_where_floating_point_has_none(tmp_path):
+    data = csv(tmp_path, SINGULAR)
+    result = run(data, "--target", "y")
+    assert result.exit_code == 1
+    assert "condition number" in result.stderr
+    assert "  x = 1" in result.stdout
+    assert "  w = 0" in result.stdout
+    assert "residual standard error" in result.stdout
+    document = json.loads(run(data, "--target", "y", "--json").stdout)
+    assert document["exact"] == {"intercept": "0", "x": "1", "w": "0"}
+    assert "condition number" in document["error"]
+
+
+# --- Reading --------------------------------------------------------------------------------------------------------
+
+
+def exact(*arguments) -> dict[str, str]:
+    result = run(*arguments, "--target", "y", "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["exact"]
+
+
+def test_columns_and_drop(tmp_path):
+    data = csv(tmp_path, 'who,x,"a,b",y\nann,1,4,2\nbob,2,1,3\ncid,3,2,5\ndan,4,0,6\n')
+    assert list(exact(data, "--columns", "x")) == ["intercept", "x"]
+    assert list(exact(data, "--columns", '"a,b",x')) == ["intercept", "x", "a,b"]
+    assert list(exact(data, "--drop", "who")) == ["intercept", "x", "a,b"]
+    assert list(exact(data, "--drop", "who", "--drop", "x")) == ["intercept", "a,b"]
+    assert list(exact(data, "--columns", "x,who", "--drop", "who")) == ["intercept", "x"]
+
+
+def test_separators_and_decimal_commas(tmp_path):
+    plain = exact(csv(tmp_path, "x,y\n1.5,2\n2,3\n3,5.25\n"))
+    assert exact(csv(tmp_path, "x;y\n1,5;2\n2;3\n3;5,25\n"), "--sep", ";", "--decimal", ",") == plain
+    for name in ("tab", "\\t", "\t"):
+        assert exact(csv(tmp_path, "x\ty\n1.5\t2\n2\t3\n3\t5.25\n"), "--sep", name) == plain
+
+
+def test_missing_values_are_dropped_where_asked(tmp_path):
+    text = "x,z,y\n1,a,2\n,b,9\n2,,3\nNA,c,4\n3,d,5\n7,e,nan\n4,f,6.5\n"
+    data = csv(tmp_path, text)
+    whole = csv(tmp_path, text)
+    result = run(data, "--target", "y", "--columns", "x", "--na", "drop", "--json")
+    document = json.loads(result.stdout)
+    assert (document["n_points"], document["n_dropped"]) == (4, 3)
+    assert "3 rows with missing values left out" in run(whole, "--target", "y", "--drop", "z", "--na", "drop").stdout
+    small = csv(tmp_path, "x,y\n1,2\n2,3\n3,5\n4,6.5\n")
+    assert document["exact"] == exact(small)
+
+
+def test_standard_input(tmp_path):
+    text = "x,y\n1,2\n2,3\n3,5\n"
+    found = CliRunner().invoke(app, ["solve", "-", "--target", "y", "--json"], input=text)
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["exact"] == exact(csv(tmp_path, text))
+    empty = CliRunner().invoke(app, ["solve", "-", "--target", "y"], input="")
+    assert "standard input is empty" in empty.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "words"),
+    [
+        ("x,y\n1,2\n3,4\n5,9\n", ["--columns", "z"], "no column 'z'"),
+        ("height,y\n1,2\n3,4\n5,9\n", ["--columns", "heigth"], "did you mean 'height'?"),
+        ("x,y\n1,2\n3,4\n5,9\n", ["--drop", "y"], "--drop names the target"),
+        ("x,y\n1,2\n3,4\n5,9\n", ["--columns", "x,y"], "--columns names the target"),
+        ("x,y\n1,2\n3,4\n5,9\n", ["--sep", ";;"], "--sep must be one character"),
+        ("x,y\n1,2\n3,4\n5,9\n", ["--sep", ""], "--sep must be one character"),
+        ("x,y\n1,2\n3,4\n5,9\n", ["--sep", "1"], "--sep must be one character"),
+        ("x,y\n1,2\n3,4\n5,9\n", ["--decimal", ","], "choose another separator"),
+        ("x,y\n1,2\n3,4\n5,9\n", ["--decimal", "x"], "--decimal must be . or ,"),
+        ("x;y\n1,5;2\n3;4\n5;9\n", [], "--sep ';'"),
+        ("x;y\n1,5;2\n3;4\n5;9\n", ["--sep", ";"], "--decimal ,"),
+        ("x;y\n1.5;2\n3;4\n5;9\n", ["--sep", ";", "--decimal", ","], "has a point"),
+        ("x,y\nNA,2\n3,4\n5,9\n", [], "--na drop"),
+        ("x,y\n,2\n3,4\n5,9\n", [], "--na drop"),
+        ("x,y\nann,2\n3,4\n5,9\n", [], "--drop 'x'"),
+        ("x,y\nNA,2\nNA,4\n5,9\n", ["--na", "drop"], "1 rows (2 with missing values were left out) for 2 unknowns"),
+        ("x,y\n1,2\n3\n5,9\n", ["--na", "drop"], "line 3 has 1 cells"),
+        ("x,y\n0e999999999,2\n1e-999999999,4\n5,9\n", [], "line 3, column 'x' is beyond"),
+    ],
+)
+def test_options_of_reading_are_refused_in_words(tmp_path, text, arguments, words):
+    result = run(csv(tmp_path, text), "--target", "y", "--json", *arguments)
+    assert result.exit_code == 1
+    assert words in json.loads(result.stdout)["error"]
+    assert words in " ".join(result.stderr.split())
+
+
+def test_the_data_are_not_overwritten(tmp_path):
+    data = csv(tmp_path, "x,y\n1,2\n2,3\n3,5\n")
+    before = data.read_bytes()
+    (tmp_path / "link").symlink_to(data)
+    for option in ("--output", "--coefficients"):
+        for name in (data, tmp_path / "link"):
+            result = run(data, "--target", "y", option, name)
+            assert result.exit_code == 1
+            assert "the same file as" in result.stderr
+    same = run(data, "--target", "y", "-o", tmp_path / "new", "--coefficients", tmp_path / "new")
+    assert "the same file as" in same.stderr
+    assert data.read_bytes() == before
+    assert not (tmp_path / "new").exists()
