@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from fractions import Fraction
-
 import torch
 from torch import Tensor, nn
 
-from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.context import Context
 from constructions.lowering.maps import LoweredMap
-from constructions.lowering.sources import SourceIndex, Sources
+from constructions.lowering.plan import BlockPlan, Collected
+from constructions.lowering.sources import Sources
 
 FUSED_ELEMENTS = 2**14
 FUSED_COLUMNS = 128
 """A block of at most so many stacked weights is fused for inputs of at most so many columns (rows times batch)."""
-
-Weights = dict[tuple[int, int], Fraction]
-Constants = dict[int, list[tuple[Filter, Fraction]]]
-
-
-class Collected:
-    """A linear map of the sources and constants, collected entry by entry."""
-
-    def __init__(self) -> None:
-        self.weights: Weights = defaultdict(Fraction)
-        self.constants: Constants = defaultdict(list)
-
-    def add(self, row: int, form: dict[int, Fraction], filter: Filter, sources: SourceIndex, scale: Fraction) -> None:
-        """Add ``scale · (filter ⋆ form)`` to output ``row``."""
-        n_in = sources.context.layer.conv.n_in
-        for column, weight in form.items():
-            if column == n_in:
-                self.constants[row].append((filter, scale * weight))
-            else:
-                source, factor = sources.index(filter, column)
-                self.weights[row, source] += scale * weight * factor
 
 
 class Products(nn.Module):
@@ -112,49 +88,22 @@ class Block(nn.Module):
     bias: Tensor | None
     copies: Tensor | None
 
-    def __init__(self, context: Context, outputs: list[int], row_constant: bool) -> None:
+    def __init__(self, plan: BlockPlan) -> None:
         super().__init__()
-        layer, dtype = context.layer, context.dtype
-        members = {unit for row in outputs for unit in context.out[row] if unit < layer.width}
-        sources = SourceIndex(context, members)
-        is_product = {unit: set(context.gate[unit]) != {layer.conv.n_in} for unit in members}
-        # Channels with the most entries first, so that a ladder's later steps act on a leading slice.
-        ranked = sorted(members, key=lambda unit: (-len(context.conv[unit]), -len(context.gate[unit]), unit))
-        units = {unit: place for place, unit in enumerate(unit for unit in ranked if is_product[unit])}
-        linear, conv, gate, mixed = Collected(), Collected(), Collected(), defaultdict[int, dict[int, Fraction]](dict)
-        for row in outputs:
-            for unit, weight in context.out[row].items():
-                if unit == layer.width:
-                    linear.constants[row].append((DELTA, weight))
-                elif is_product[unit]:
-                    mixed[row][units[unit]] = weight
-                else:
-                    scale = weight * context.gate[unit][layer.conv.n_in]
-                    linear.add(row, context.conv[unit], context.filter_of(unit), sources, scale)
-        for unit, place in units.items():
-            conv.add(place, context.conv[unit], context.filter_of(unit), sources, Fraction(1))
-            gate.add(place, context.gate[unit], DELTA, sources, Fraction(1))
-        copies = find_copies(outputs, linear, mixed)
-        has_linear = {row for row, _ in linear.weights}
-        computed = sorted((row for row in outputs if row not in copies), key=lambda row: (row not in has_linear, row))
-        self.order = [*computed, *copies]
-        order = {row: index for index, row in enumerate(computed)}
-        self.sources = Sources(sources, row_constant)
-        self.n_computed = len(computed)
-        placed = {(order[row], source): w for (row, source), w in linear.weights.items() if row in order}
-        self.linear = LoweredMap(len(computed), sources.size, placed, dtype) if placed else None
+        context, dtype, n_z = plan.context, plan.context.dtype, plan.sources.size
+        self.order, self.n_computed = plan.order, plan.n_computed
+        self.sources = Sources(plan.sources, plan.row_constant)
+        self.linear = LoweredMap(plan.n_computed, n_z, plan.linear, dtype) if plan.linear else None
         self.products, self.mix = None, None
-        if units:
-            self.products = Products(conv, gate, len(units), sources.size, context, row_constant)
-            entries = {(order[row], unit): weight for row, items in mixed.items() for unit, weight in items.items()}
-            self.mix = LoweredMap(len(computed), len(units), entries, dtype, selects=True)
+        if plan.n_units:
+            self.products = Products(plan.conv, plan.gate, plan.n_units, n_z, context, plan.row_constant)
+            self.mix = LoweredMap(plan.n_computed, plan.n_units, plan.mix, dtype, selects=True)
         self.fused = None
         if self.products is not None and self.mix is not None:
-            parts = (self.products, self.mix, self.linear, sources.size)
+            parts = (self.products, self.mix, self.linear, n_z)
             self.fused = Fused(*parts) if Fused.fits(*parts) else None
-        constants = {order[row]: items for row, items in linear.constants.items() if row in order}
-        self.register_buffer("bias", context.bias(constants, len(computed), row_constant))
-        self.register_buffer("copies", torch.tensor(list(copies.values())) if copies else None)
+        self.register_buffer("bias", context.bias(plan.constants, plan.n_computed, plan.row_constant))
+        self.register_buffer("copies", torch.tensor(list(plan.copies.values())) if plan.copies else None)
 
     def forward(self, varying: Tensor | None, constant: Tensor | None) -> Tensor:
         z = self.sources.forward(varying, constant)
@@ -172,15 +121,3 @@ class Block(nn.Module):
             y = flat.new_zeros(self.n_computed, flat.shape[1])
         y = with_bias(y, self.bias, n_rows).unflatten(1, (n_rows, -1))
         return y if self.copies is None else torch.cat([y, z.index_select(0, self.copies)])
-
-
-def find_copies(outputs: list[int], linear: Collected, mixed: dict[int, dict[int, Fraction]]) -> dict[int, int]:
-    """Outputs that are one source with weight one, and that source: they are copied, never multiplied."""
-    terms: dict[int, list[tuple[int, Fraction]]] = defaultdict(list)
-    for (row, source), weight in linear.weights.items():
-        terms[row].append((source, weight))
-    return {
-        row: terms[row][0][0]
-        for row in outputs
-        if not mixed.get(row) and not linear.constants.get(row) and len(terms[row]) == 1 and terms[row][0][1] == 1
-    }

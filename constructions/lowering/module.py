@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 
 from constructions.algebra.arrays import refuse_reduced_precision
 from constructions.lowering.block import Block
-from constructions.lowering.context import Context, Location, rows_needed
+from constructions.lowering.context import Location
 from constructions.lowering.maps import rounded
+from constructions.lowering.plan import LayerPlan, plan_network
 from constructions.lowering.row_filter import Rows
 
 if TYPE_CHECKING:
@@ -56,20 +57,11 @@ def lowered_once(network: Network, dtype: torch.dtype, device: torch.device) -> 
 class LoweredLayer(nn.Module):
     """A layer: one block for the row-constant outputs, one for the others. ``location`` says where each output lies."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, plan: LayerPlan) -> None:
         super().__init__()
-        flags = context.row_constant_outputs()
-
-        def block(row_constant: bool) -> Block | None:
-            outputs = [row for row, flag in enumerate(flags) if flag is row_constant]
-            return Block(context, outputs, row_constant) if outputs else None
-
-        self.constant, self.varying = block(True), block(False)
-        location: list[Location] = [(False, 0)] * len(flags)
-        for made, row_constant in ((self.constant, True), (self.varying, False)):
-            for place, row in enumerate(made.order if made is not None else []):
-                location[row] = (row_constant, place)
-        self.location = tuple(location)
+        self.constant = None if plan.constant is None else Block(plan.constant)
+        self.varying = None if plan.varying is None else Block(plan.varying)
+        self.location = plan.location
 
     def forward(self, varying: Tensor | None, constant: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         return (
@@ -90,24 +82,16 @@ class LoweredNetwork(nn.Module):
         super().__init__()
         self.n_rows, self.n_inputs, self.n_outputs = network.n_rows, len(network.inputs), len(network.outputs)
         self.n_kept, self.dtype = len(kept), dtype
-        rows = [kept]
-        for layer in reversed(network.layers):
-            rows.insert(0, rows_needed(layer, rows[0], network.n_rows, network.mode))
-        self.first_rows = None if len(rows[0]) == network.n_rows else list(rows[0])
-        self.register_buffer("positions", positional_embedding(network, rows[0], dtype))
-        location: tuple[Location, ...] = tuple((False, channel) for channel in range(self.n_inputs))
-        layers: list[LoweredLayer] = []
-        made: dict[Any, LoweredLayer] = {}  # iterations repeat a layer: it is lowered once
-        for layer, held, wanted in zip(network.layers, rows, rows[1:], strict=False):
-            key = (id(layer), held, wanted, location)
-            if key not in made:
-                made[key] = LoweredLayer(Context(layer, held, wanted, network.n_rows, network.mode, location, dtype))
-            layers.append(made[key])
-            location = made[key].location
+        held, plans = plan_network(network, kept, dtype)
+        self.first_rows = None if len(held) == network.n_rows else list(held)
+        self.register_buffer("positions", positional_embedding(network, held, dtype))
+        lowered = {id(plan): LoweredLayer(plan) for plan in {id(plan): plan for plan in plans}.values()}
+        layers = [lowered[id(plan)] for plan in plans]
+        location = plans[-1].location if plans else tuple((False, channel) for channel in range(self.n_inputs))
         self.layers = nn.ModuleList(layers)
         self._register_outputs(location)
         self.limits = nn.ModuleList(limits_of(network, [layer.location for layer in layers], dtype))
-        widest = max(layer.width * len(wanted) for layer, wanted in zip(network.layers, rows[1:], strict=True))
+        widest = max(plan.context.layer.width * len(plan.context.wanted) for plan in plans)
         self.batch_chunk = max(64, BATCH_ELEMENTS // max(1, widest))  # a constant network has no hidden channel
 
     def _register_outputs(self, location: tuple[Location, ...]) -> None:
@@ -139,6 +123,20 @@ class LoweredNetwork(nn.Module):
         outputs = [self._run(chunk) for chunk in chunks]
         y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
         return y.permute(2, 1, 0).reshape(*u.shape[:-2], self.n_kept, self.n_outputs)
+
+    def states(self, u: Tensor) -> list[tuple[Tensor | None, Tensor | None]]:
+        """The varying and the row-constant state after every layer, (channels, rows or 1, batch); for measurements."""
+        batch = u.reshape(math.prod(u.shape[:-2]), self.n_rows, self.n_inputs)
+        state = (batch if self.first_rows is None else batch[:, self.first_rows]).permute(2, 1, 0).contiguous()
+        pair: tuple[Tensor | None, Tensor | None] = (
+            state if self.positions is None else state + self.positions,
+            None,
+        )
+        found = []
+        for layer in self.layers:
+            pair = cast(LoweredLayer, layer).forward(*pair)
+            found.append(pair)
+        return found
 
     def _run(self, u: Tensor) -> Tensor:
         """(batch, rows, channels) to (outputs, rows kept, batch)."""
