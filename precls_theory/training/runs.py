@@ -89,7 +89,8 @@ class Run:
             raise RunError(f"{folder} already holds a run: resume it, or name another folder")
         run = cls._prepare(folder, settings)
         if settings.initial is not None:
-            initialise_from(run.model, settings.initial, settings.noise, run.generator)
+            frozen = RECIPES[settings.recipe].frozen(run.model)
+            initialise_from(run.model, settings.initial, settings.noise, run.generator, frozen)
             run.recipe = RECIPES[settings.recipe](run.model, run._setting())
         folder.mkdir(parents=True, exist_ok=True)
         document = {"settings": asdict(settings), "model": run.configuration.to_json()}
@@ -245,12 +246,14 @@ def configuration_of(path: str, task: TrainingTask) -> ModelConfiguration:
     )  # fmt: skip
 
 
-def initialise_from(model: nn.Module, path: str, noise: float, generator: torch.Generator) -> None:
-    """Give ``model`` the weights of the saved network at ``path``, plus N(0, ``noise``²) on each."""
+def initialise_from(
+    model: nn.Module, path: str, noise: float, generator: torch.Generator, frozen: tuple[str, ...] = ()
+) -> None:
+    """Give ``model`` the weights of the saved network at ``path``, plus N(0, ``noise``²) on each that is not frozen."""
     from constructions import BaseConvModel, load
 
     exact = BaseConvModel.from_network(load(path), dtype=torch.float64).state_dict()
     for name, value in exact.items():
-        value += noise * torch.randn(value.shape, generator=generator, dtype=torch.float64)
-        exact[name] = value
+        if name not in frozen:
+            exact[name] = value + noise * torch.randn(value.shape, generator=generator, dtype=torch.float64)
     model.load_state_dict(exact)

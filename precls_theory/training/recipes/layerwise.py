@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes.marquardt import FlatParameters, step_or_floor
+from precls_theory.training.recipes.marquardt import FlatParameters, LastRow, step_or_floor
 from precls_theory.training.recipes.recipe import Recipe, Setting
 from precls_theory.training.tasks import TrainingTask
 
@@ -80,18 +80,6 @@ def initialise(layer: BaseConvLayer, generator: torch.Generator) -> None:
         layer.filter.copy_(filter / layer.n_rows**0.5)
         layer.in_proj.bias.zero_()
         layer.conv_bias.zero_()
-
-
-class LastRow(nn.Module):
-    """What a causal layer computes at its last row: (n_rows, n_in) to (n_out,), at 1/n_rows of the cost of all rows."""
-
-    def __init__(self, layer: BaseConvLayer) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, u: Tensor) -> Tensor:
-        conv = (self.layer.filter.flip(0) * self.layer.in_proj(u)).sum(dim=0) + self.layer.conv_bias
-        return self.layer.out_proj(conv * self.layer.gate_proj(u[-1]))
 
 
 class Layerwise(Recipe):

@@ -1,7 +1,8 @@
 """Levenberg–Marquardt end to end, on all parameters of a model at once; see :mod:`precls_theory.training.levenberg_marquardt`.
 
 Batches are fresh and have twice as many residuals as there are parameters; arithmetic is float64. It stops at the
-floor of float64.
+floor of float64. Parameters of a BaseConv model whose part others can play keep their values (positions, the biases of In and
+of the convolution): with them the Jacobian is singular at every solution, and convergence is no longer quadratic.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.recipes.recipe import Recipe, Setting
+from precls_theory.training.tasks import TrainingTask
 
 FLOOR = 1e-28
 """A mean squared residual below which float64 has nothing to gain."""
+REDUNDANT = ("positions", "in_proj.bias", "conv_bias")
 ROUNDING = 1e-22
 """A mean squared residual from which a step that lowers nothing is taken for rounding, not for a bad minimum."""
 
@@ -59,18 +63,57 @@ class FlatParameters:
         return functional_call(self.module, {**self.split(vector), **self.kept}, inputs)
 
 
+class LastRow(nn.Module):
+    """What a causal BaseConv layer computes at its last row: (n_rows, n_in) to (n_out,), at 1/n_rows of the cost."""
+
+    def __init__(self, layer: BaseConvLayer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, u: Tensor) -> Tensor:
+        conv = (self.layer.filter.flip(0) * self.layer.in_proj(u)).sum(dim=0) + self.layer.conv_bias
+        y = self.layer.out_proj(conv * self.layer.gate_proj(u[-1]))
+        branches = self.layer.branch_weights
+        return y if branches is None else branches[0] * y + branches[1] * u[-1]
+
+
+class Answer(nn.Module):
+    """What a task compares with its target, of one input: (n_rows, n_inputs) to (len(rows), n_outputs)."""
+
+    def __init__(self, model: nn.Module, task: TrainingTask) -> None:
+        super().__init__()
+        self.model, self.task = model, task
+
+    def forward(self, u: Tensor) -> Tensor:
+        model = self.model
+        if not isinstance(model, BaseConvModel) or model.mode != "causal" or self.task.rows != (self.task.n_rows - 1,):
+            return self.task.answer(model(u[None]))[0]
+        state = u + model.positions
+        for layer in model.layers[:-1]:
+            state = layer(state)
+        last = model.layers[-1]
+        assert isinstance(last, BaseConvLayer)
+        return LastRow(last)(state)[None, : self.task.n_outputs]
+
+
 class Marquardt(Recipe):
     """All parameters at once."""
 
     trains_in = torch.float64
 
+    @classmethod
+    def frozen(cls, model: nn.Module) -> tuple[str, ...]:
+        if not isinstance(model, BaseConvModel):
+            return ()
+        return tuple(name for name, _ in model.named_parameters() if name.endswith(REDUNDANT))
+
     def __init__(self, model: nn.Module, setting: Setting) -> None:
         super().__init__(model, setting)
-        self.flat = FlatParameters(model)
         task = setting.task
+        self.flat = FlatParameters(Answer(model, task), tuple(f"model.{name}" for name in self.frozen(model)))
 
         def residual(vector: Tensor, u: Tensor, target: Tensor) -> Tensor:
-            return (task.answer(self.flat.call(vector, u[None]))[0] - target).flatten()
+            return (self.flat.call(vector, u) - target).flatten()
 
         self.method = LevenbergMarquardt(residual, self.flat.gather())
         per_sample = len(task.rows) * task.n_outputs

@@ -42,6 +42,11 @@ class Recipe(ABC):
         """The model that this recipe trains, given the one asked for; raises ``ValueError`` where it cannot."""
         return configuration
 
+    @classmethod
+    def frozen(cls, model: nn.Module) -> tuple[str, ...]:
+        """Names of parameters that keep their values; no noise is added to them either."""
+        return ()
+
     @property
     def finished(self) -> bool:
         """Whether further steps are of no use."""
