@@ -66,7 +66,8 @@ def gd_loop(A: Tensor, b: Tensor, x: Tensor, n_steps: int) -> Tensor:
 def forward_pass(batch: int, form: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> dict[str, Any]:
     """256 steps: the network, the plain loop, and ``torch.linalg.lstsq``, on the same problems."""
     A, b, start = problem(batch, **PAPER, dtype=dtype, device=device)
-    network = C.gradient_descent(**PAPER, n_steps=N_STEPS, step_size=STEP_SIZE, form=form)  # type: ignore[arg-type]
+    settings: Any = {**PAPER, "form": form}
+    network = C.gradient_descent(n_steps=N_STEPS, step_size=STEP_SIZE, **settings)
     model = network.to_torch(dtype=dtype, device=device)
     inputs, targets = network.encode(A, b, start), b.unsqueeze(-1)
 
@@ -188,7 +189,9 @@ def _against(base_conv: type[nn.Module], batch: int) -> dict[str, Any]:
     A, b, x = problem(batch, **PAPER, dtype=torch.float32, device="cpu")
     inputs = block.encode(A, b, x)
     padded = torch.nn.functional.pad(inputs, (0, size - inputs.shape[-1]))
-    network = C.gradient_descent(**PAPER, n_steps=N_STEPS, step_size=STEP_SIZE)
+    network = C.gradient_descent(
+        n_points=PAPER["n_points"], n_dims=PAPER["n_dims"], n_steps=N_STEPS, step_size=STEP_SIZE
+    )
     model, ours = network.to_torch(dtype=torch.float32), network.encode(A, b, x)
     with torch.no_grad():
         step = seconds(lambda: layers(padded))

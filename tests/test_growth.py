@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel, BaseConvOperator
-from constructions.models.transformer import GATES, LinearAttention, MLPKind, SoftmaxAttention, Transformer
+from constructions.models.transformer import GATE_ACTIVATIONS, LinearAttention, MLPKind, SoftmaxAttention, Transformer
 from precls_theory.expressivity import Growth, Inconclusive, growth_certificate, register_rule, registered_rules, trace
 from precls_theory.expressivity import growth as growth_module
 from precls_theory.expressivity.bounds import frobenius_norm, spectral_norm
@@ -709,7 +709,7 @@ def test_options_of_operations_count(name):
     assert 0.1 < ratio <= 1 + ALLOWANCE
 
 
-@pytest.mark.parametrize("kind", sorted(GATES))
+@pytest.mark.parametrize("kind", sorted(GATE_ACTIVATIONS))
 def test_gated_mlps_need_a_norm(kind: MLPKind):
     if kind == "glu":  # the gate is bounded
         assert growth_certificate(ours(mlp=kind), SHAPE).exponent == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import flint
@@ -14,9 +13,6 @@ from constructions.algebra.kinds import is_sympy, is_tensor
 
 if TYPE_CHECKING:
     import torch
-
-MAX_DIGITS = 4200
-"""Most digits of a parameter: it is recorded as text, and Python reads integers of up to 4300 digits."""
 
 
 def as_arrays(**values: Any) -> dict[str, Any]:
@@ -139,43 +135,3 @@ def batch_shape(**shapes: Any) -> tuple[int, ...]:
     except ValueError:
         given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in shapes.items())
         raise ValueError(f"leading batch dimensions must agree or be 1: {given}") from None
-
-
-def as_fraction(name: str, value: Any) -> Fraction:
-    """``value`` as an exact rational: a rational of any library, an int, or a string such as ``"1/10"`` or ``"0.1"``.
-
-    Raises ``TypeError`` for a float, which is rarely the number that was meant, ``ValueError`` for what is no rational
-    number, and for one of more than :data:`MAX_DIGITS` digits.
-    """
-    if isinstance(value, (float, np.floating)):
-        raise TypeError(f"{name} must be exact: write Fraction(1, 10) or '0.1' rather than the float {value!r}")
-    if isinstance(value, Fraction) and type(value) is not Fraction:
-        return value  # a kind of fraction with an arithmetic of its own, such as a symbolic parameter
-    if isinstance(value, str) and len(value) > 2 * MAX_DIGITS:
-        raise ValueError(f"{name} has {len(value)} characters: at most {MAX_DIGITS} digits over {MAX_DIGITS} are taken")
-    try:
-        if isinstance(value, bool):
-            raise TypeError("a bool is no number")
-        if isinstance(value, (flint.fmpq, flint.fmpz)):
-            value = Fraction(int(value.numer()), int(value.denom())) if isinstance(value, flint.fmpq) else int(value)
-        exact = Fraction(value)
-        # Of a NumPy integer the fraction would keep its type, which overflows in silence.
-        exact = Fraction(int(exact.numerator), int(exact.denominator))
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        shown = repr(value) if not isinstance(value, str) or len(value) <= 60 else f"{value[:50]!r}…"
-        raise ValueError(f"{name} must be a rational number such as 1/10 or 0.1, got {shown}") from error
-    if max(exact.numerator.bit_length(), exact.denominator.bit_length()) > MAX_DIGITS * math.log2(10):
-        raise ValueError(f"{name} has more than {MAX_DIGITS} digits in its numerator or denominator")
-    return exact
-
-
-def is_integer(value: Any) -> bool:
-    """Is ``value`` an integer of Python or NumPy (and no bool)?"""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def as_count(name: str, value: Any, minimum: int = 1) -> int:
-    """``value`` as an int of at least ``minimum``; ``ValueError`` otherwise."""
-    if not is_integer(value) or value < minimum:
-        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
-    return int(value)

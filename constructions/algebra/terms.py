@@ -287,3 +287,8 @@ def flatten(family: str, value: Any) -> Iterable[tuple[str, Terms]]:
         return
     for index in np.ndindex(*value.shape):
         yield channel_name(family, *index), as_terms(value[index])
+
+
+def names(family: str, *shape: int) -> list[str]:
+    """Names of the channels of an indexed family, in order."""
+    return [channel_name(family, *index) for index in np.ndindex(*shape)]

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count
 from constructions.algebra.filters import Filter
+from constructions.algebra.rationals import as_count
 from constructions.algebra.terms import channel, channels, convolve, shifted
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.terms import identity, total
 from constructions.networks.construction import construction
 from constructions.networks.layouts import Start, begin

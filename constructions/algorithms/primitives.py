@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction, is_integer
 from constructions.algebra.filters import DELTA
+from constructions.algebra.rationals import as_count, as_fraction, is_integer
 from constructions.algebra.terms import Terms, channels, shifted
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction

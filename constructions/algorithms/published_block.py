@@ -11,53 +11,18 @@ The sum mixes residuals that were taken at different iterates. See :mod:`precls_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
 from constructions.algebra.terms import channel, channels, prefix
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
-from constructions.networks.tasks import Regression, read_rows
-
-
-@dataclass(frozen=True)
-class IterateByRow:
-    """A regression whose rows ``[a_n, b_n, x_n]`` each hold their own iterate; read at the last row."""
-
-    n_points: int
-    n_dims: int
-    columns: tuple[int, ...]
-    n_inputs: int
-
-    @property
-    def readout_rows(self) -> tuple[int, ...]:
-        return (self.n_points - 1,)
-
-    @property
-    def exact_rows(self) -> tuple[int, ...]:
-        return tuple(range(self.n_points))
-
-    @property
-    def free_channels(self) -> tuple[tuple[int, int], ...]:
-        return tuple(np.ndindex(self.n_points, self.n_inputs))
-
-    def encode(self, A: Any, b: Any, x_init: Any = None) -> Any:
-        """Rows ``[a_n, b_n, x_init]``, shape (..., N, 2D + 1); shapes and errors as :meth:`Regression.encode`."""
-        regression = Regression(self.n_points, self.n_dims, "A", self.columns, self.n_inputs)
-        u = regression.encode(A, b, x_init)
-        u[..., self.n_dims + 1 :] = u[..., :1, self.n_dims + 1 :]
-        return u
-
-    def decode(self, output: Any) -> Any:
-        """The iterate at the last row: shape (..., D)."""
-        return read_rows(output, self.readout_rows, self.n_points)[..., 0, list(self.columns)]
+from constructions.networks.tasks import IterateByRow
 
 
 @construction

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
 from constructions.algebra.terms import channel
 from constructions.approximation.chebyshev_network import Approximation

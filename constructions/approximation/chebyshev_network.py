@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
 from constructions.algebra.terms import Form, channel
 from constructions.approximation.parser import parse_expression

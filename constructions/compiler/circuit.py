@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction
 from constructions.algebra.filters import DELTA, PREFIX, Filter
 from constructions.algebra.filters import shift as shift_filter
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.terms import channel_name
 from constructions.compiler.forms import CONSTANT, ONE, FilteredNode
 from constructions.networks.layer import Mode

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import flint
 import numpy as np
 import sympy as sp
 from sympy.polys.polyutils import expr_from_dict
 
-from constructions.algebra.rings import ElementRing, polynomials
+from constructions.algebra.rings import ElementRing, Ring, polynomials
 from constructions.compiler.circuit import Circuit, Wire
-from constructions.networks.evaluate import evaluate, evaluate_layer
+from constructions.networks import evaluate as layers
+from constructions.networks.base import ExactNetwork
 from constructions.networks.layer import Layer, SparseMap
-
-if TYPE_CHECKING:
-    from constructions.networks.network import Network
+from constructions.networks.stack import LayerStack
+from constructions.transformers import evaluate as blocks
+from constructions.transformers.blocks import Block, BlockStack
 
 WORK_PER_TERM = 500
 """A layer may multiply at most this many pairs of terms for each term of the budget."""
 
 
-def network_polynomials(network: Network, max_terms: int = 20_000) -> Any:
+def network_polynomials(network: ExactNetwork, max_terms: int = 20_000) -> Any:
     """What ``network`` decodes, as SymPy polynomials in its inputs, nested in lists like ``decode``'s array.
 
     The symbols are the input channels that ``encode`` fills: ``x`` in a network of one row, else ``a0_3`` for
@@ -37,29 +39,44 @@ def network_polynomials(network: Network, max_terms: int = 20_000) -> Any:
     u = ring.zeros((network.n_rows, len(network.inputs)))
     for entry, generator in zip(names, context.gens(), strict=False):
         u[entry] = generator
-    state = np.moveaxis(evaluate(_without_layers(network), u, ring), -1, 0)
-    for layer in network.layers:
-        if _work(layer, np.frompyfunc(len, 1, 1)(state).astype(np.int64)) > WORK_PER_TERM * max_terms:
-            return network_circuit(network)
-        state = evaluate_layer(layer, state, ring, network.mode)
-        if max(map(len, state.flat), default=0) > max_terms:
+    stages = _stages(network)
+    for state in _states(network, u, ring):
+        sizes = np.frompyfunc(len, 1, 1)(state).astype(np.int64)
+        too_long = sizes.max(initial=0) > max_terms
+        if too_long or (stages and _work(stages.pop(0), sizes) > WORK_PER_TERM * max_terms):
             return network_circuit(network)
     symbols = [sp.Symbol(name) for name in names.values()]
-    decoded = network.decode(np.moveaxis(state, 0, -1))
-    return _mapped(decoded, lambda poly: _sympy(poly, symbols))
+    output = blocks.read(network, state) if isinstance(network, BlockStack) else np.moveaxis(state, 0, -1)
+    return _mapped(network.decode(output), lambda poly: _sympy(poly, symbols))
 
 
-def network_circuit(network: Network) -> Any:
+def _stages(network: ExactNetwork) -> list[Layer | Block]:
+    if isinstance(network, LayerStack):
+        return list(network.layers)
+    if isinstance(network, BlockStack):
+        return list(network.blocks)
+    raise TypeError(f"expected an exact network, got {type(network).__name__}")
+
+
+def _states(network: ExactNetwork, u: np.ndarray, ring: Ring) -> Iterator[np.ndarray]:
+    """The channels (channels, rows) before the first layer or block and after each."""
+    if isinstance(network, BlockStack):
+        return blocks.states(network, u, ring)
+    assert isinstance(network, LayerStack)
+    return layers.states(network, u, ring)
+
+
+def network_circuit(network: ExactNetwork) -> Any:
     """What ``network`` decodes, as wires of one circuit over numbers, nested in lists like ``decode``'s array."""
     circuit = Circuit()
     ring = ElementRing("circuit", circuit.constant, (Wire,))
     u = ring.zeros((network.n_rows, len(network.inputs)))
     for entry, name in _symbols(network).items():
         u[entry] = circuit.input(name)
-    return _mapped(network.decode(evaluate(network, u, ring)), lambda wire: wire)
+    return _mapped(network.decode(network.evaluate(u, ring)), lambda wire: wire)
 
 
-def _symbols(network: Network) -> dict[tuple[int, int], str]:
+def _symbols(network: ExactNetwork) -> dict[tuple[int, int], str]:
     """A name for every input entry that carries data."""
 
     def name(row: int, channel: int) -> str:
@@ -69,14 +86,8 @@ def _symbols(network: Network) -> dict[tuple[int, int], str]:
     return {entry: name(*entry) for entry in network.task.free_channels}
 
 
-def _without_layers(network: Network) -> Network:
-    from dataclasses import replace
-
-    return replace(network, layers=())
-
-
-def _work(layer: Layer, sizes: np.ndarray) -> int:
-    """At most so many pairs of terms does the layer multiply, when its channels (channels, rows) have ``sizes``
+def _work(stage: Layer | Block, sizes: np.ndarray) -> int:
+    """At most so many pairs of terms does a layer or block multiply, when its channels (channels, rows) have ``sizes``
     terms."""
     sizes = np.concatenate([sizes, np.ones((1, sizes.shape[1]), dtype=np.int64)])
 
@@ -85,6 +96,20 @@ def _work(layer: Layer, sizes: np.ndarray) -> int:
         np.add.at(total, sparse.rows, sizes[sparse.columns])
         return total
 
+    if isinstance(stage, Block):
+        pairs = 0
+        for head in stage.heads:
+            value = bound(head.value).astype(object).sum(axis=1)
+            if head.query is None or head.key is None:
+                pairs += int(value.sum())
+                continue
+            # all rows of the sums of key times value, for each row of the query
+            sums = bound(head.key).astype(object).sum(axis=1)[:, None] * value[None]
+            pairs += int((bound(head.query).astype(object).sum(axis=1)[:, None] * sums).sum())
+        if stage.mlp is not None:
+            pairs += int((bound(stage.mlp.gate).astype(object) * bound(stage.mlp.up)).sum())
+        return pairs
+    layer = stage
     conv, gate = bound(layer.conv), bound(layer.gate)
     mixes = np.array([not layer.filters[index].is_identity for index in layer.filter_index], dtype=bool)
     conv[mixes] = conv[mixes].sum(axis=1, keepdims=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction
 from constructions.algebra.filters import Filter
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
 from constructions.compiler.circuit import Circuit, Wire
 from constructions.compiler.emit import emit

@@ -14,7 +14,7 @@ import flint
 import numpy as np
 import sympy as sp
 
-from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import Ring
 from constructions.approximation.expressions import as_expressions, as_symbols, unknown_symbols
 from constructions.compiler.circuit import Wire

@@ -1,17 +1,6 @@
-"""Networks as safetensors files: every rational exactly, never pickle.
+"""Networks read from safetensors files: nothing is believed, and whatever is wrong is said in words.
 
-Layout of a file (format version 1). All distinct rationals lie in one pool, a JSON list of ``"p/q"`` strings in
-increasing order, stored as bytes; every weight is an index into it, so rationals of any size are exact and a
-repeated one costs four bytes. Identical layers are stored once.
-
-* ``pool``: uint8.
-* ``order``: int32 (depth,), which stored layer stands at each depth.
-* ``positions.{rows,columns,weights}``: int32, the positional embedding, sorted.
-* ``layer.<i>.{conv,gate,out}.{rows,columns,weights}``: int32, the three maps, sorted by row and column.
-* ``layer.<i>.filter_index``: int32 (width,), the filter of each hidden channel.
-* ``layer.<i>.filters.{starts,heads,tails}``: int32; the head of filter f is ``heads[starts[f]:starts[f+1]]``.
-
-The metadata are strings: :data:`METADATA`. Equal networks give equal bytes.
+The layout of a file is that of :mod:`constructions.files.writing`. The work of reading is bounded by the size of the file.
 """
 
 from __future__ import annotations
@@ -20,174 +9,32 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import flint
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
 from constructions.algebra.filters import Filter
-from constructions.files.output import write_output
-from constructions.networks.construction import ALIASES, CONSTRUCTIONS, rebuild
-from constructions.networks.layer import Layer, SparseMap
+from constructions.algebra.rationals import read_rational, shown
+from constructions.files.writing import FORMAT, FORMAT_VERSION, MAPS, MAX_ROWS, METADATA
+from constructions.networks.base import ExactNetwork
+from constructions.networks.construction import rebuild
+from constructions.networks.layer import Layer, SparseMap, layer_key
+from constructions.networks.stack import LayerStack
 
-if TYPE_CHECKING:
-    from constructions.networks.network import Network
-
-FORMAT = "precls exact network"
-FORMAT_VERSION = "1"
-METADATA = (
-    "format", "format_version", "precls", "algorithm", "parameters", "n_rows", "mode", "inputs", "outputs",
-)  # fmt: skip
-"""Keys of the metadata; ``parameters``, ``inputs`` and ``outputs`` (channel names by stored layer) are JSON."""
-MAX_ROWS = 2**20
-"""Most rows of a stored network."""
 MAX_COUNT = 2**20
 """Largest integer among the parameters of a stored network, where the file itself gives no smaller bound."""
 MAX_DECIMAL_EXPONENT = 4000
 
-_MAPS = ("conv", "gate", "out")
-_RATIONAL = re.compile(r"-?(0|[1-9][0-9]*)(/[1-9][0-9]*)?\Z")
 _DECIMAL_EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
 
 
 class CorruptFileError(ValueError):
     """The file is not a network saved by this package, or what it holds is inconsistent."""
-
-
-def save(network: Network, path: str | Path) -> None:
-    """Write ``network`` to ``path``, all at once: a failure leaves what was there before.
-
-    Raises ``ValueError`` for a network that no construction made (it could not be rebuilt) or with too many rows, and
-    ``OSError`` where the path cannot be written (see :mod:`constructions.files.output`).
-    """
-    write_output(path, dump(network))
-
-
-def dump(network: Network) -> bytes:
-    """The bytes of the file for ``network``; equal networks give equal bytes."""
-    if ALIASES.get(network.algorithm, network.algorithm) not in CONSTRUCTIONS:
-        raise ValueError(
-            f"cannot save a network of algorithm {network.algorithm!r}: a file records the construction that "
-            f"rebuilds it, one of {', '.join(sorted(CONSTRUCTIONS))}"
-        )
-    if network.n_rows > MAX_ROWS:
-        raise ValueError(f"cannot save a network of {network.n_rows} rows: at most {MAX_ROWS} are stored")
-    stored, order = _distinct_layers(network.layers)
-    numbers = set(network.positions.values())
-    for layer in stored:
-        numbers |= {value for name in _MAPS for value in getattr(layer, name).weights}
-        numbers |= {value for filter in layer.filters for value in (*filter.head, filter.tail)}
-    pool = sorted(numbers)
-    index = {value: place for place, value in enumerate(pool)}
-
-    def ints(values: Iterable[int]) -> np.ndarray:
-        return np.fromiter(values, dtype=np.int32)
-
-    def places(values: Iterable[Fraction]) -> np.ndarray:
-        return ints(index[value] for value in values)
-
-    positions = sorted(network.positions.items())
-    tensors = {
-        "pool": np.frombuffer(json.dumps([write_rational(value) for value in pool]).encode(), dtype=np.uint8),
-        "order": ints(order),
-        "positions.rows": ints(row for (row, _), _ in positions),
-        "positions.columns": ints(column for (_, column), _ in positions),
-        "positions.weights": places(weight for _, weight in positions),
-    }
-    for place, layer in enumerate(stored):
-        for name in _MAPS:
-            sparse = getattr(layer, name)
-            tensors[f"layer.{place}.{name}.rows"] = sparse.rows.astype(np.int32)
-            tensors[f"layer.{place}.{name}.columns"] = sparse.columns.astype(np.int32)
-            tensors[f"layer.{place}.{name}.weights"] = places(sparse.weights)
-        starts = np.cumsum([0, *(len(filter.head) for filter in layer.filters)])
-        tensors[f"layer.{place}.filter_index"] = layer.filter_index.astype(np.int32)
-        tensors[f"layer.{place}.filters.starts"] = starts.astype(np.int32)
-        tensors[f"layer.{place}.filters.heads"] = places(tap for filter in layer.filters for tap in filter.head)
-        tensors[f"layer.{place}.filters.tails"] = places(filter.tail for filter in layer.filters)
-    metadata = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "precls": _precls_version(),
-        "algorithm": network.algorithm,
-        "parameters": _json(network.parameters),
-        "n_rows": str(network.n_rows),
-        "mode": network.mode,
-        "inputs": _json(network.inputs),
-        "outputs": _json([layer.outputs for layer in stored]),
-    }
-    return _deterministic(to_bytes(tensors, metadata=metadata))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _precls_version() -> str:
-    try:
-        return version("precls")
-    except PackageNotFoundError:
-        return "0+uninstalled"
-
-
-def _deterministic(data: bytes) -> bytes:
-    """The same file with a sorted header: the library writes the metadata in an order that changes from run to run."""
-    length = int.from_bytes(data[:8], "little")
-    header = _json(json.loads(data[8 : 8 + length])).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[8 + length :]
-
-
-def _distinct_layers(layers: tuple[Layer, ...]) -> tuple[list[Layer], list[int]]:
-    """The layers without repetition, and the place of each layer among them."""
-    stored: list[Layer] = []
-    by_identity: dict[int, int] = {}
-    by_content: dict[Any, int] = {}
-    for layer in layers:
-        if id(layer) not in by_identity:
-            place = by_content.setdefault(layer_key(layer), len(stored))
-            if place == len(stored):
-                stored.append(layer)
-            by_identity[id(layer)] = place
-    return stored, [by_identity[id(layer)] for layer in layers]
-
-
-def layer_key(layer: Layer) -> tuple[Any, ...]:
-    """A hashable value that is equal for two layers exactly when everything stored about them is."""
-    maps = tuple(
-        (m.n_in, m.n_out, m.rows.tobytes(), m.columns.tobytes(), tuple(m.weights))
-        for m in (layer.conv, layer.gate, layer.out)
-    )
-    return (maps, layer.filters, layer.filter_index.tobytes(), layer.outputs)
-
-
-def write_rational(value: Fraction) -> str:
-    """``p`` or ``p/q`` in lowest terms, of any length."""
-    numerator = str(flint.fmpz(value.numerator))
-    return numerator if value.denominator == 1 else f"{numerator}/{flint.fmpz(value.denominator)}"
-
-
-def read_rational(text: Any) -> Fraction:
-    """The rational that ``text`` spells as :func:`write_rational` does; ``ValueError`` for any other spelling."""
-    if not isinstance(text, str) or not _RATIONAL.match(text):
-        raise ValueError(f"{_shown(text)} is not a rational number written p or p/q")
-    numerator, _, denominator = text.partition("/")
-    value = Fraction(int(flint.fmpz(numerator)), int(flint.fmpz(denominator or "1")))
-    if write_rational(value) != text:
-        raise ValueError(f"{_shown(text)} is not in lowest terms")
-    return value
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:50]}… ({len(text)} characters)"
 
 
 class _Findings:
@@ -209,7 +56,7 @@ class _Findings:
             raise CorruptFileError(f"{self.path} is not a valid saved network: {shown}{more}")
 
 
-def load(path: str | Path) -> Network:
+def load(path: str | Path) -> ExactNetwork:
     """The network saved at ``path``; its encoder and decoder come from rebuilding the construction it names.
 
     The weights are those of the file, whatever they are: ``precls check`` says whether they do what the file claims.
@@ -224,16 +71,16 @@ def load(path: str | Path) -> Network:
     metadata, tensors = _read(path, found)
     found.expect(
         metadata.get("format_version") == FORMAT_VERSION,
-        f"its format version is {_shown(metadata.get('format_version'))}, expected {FORMAT_VERSION}",
+        f"its format version is {shown(metadata.get('format_version'))}, expected {FORMAT_VERSION}",
     )
     found.stop_if_any()
     unexpected = sorted(set(metadata) ^ set(METADATA))
-    found.expect(not unexpected, f"missing or unexpected metadata: {', '.join(map(_shown, unexpected))}")
+    found.expect(not unexpected, f"missing or unexpected metadata: {', '.join(map(shown, unexpected))}")
     found.stop_if_any()
 
     n_rows = _n_rows(metadata["n_rows"], found)
     mode: Any = metadata["mode"]
-    found.expect(mode in ("causal", "circular"), f"mode is {_shown(mode)}, expected 'causal' or 'circular'")
+    found.expect(mode in ("causal", "circular"), f"mode is {shown(mode)}, expected 'causal' or 'circular'")
     inputs = _names("inputs", _from_json("inputs", metadata, found), found)
     outputs = _from_json("outputs", metadata, found)
     parameters = _from_json("parameters", metadata, found)
@@ -274,6 +121,8 @@ def load(path: str | Path) -> Network:
         raise CorruptFileError(
             f"{path} is not a valid saved network: its parameters do not rebuild: {error}"
         ) from error
+    if not isinstance(claimed, LayerStack):
+        raise CorruptFileError(f"{path} is not a valid saved network: {algorithm} is no BaseConv network")
     stored_layers = tuple(built[place] for place in order.tolist())
     found.expect(claimed.n_rows == n_rows, f"it has {n_rows} rows, its parameters say {claimed.n_rows}")
     found.expect(
@@ -305,14 +154,14 @@ def _read(path: Path, found: _Findings) -> tuple[dict[str, str], dict[str, np.nd
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CorruptFileError(
-                    f"{path} is a safetensors file of another tool (format {_shown(metadata.get('format'))}): "
+                    f"{path} is a safetensors file of another tool (format {shown(metadata.get('format'))}): "
                     "expected one written by `precls build` or network.save"
                 )
             names = list(file.keys())
             kinds = {name: file.get_slice(name).get_dtype() for name in names}
             for name, kind in kinds.items():
                 wanted = "U8" if name == "pool" else "I32"
-                found.expect(kind == wanted, f"tensor {_shown(name)} has dtype {kind}, expected {wanted}")
+                found.expect(kind == wanted, f"tensor {shown(name)} has dtype {kind}, expected {wanted}")
             found.stop_if_any()
             return metadata, {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
@@ -322,7 +171,7 @@ def _read(path: Path, found: _Findings) -> tuple[dict[str, str], dict[str, np.nd
 def _n_rows(text: str, found: _Findings) -> int:
     if found.expect(
         bool(re.match(r"[1-9][0-9]{0,8}\Z", text)) and int(text) <= MAX_ROWS,
-        f"n_rows is {_shown(text)}, expected an integer from 1 to {MAX_ROWS}",
+        f"n_rows is {shown(text)}, expected an integer from 1 to {MAX_ROWS}",
     ):
         return int(text)
     return 1
@@ -362,12 +211,12 @@ def _names(what: str, names: Any, found: _Findings) -> tuple[str, ...]:
 def _check_tensors(tensors: dict[str, np.ndarray], n_stored: int, found: _Findings) -> None:
     expected = {"pool", "order", *(f"positions.{part}" for part in ("rows", "columns", "weights"))}
     for place in range(min(n_stored, len(tensors) + 1)):
-        expected |= {f"layer.{place}.{name}.{part}" for name in _MAPS for part in ("rows", "columns", "weights")}
+        expected |= {f"layer.{place}.{name}.{part}" for name in MAPS for part in ("rows", "columns", "weights")}
         expected |= {f"layer.{place}.filter_index"}
         expected |= {f"layer.{place}.filters.{part}" for part in ("starts", "heads", "tails")}
     missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
     found.expect(not missing, lambda: f"missing tensors: {', '.join(missing[:5])}")
-    found.expect(not unexpected, lambda: f"unexpected tensors: {', '.join(map(_shown, unexpected[:5]))}")
+    found.expect(not unexpected, lambda: f"unexpected tensors: {', '.join(map(shown, unexpected[:5]))}")
     flat = [name for name, tensor in tensors.items() if tensor.ndim != 1]
     found.expect(not flat, lambda: f"tensors that are not one-dimensional: {', '.join(flat[:5])}")
 
@@ -488,7 +337,7 @@ def _check_sizes(
             digits = exponent.group(1).replace("_", "").lstrip("0") if exponent else ""
             found.expect(
                 len(digits) <= 4 and int(digits or "0") <= MAX_DECIMAL_EXPONENT,
-                f"parameter {name} is {_shown(value)}: its exponent is too large",
+                f"parameter {name} is {shown(value)}: its exponent is too large",
             )
         elif isinstance(value, list):
             for entry in value:

@@ -20,4 +20,3 @@ State tensors have shape (channels, rows, batch): every map is then a product fr
 
 from constructions.lowering.module import LoweredNetwork as LoweredNetwork
 from constructions.lowering.module import lower as lower
-from constructions.lowering.module import lowered_once as lowered_once

@@ -24,6 +24,18 @@ DENSE_DENSITY = 0.1
 """Larger maps are dense from this density on."""
 
 
+FLOAT_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+def as_float_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    """``dtype``, or float64 for None; ``ValueError`` for a dtype in which no network can run."""
+    dtype = dtype or torch.float64
+    if dtype not in FLOAT_DTYPES:
+        names = ", ".join(map(str, FLOAT_DTYPES))
+        raise ValueError(f"a network is lowered to a floating-point dtype ({names}), got {dtype!r}")
+    return dtype
+
+
 def rounded(values: Iterable[Fraction], dtype: torch.dtype) -> Tensor:
     """Rationals rounded to ``dtype``; raises ``OverflowError`` where one is too large for it."""
     exact = list(values)

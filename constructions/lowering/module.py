@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NoReturn, cast
+from typing import Literal, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +11,17 @@ from torch import Tensor, nn
 from constructions.algebra.arrays import refuse_reduced_precision
 from constructions.lowering.block import Block
 from constructions.lowering.context import Location
-from constructions.lowering.maps import rounded
+from constructions.lowering.maps import as_float_dtype, rounded
 from constructions.lowering.plan import LayerPlan, plan_network
 from constructions.lowering.row_filter import Rows
-
-if TYPE_CHECKING:
-    from constructions.networks.network import Network
+from constructions.networks.stack import LayerStack
 
 BATCH_ELEMENTS = 2**17
 """On the CPU, batches are cut so that the largest hidden tensor holds about this many numbers and stays in cache."""
 
 
 def lower(
-    network: Network,
+    network: LayerStack,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     rows: Literal["readout", "all"] = "readout",
@@ -34,11 +31,9 @@ def lower(
     ``model(u)`` maps (..., n_rows, n_channels) to (..., rows kept, n_outputs). Raises ``ValueError`` for a dtype that is
     not a float or rows that are neither "readout" nor "all", ``OverflowError`` when a weight overflows the dtype.
     """
-    dtype = dtype or torch.float64
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"a network is lowered to a floating-point dtype such as torch.float32, got {dtype!r}")
     if rows not in ("readout", "all"):
         raise ValueError(f"rows must be 'readout' or 'all', got {rows!r}")
+    dtype = as_float_dtype(dtype)
     if network.precision is not None and torch.finfo(dtype).eps > 2.0 ** (1 - network.precision):
         raise ValueError(
             f"this network's digits need a format of {network.precision} bits, and {dtype} has fewer: slice the original "
@@ -46,12 +41,6 @@ def lower(
         )
     kept = network.task.readout_rows if rows == "readout" else tuple(range(network.n_rows))
     return LoweredNetwork(network, kept, dtype).to(device)
-
-
-@lru_cache(maxsize=4)
-def lowered_once(network: Network, dtype: torch.dtype, device: torch.device) -> LoweredNetwork:
-    """The network with all rows, kept for the next call: what ``evaluate`` runs on tensors."""
-    return lower(network, dtype, device, rows="all")
 
 
 class LoweredLayer(nn.Module):
@@ -78,7 +67,7 @@ class LoweredNetwork(nn.Module):
     take_constant: Tensor | None
     order: Tensor | None
 
-    def __init__(self, network: Network, kept: Rows, dtype: torch.dtype) -> None:
+    def __init__(self, network: LayerStack, kept: Rows, dtype: torch.dtype) -> None:
         super().__init__()
         self.n_rows, self.n_inputs, self.n_outputs = network.n_rows, len(network.inputs), len(network.outputs)
         self.n_kept, self.dtype = len(kept), dtype
@@ -177,7 +166,7 @@ class Limits(nn.Module):
     varying: Tensor | None
     constant: Tensor | None
 
-    def __init__(self, network: Network, index: int, location: tuple[Location, ...], dtype: torch.dtype) -> None:
+    def __init__(self, network: LayerStack, index: int, location: tuple[Location, ...], dtype: torch.dtype) -> None:
         super().__init__()
         limits = network.limits[index]
         self.names: dict[bool, list[str]] = {}
@@ -212,14 +201,14 @@ class Limits(nn.Module):
         return None
 
 
-def limits_of(network: Network, locations: list[tuple[Location, ...]], dtype: torch.dtype) -> list[Limits]:
+def limits_of(network: LayerStack, locations: list[tuple[Location, ...]], dtype: torch.dtype) -> list[Limits]:
     """The limits of each layer, or none at all where the network has none."""
     if not any(limit is not None for limit in network.limits):
         return []
     return [Limits(network, index, location, dtype) for index, location in enumerate(locations)]
 
 
-def positional_embedding(network: Network, rows: Rows, dtype: torch.dtype) -> Tensor | None:
+def positional_embedding(network: LayerStack, rows: Rows, dtype: torch.dtype) -> Tensor | None:
     """The positional embedding at the rows held: (channels, rows, 1), or None."""
     if not network.positions:
         return None

@@ -18,7 +18,7 @@ from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.context import Context, Location, rows_needed
 from constructions.lowering.row_filter import Rows
 from constructions.lowering.sources import SourceIndex
-from constructions.networks.network import Network
+from constructions.networks.stack import LayerStack
 
 Weights = dict[tuple[int, int], Fraction]
 Constants = dict[int, list[tuple[Filter, Fraction]]]
@@ -113,7 +113,7 @@ def plan_layer(context: Context) -> LayerPlan:
     return LayerPlan(context, block(True), block(False))
 
 
-def plan_network(network: Network, kept: Rows, dtype: torch.dtype) -> tuple[Rows, list[LayerPlan]]:
+def plan_network(network: LayerStack, kept: Rows, dtype: torch.dtype) -> tuple[Rows, list[LayerPlan]]:
     """The rows of the input that are held, and the plans of the layers; iterations share theirs."""
     rows = [kept]
     for layer in reversed(network.layers):

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from constructions.models.baseconv import LayerWeights
+from constructions.models.operators import LayerWeights
 
 SETTINGS = {"n_points": 20, "n_dims": 5, "n_applications": 300, "step_size": Fraction(1, 10)}
 """What the notebook runs."""
@@ -74,7 +74,7 @@ def published_layers(
         gates={f"p[{i}]": f"x[{i}]" for i in dims},
         ones=data,
         summed="",
-        out=carried([*data, *products]) | residual,
+        out={**carried([*data, *products]), **residual},
     )
     scale = layer(
         copies={name: name for name in names},

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Mask = Literal["full", "causal", "strict"]
+from constructions.networks.layer import Mask
+
 Norm = Literal["none", "layer", "rms"]
 NormPlacement = Literal["pre", "post", "mlp"]
 MLPKind = Literal["none", "relu", "gelu", "silu", "glu", "swiglu", "geglu", "reglu", "bilinear"]
@@ -29,7 +30,7 @@ def identity(x: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
-GATES: dict[str, Callable[[Tensor], Tensor]] = {
+GATE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "glu": torch.sigmoid,
     "swiglu": F.silu,
     "geglu": F.gelu,
@@ -88,15 +89,15 @@ class GatedMLP(nn.Module):
 
     def __init__(self, width: int, hidden: int, kind: str = "swiglu", bias: bool = True) -> None:
         super().__init__()
-        if kind not in GATES:
-            raise ValueError(f"kind must be one of {', '.join(map(repr, GATES))}, got {kind!r}")
+        if kind not in GATE_ACTIVATIONS:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, GATE_ACTIVATIONS))}, got {kind!r}")
         self.kind = kind
         self.gate = nn.Linear(width, hidden, bias=bias)
         self.up = nn.Linear(width, hidden, bias=bias)
         self.down = nn.Linear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(GATES[self.kind](self.gate(x)) * self.up(x))
+        return self.down(GATE_ACTIVATIONS[self.kind](self.gate(x)) * self.up(x))
 
 
 def make_mlp(kind: MLPKind, width: int, hidden: int, bias: bool = True) -> nn.Module | None:
@@ -104,7 +105,7 @@ def make_mlp(kind: MLPKind, width: int, hidden: int, bias: bool = True) -> nn.Mo
     _one_of("mlp", kind, MLPKind)
     if kind == "none":
         return None
-    return GatedMLP(width, hidden, kind, bias) if kind in GATES else MLP(width, hidden, kind, bias)
+    return GatedMLP(width, hidden, kind, bias) if kind in GATE_ACTIVATIONS else MLP(width, hidden, kind, bias)
 
 
 class MultiheadProjections(nn.Module):

@@ -9,24 +9,22 @@ from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from decimal import Decimal
 from numbers import Integral, Rational
-from typing import TYPE_CHECKING, Any
+from typing import Any, ParamSpec, TypeVar
 
 import flint
 
 import constructions
-from constructions.algebra.arrays import as_fraction
-
-if TYPE_CHECKING:
-    from constructions.networks.network import Network
+from constructions.algebra.rationals import as_fraction
+from constructions.networks.base import ExactNetwork
 
 
-class Constructions(MutableMapping[str, "Callable[..., Network]"]):
+class Constructions(MutableMapping[str, Callable[..., ExactNetwork]]):
     """Constructions by name; the module of one is imported when it is first asked for, and all of them for a list."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Callable[..., Network]] = {}
+        self._known: dict[str, Callable[..., ExactNetwork]] = {}
 
-    def __getitem__(self, name: str) -> Callable[..., Network]:
+    def __getitem__(self, name: str) -> Callable[..., ExactNetwork]:
         if name not in self._known:
             home = constructions.home_of(name)
             if home is None:
@@ -35,7 +33,7 @@ class Constructions(MutableMapping[str, "Callable[..., Network]"]):
                 importlib.import_module(home)
         return self._known[name]
 
-    def __setitem__(self, name: str, build: Callable[..., Network]) -> None:
+    def __setitem__(self, name: str, build: Callable[..., ExactNetwork]) -> None:
         self._known[name] = build
 
     def __delitem__(self, name: str) -> None:
@@ -75,12 +73,16 @@ def plain(value: Any) -> Any:
     return value
 
 
-def construction(function: Callable[..., Network]) -> Callable[..., Network]:
+P = ParamSpec("P")
+N = TypeVar("N", bound=ExactNetwork)
+
+
+def construction(function: Callable[P, N]) -> Callable[P, N]:
     """Register a construction under its name; the network that it returns records its name and parameters."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def build(*args: Any, **kwargs: Any) -> Network:
+    def build(*args: P.args, **kwargs: P.kwargs) -> N:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         network = function(*bound.args, **bound.kwargs)
@@ -90,7 +92,7 @@ def construction(function: Callable[..., Network]) -> Callable[..., Network]:
     return build
 
 
-def rebuild(algorithm: str, parameters: dict[str, Any]) -> Network:
+def rebuild(algorithm: str, parameters: dict[str, Any]) -> ExactNetwork:
     """Run the construction ``algorithm`` with these parameters; ``ValueError`` when there is none or they do not fit."""
     name = ALIASES.get(algorithm, algorithm)
     if name not in CONSTRUCTIONS:

@@ -6,38 +6,42 @@ row and batch entry, and as many additions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from constructions.algebra.filters import Filter
 from constructions.algebra.rings import Ring, ring_of
+from constructions.networks.base import check_input_shape
 from constructions.networks.layer import Layer, SparseMap
-
-if TYPE_CHECKING:
-    from constructions.networks.network import Network
+from constructions.networks.stack import LayerStack
 
 
-def evaluate(network: Network, u: Any, ring: Ring | None = None) -> np.ndarray:
+def evaluate(network: LayerStack, u: Any, ring: Ring | None = None) -> np.ndarray:
     """Output of ``network`` on ``u`` of shape (..., n_rows, n_channels), all rows: (..., n_rows, n_outputs).
 
     ``ring`` is that of the entries of ``u`` unless given (:class:`constructions.algebra.rings.Residues` must be given).
     Raises ``ValueError`` for a wrong shape and ``TypeError`` for entries of no known ring.
     """
-    u = np.asarray(u)
-    expected = (network.n_rows, len(network.inputs))
-    if u.ndim < 2 or u.shape[-2:] != expected:
-        raise ValueError(f"the network reads shape (..., {expected[0]} rows, {expected[1]} channels), got {u.shape}")
+    *_, state = states(network, np.asarray(u), ring)
+    return np.moveaxis(state, (0, 1), (-1, -2))
+
+
+def states(network: LayerStack, u: np.ndarray, ring: Ring | None = None) -> Iterator[np.ndarray]:
+    """The channels (channels, n_rows, ...) before the first layer and after each."""
+    check_input_shape(u, network.n_rows, len(network.inputs))
     ring = ring or ring_of(u)
     state = np.moveaxis(ring.coerce(u), (-1, -2), (0, 1)).copy()
     if network.positions:
         for (row, channel), weight in network.positions.items():
             at = state[channel : channel + 1, row]
             state[channel : channel + 1, row] = ring.reduce(at + ring.elements([weight]))
+    yield state
     for layer in network.layers:
         state = evaluate_layer(layer, state, ring, network.mode)
-    return np.moveaxis(state, (0, 1), (-1, -2))
+        yield state
 
 
 def evaluate_layer(layer: Layer, state: np.ndarray, ring: Ring, mode: str) -> np.ndarray:

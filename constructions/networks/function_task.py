@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
@@ -48,11 +48,17 @@ class FunctionTask:
         return tuple((0, index) for index in range(len(self.variables)))
 
     def encode(self, values: Any) -> Any:
-        """Input (..., 1, n_variables) from a list with one value a variable, or an array or tensor (..., n_variables).
+        """Input (..., 1, n_variables) from one value a variable, in a list or a dictionary, or from an array (..., n_variables).
 
         A value may be a number, a ring element, an array or a tensor (one shape for all). Raises ``ValueError`` on a
         wrong shape, on NaN and infinities, and on numbers outside the domain on which the network is proved.
         """
+        if isinstance(values, Mapping):
+            given = {str(name): value for name, value in values.items()}
+            if sorted(given) != sorted(self.variables):
+                wanted, got = ", ".join(self.variables) or "no variables", ", ".join(given) or "none"
+                raise ValueError(f"expected a value for each of {wanted}, got {got}")
+            values = [given[name] for name in self.variables]
         array = as_arrays(values=_stack(values, len(self.variables)))["values"]
         if array.ndim < 1 or array.shape[-1] != len(self.variables):
             raise ValueError(

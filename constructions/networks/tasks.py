@@ -11,6 +11,7 @@ from constructions.algebra.arrays import as_arrays, batch_shape, column_vector, 
 
 LayoutName = Literal["A", "E", "S"]
 LAYOUTS: tuple[LayoutName, ...] = ("A", "E", "S")
+RegressionLayout = Literal["A", "E", "S", "separate"]
 
 
 class Task(Protocol):
@@ -53,13 +54,14 @@ class Regression:
 
     Layout A: N rows ``[a_n, b_n, x]`` with x_init in row 0 of channels of its own. Layout E (``multistep_gd``): N+1
     rows, ``[a_n, b_n]`` and ``[x_init, 0]`` last. Layout S (``explicit_gradient``): N+1 rows, ``[x_init, 0]`` first.
+    Layout "separate" (linear attention): N+1 rows, ``[a_n, b_n, 0]`` and ``[0, 0, x_init]`` last.
     ``prefix_rows`` says that row n holds the answer to the problem of the data rows up to and including it, and
     ``last_row`` that only the last row holds an answer at all.
     """
 
     n_points: int
     n_dims: int
-    layout: LayoutName
+    layout: RegressionLayout
     columns: tuple[int, ...]
     n_inputs: int
     takes_start: bool = True
@@ -76,7 +78,7 @@ class Regression:
 
     @property
     def exact_rows(self) -> tuple[int, ...]:
-        everywhere = not self.last_row and (self.layout != "E" or not self.prefix_rows)
+        everywhere = not self.last_row and (self.layout in ("A", "S") or not self.prefix_rows)
         return tuple(range(self.n_rows)) if everywhere else self.readout_rows
 
     @property
@@ -87,8 +89,9 @@ class Regression:
     @property
     def start_slice(self) -> tuple[int, slice]:
         """Row and channels that hold x_init."""
-        row = {"A": 0, "S": 0, "E": self.n_points}[self.layout]
-        return row, slice(self.n_dims + 1, 2 * self.n_dims + 1) if self.layout == "A" else slice(self.n_dims)
+        row = self.n_points if self.layout in ("E", "separate") else 0
+        own = self.layout in ("A", "separate")
+        return row, slice(self.n_dims + 1, 2 * self.n_dims + 1) if own else slice(self.n_dims)
 
     @property
     def free_channels(self) -> tuple[tuple[int, int], ...]:
@@ -165,3 +168,36 @@ class Sequence:
     def decode(self, output: Any) -> Any:
         """The output sequence: shape (..., n_rows, n_channels out)."""
         return read_rows(output, self.readout_rows, self.n_rows)[..., list(self.columns)]
+
+
+@dataclass(frozen=True)
+class IterateByRow:
+    """A regression whose rows ``[a_n, b_n, x_n]`` each hold their own iterate; read at the last row."""
+
+    n_points: int
+    n_dims: int
+    columns: tuple[int, ...]
+    n_inputs: int
+
+    @property
+    def readout_rows(self) -> tuple[int, ...]:
+        return (self.n_points - 1,)
+
+    @property
+    def exact_rows(self) -> tuple[int, ...]:
+        return tuple(range(self.n_points))
+
+    @property
+    def free_channels(self) -> tuple[tuple[int, int], ...]:
+        return tuple(np.ndindex(self.n_points, self.n_inputs))
+
+    def encode(self, A: Any, b: Any, x_init: Any = None) -> Any:
+        """Rows ``[a_n, b_n, x_init]``, shape (..., N, 2D + 1); shapes and errors as :meth:`Regression.encode`."""
+        regression = Regression(self.n_points, self.n_dims, "A", self.columns, self.n_inputs)
+        u = regression.encode(A, b, x_init)
+        u[..., self.n_dims + 1 :] = u[..., :1, self.n_dims + 1 :]
+        return u
+
+    def decode(self, output: Any) -> Any:
+        """The iterate at the last row: shape (..., D)."""
+        return read_rows(output, self.readout_rows, self.n_points)[..., 0, list(self.columns)]

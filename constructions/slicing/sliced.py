@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count
+from constructions.algebra.rationals import as_count
+from constructions.networks.base import ExactNetwork
 from constructions.networks.construction import CONSTRUCTIONS, rebuild
 from constructions.networks.layer import SparseMap
 from constructions.networks.network import Network
@@ -74,16 +75,21 @@ def sliced(
 CONSTRUCTIONS["sliced"] = sliced
 
 
-def _original(network: Network | Mapping[str, Any]) -> tuple[Network, bool]:
+def _original(network: ExactNetwork | Mapping[str, Any]) -> tuple[Network, bool]:
     """The network to slice, and whether it is the one that its parameters build (else the result claims nothing)."""
     if isinstance(network, Mapping):
-        return rebuild(str(network.get("algorithm")), dict(network.get("parameters", {}))), True
+        network, parameters = rebuild(str(network.get("algorithm")), dict(network.get("parameters", {}))), network
+    else:
+        parameters = None
     if not isinstance(network, Network):
         raise TypeError(f"sliced takes an exact BaseConv network, got {type(network).__name__}")
     if network.algorithm == "sliced":
         raise ValueError("this network is sliced already: slice the original with more slices")
+    if parameters is not None:
+        return network, True
     try:
-        return network, same_weights(network, rebuild(network.algorithm, network.parameters))
+        rebuilt = rebuild(network.algorithm, network.parameters)
+        return network, isinstance(rebuilt, Network) and same_weights(network, rebuilt)
     except (ValueError, TypeError):
         return network, False
 

@@ -8,10 +8,15 @@ scores takes means, which is the sum over the data rows that gradient descent ne
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
-from constructions.algebra.arrays import as_count, as_fraction
-from constructions.algebra.terms import Form, channel, channel_name, channels, symmetric
-from constructions.transformers.exact import DescentTask, ExactTransformer, Gate, Mask, TransformerBuilder, names
+from constructions.algebra.rationals import as_count, as_fraction
+from constructions.algebra.terms import Form, channel, channel_name, channels, names, symmetric
+from constructions.networks.layer import Mask
+from constructions.networks.tasks import Regression, Sequence
+from constructions.transformers.blocks import GateName
+from constructions.transformers.builder import TransformerBuilder
+from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import assign, check_blocks
 
 ONE = Form({}, Fraction(1))
@@ -30,7 +35,7 @@ def multiply(
     right: int,
     target: int,
     length: int = 1,
-    gate: Gate = "swiglu",
+    gate: GateName = "swiglu",
     mask: Mask = "causal",
     clear: bool = True,
 ) -> ExactTransformer:
@@ -55,7 +60,8 @@ def multiply(
         builder.multiply(u[left + i], u[right + i], {into: 1})
         if clear:
             builder.multiply(u[target + i], ONE, {into: -1})
-    return builder.build(n_rows, mask, names("u", n_channels))
+    task = partial(Sequence, n_rows, n_channels, n_inputs=n_channels)
+    return builder.build(n_rows, mask, names("u", n_channels), task)
 
 
 def gradient_descent(
@@ -64,7 +70,7 @@ def gradient_descent(
     n_dims: int,
     n_steps: int = 1,
     step_size: Fraction | int | str = Fraction(1, 4),
-    gate: Gate = "swiglu",
+    gate: GateName = "swiglu",
     mask: Mask = "causal",
 ) -> ExactTransformer:
     """``n_steps`` steps ``x ← x − (η/N)(Gx − c)`` in ``n_steps + 1`` blocks; layout E, exact at the last row.
@@ -102,4 +108,6 @@ def gradient_descent(
             for j in range(n_dims):
                 builder.multiply(gram[i, j], a[j], {x_i: -step})
             builder.multiply(moment[i], ONE, {x_i: step})
-    return builder.build(n_rows, mask, names("a", n_dims), DescentTask(n_points, n_dims, "E"))
+    return builder.build(
+        n_rows, mask, names("a", n_dims), partial(Regression, n_points, n_dims, "E", n_inputs=len(inputs))
+    )

@@ -11,14 +11,19 @@ One layer ``u_i ← u_i + Σ_heads Σ_{j visible} (q_i·k_j) v_j`` has degree 3,
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
-from constructions.algebra.arrays import as_count, as_fraction
-from constructions.algebra.terms import Form, channel, channel_name, channels, identity
-from constructions.transformers.exact import DescentTask, ExactTransformer, Layout, Mask, TransformerBuilder, names
+from constructions.algebra.rationals import as_count, as_fraction
+from constructions.algebra.terms import Form, channel, channel_name, channels, identity, names
+from constructions.networks.layer import Mask
+from constructions.networks.tasks import Regression, Sequence
+from constructions.transformers.builder import TransformerBuilder
+from constructions.transformers.exact import ExactTransformer
 
+QueryLayout = Literal["separate", "E"]
 DescentForm = Literal["step", "ternary", "causal"]
 MINUS_ONE = Form({}, Fraction(-1))
 
@@ -31,7 +36,7 @@ def gradient_descent(
     step_size: Fraction | int | str = Fraction(1, 4),
     form: DescentForm = "step",
     mask: Mask | None = None,
-    layout: Layout = "separate",
+    layout: QueryLayout = "separate",
 ) -> ExactTransformer:
     """``n_steps`` steps ``x ← x − (η/N)(Gx − c)`` from ``x_init``, read at the last of N+1 rows.
 
@@ -65,7 +70,7 @@ def gradient_descent(
 
 
 def unchecked_steps(
-    n_points: int, n_dims: int, n_steps: int, step: Fraction, mask: Mask, layout: Layout
+    n_points: int, n_dims: int, n_steps: int, step: Fraction, mask: Mask, layout: QueryLayout
 ) -> ExactTransformer:
     """The one-step layer ``n_steps`` times, in layouts where that is wrong too: it exists to show that it is.
 
@@ -78,7 +83,11 @@ def unchecked_steps(
     for _ in range(n_steps):
         builder.block()
         builder.attend([*x, MINUS_ONE], [*a, b], assign(family, a * -step))
-    return builder.build(n_points + 1, mask, names(family, n_dims), DescentTask(n_points, n_dims, layout))
+    return builder.build(n_points + 1, mask, names(family, n_dims), _task(n_points, n_dims, layout))
+
+
+def _task(n_points: int, n_dims: int, layout: QueryLayout) -> partial[Regression]:
+    return partial(Regression, n_points, n_dims, layout, n_inputs=(1 if layout == "E" else n_dims + 1) + n_dims)
 
 
 def assign(family: str, values: np.ndarray) -> dict[str, Form]:
@@ -150,7 +159,7 @@ def _ternary(n_points: int, n_dims: int, n_steps: int, step: Fraction) -> ExactT
         query, rate = [*base[:-1], *w[:-1]], step / (3 * scale)
         builder.attend(query, [*s_d[:-1], *s[:-1]], assign("power", w * -step) | assign("sum", w * (rate * half)))
         builder.attend(query, [*(s_d[:-1] * 2), *s[:-1]], assign("sum", s * -rate))
-    return builder.build(n_points + 1, "full", names("x", n_dims), DescentTask(n_points, n_dims, "separate"))
+    return builder.build(n_points + 1, "full", names("x", n_dims), _task(n_points, n_dims, "separate"))
 
 
 def causal_depth(n_steps: int) -> int:
@@ -199,7 +208,7 @@ def _causal(n_points: int, n_dims: int, n_steps: int, step: Fraction) -> ExactTr
             carried = {x_i: t[i] - x[i]} if digit else {}
             builder.attend([query], [query], carried | (dict(zip(row, -power[i], strict=True)) if more else {}))
     return builder.build(
-        n_points + 1, "causal", names("x", n_dims), DescentTask(n_points, n_dims, "separate"),
+        n_points + 1, "causal", names("x", n_dims), _task(n_points, n_dims, "separate"),
         {(n_points, "query"): 1},
     )  # fmt: skip
 
@@ -232,9 +241,9 @@ def multiply(
     for i in range(length):
         builder.attend(spread[i], row, {channel_name("u", target + i): u[right + i]})
     builder.attend(row, row, {channel_name("u", target + i): -u[target + i] for i in range(length)})
-    return builder.build(
-        n_rows, mask, names("u", n_channels), positions={(n, channel_name("row", n)): 1 for n in range(n_rows)}
-    )
+    task = partial(Sequence, n_rows, n_channels, n_inputs=n_channels)
+    positions = {(n, channel_name("row", n)): 1 for n in range(n_rows)}
+    return builder.build(n_rows, mask, names("u", n_channels), task, positions)
 
 
 def check_blocks(n_channels: int, length: int, **starts: int) -> None:

@@ -28,14 +28,15 @@ from flint import acb, arb, arb_poly, arb_series
 
 from constructions.approximation.ball_functions import BallFunction, exact_numbers, rational, resolve_signs
 from constructions.approximation.ellipses import interpolate, is_moderate, log2_above, upper
+from constructions.networks.base import ExactNetwork
 from constructions.networks.function_task import Domain, FunctionTask
-from constructions.networks.network import Network
+from constructions.networks.stack import LayerStack
 
 DEFAULT_TARGET = Fraction(1, 10**30)
 """To within how much an error is enclosed for a network that claims to have none."""
 
 
-def function_task(network: Network) -> tuple[FunctionTask, Domain]:
+def function_task(network: ExactNetwork) -> tuple[FunctionTask, Domain]:
     """The task and domain of an approximating network; ``ValueError`` when it is another kind of network."""
     task = network.task
     if not isinstance(task, FunctionTask) or task.domain is None:
@@ -43,7 +44,7 @@ def function_task(network: Network) -> tuple[FunctionTask, Domain]:
     return task, task.domain
 
 
-def extract_polynomials(network: Network) -> list[np.ndarray]:
+def extract_polynomials(network: LayerStack) -> list[np.ndarray]:
     """What the network computes, exactly: for each output the coefficients of monomials in the variables on [−1, 1].
 
     Each array has shape (d_1+1, …, d_n+1), entries ``fmpq``; variable v is ``middle_v + half_v · t_v``.
@@ -84,7 +85,7 @@ def monomials_to_chebyshev(coefficients: np.ndarray) -> np.ndarray:
     return coefficients
 
 
-def chebyshev_error(network: Network, functions: Sequence[sp.Expr], claimed: Fraction | None = None) -> Fraction:
+def chebyshev_error(network: LayerStack, functions: Sequence[sp.Expr], claimed: Fraction | None = None) -> Fraction:
     """A proved bound of ``max |network − functions|`` on the network's domain: ``Σ_k |c_k − p_k|`` plus interpolation.
 
     ``functions`` are in the network's variables and in the order of its outputs. The interpolants are proved to within
@@ -177,7 +178,7 @@ def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> An
 
 
 def taylor_error(
-    network: Network, function: sp.Expr, claimed: Fraction | None = None, max_parts: int = 4000
+    network: LayerStack, function: sp.Expr, claimed: Fraction | None = None, max_parts: int = 4000
 ) -> Fraction:
     """A proved bound of ``|network − function|`` for one variable: at most ``claimed`` if that could be shown.
 
@@ -232,7 +233,7 @@ def taylor_error(
     return -parts[0][1]
 
 
-def sample_points(network: Network, n_points: int, seed: int = 0) -> np.ndarray:
+def sample_points(network: LayerStack, n_points: int, seed: int = 0) -> np.ndarray:
     """A grid of the domain with its ends, and as many random points: shape (≥ n_points, n_variables), of Fractions."""
     _, domain = function_task(network)
     per_axis = max(2, math.ceil(n_points ** (1 / len(domain)) - 1e-9))
@@ -261,7 +262,7 @@ def exact_values(
     return values
 
 
-def errors_at(network: Network, functions: Sequence[sp.Expr], points: np.ndarray) -> np.ndarray:
+def errors_at(network: LayerStack, functions: Sequence[sp.Expr], points: np.ndarray) -> np.ndarray:
     """``network − functions`` at rational points (n_points, n_variables): shape (n_points, n_functions).
 
     In balls of 60 digits, and of more until their radius is far below the bound that the network claims.
@@ -278,7 +279,7 @@ def errors_at(network: Network, functions: Sequence[sp.Expr], points: np.ndarray
     raise ValueError(f"the error of {network!r} could not be computed to within its bound, even in {digits} digits")
 
 
-def measure(network: Network, functions: Sequence[sp.Expr], n_points: int = 500, seed: int = 0) -> dict[str, float]:
+def measure(network: LayerStack, functions: Sequence[sp.Expr], n_points: int = 500, seed: int = 0) -> dict[str, float]:
     """The largest ``|network − functions|`` on :func:`sample_points` in ``exact`` arithmetic, ``float64``, ``float32``.
 
     In floating point the network is given the rounded point; the error is against the function at the unrounded one,
@@ -296,7 +297,7 @@ def measure(network: Network, functions: Sequence[sp.Expr], n_points: int = 500,
     return measured
 
 
-def _floating_point(network: Network, points: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+def _floating_point(network: LayerStack, points: np.ndarray, dtype: torch.dtype) -> np.ndarray:
     """The network at the rounded points (n_points, n_functions), in float64; NaN when a weight overflows ``dtype``."""
     inputs = torch.tensor(points.astype(float), dtype=dtype)
     try:

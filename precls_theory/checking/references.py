@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from constructions.algebra.rings import Ring
+from constructions.networks.base import ExactNetwork
 from constructions.networks.construction import ALIASES, CONSTRUCTIONS, rebuild
-from constructions.networks.network import Network
+from constructions.networks.stack import LayerStack
 from constructions.networks.tasks import Regression
 from constructions.slicing.task import SlicedTask
 from precls_theory.proofs.majorants import (
@@ -40,7 +41,7 @@ from precls_theory.proofs.majorants import (
     worst,
 )
 
-Claim = Callable[[Network, np.ndarray, Ring], np.ndarray]
+Claim = Callable[[ExactNetwork, np.ndarray, Ring], np.ndarray]
 Iterate = Callable[[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, Ring], np.ndarray]
 LOOP_STEPS = 2048
 """Gradient descent of more steps is computed by powers of its affine map instead of step by step."""
@@ -51,13 +52,13 @@ class Reference:
     """A claim, and a bound on the polynomials that it computes (``None``: run the claim over majorants)."""
 
     claim: Claim
-    bound: Callable[[Network], Majorant] | None = None
+    bound: Callable[[ExactNetwork], Majorant] | None = None
 
 
 REFERENCES: dict[str, Reference] = {}
 
 
-def reference(algorithm: str, bound: Callable[[Network], Majorant] | None = None) -> Callable[[Claim], Claim]:
+def reference(algorithm: str, bound: Callable[[ExactNetwork], Majorant] | None = None) -> Callable[[Claim], Claim]:
     """Register the decorated claim for ``algorithm``; see the module for its signature."""
 
     def register(claim: Claim) -> Claim:
@@ -82,7 +83,7 @@ def find(algorithm: str) -> Reference:
     return REFERENCES[name]
 
 
-def claimed(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+def claimed(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """What ``network`` claims at its exact rows on the input ``u``: shape (..., n exact rows, n results).
 
     ``u`` has shape (..., n_rows, n_inputs) and entries in ``ring``; results are in the order of ``task.columns``.
@@ -90,20 +91,22 @@ def claimed(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     return find(network.algorithm).claim(network, u, ring)
 
 
-def computed(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+def computed(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """What ``network`` computes where it claims something: shape (..., n exact rows, n results)."""
     return results(network, network.evaluate(u, ring)[..., list(network.task.exact_rows), :], ring)
 
 
-def results(network: Network, output: np.ndarray, ring: Ring) -> np.ndarray:
+def results(network: ExactNetwork, output: np.ndarray, ring: Ring) -> np.ndarray:
     """The results (..., n results) in an output (..., n outputs): one channel each, or the sum of its digit channels."""
     if isinstance(network.task, SlicedTask):
         return ring.reduce(network.task.results(output))
     return output[..., list(network.task.columns)]
 
 
-def computed_majorant(network: Network) -> Majorant:
+def computed_majorant(network: ExactNetwork) -> Majorant:
     """A bound on the polynomials that ``network`` computes where it claims something."""
+    if not isinstance(network, LayerStack):
+        return worst(computed(network, input_majorants(network), MAJORANTS))
     bound = network_majorant(network)
     if isinstance(network.task, SlicedTask):
         most = max(len(group) for group in network.task.groups)
@@ -111,7 +114,7 @@ def computed_majorant(network: Network) -> Majorant:
     return bound
 
 
-def claimed_majorant(network: Network) -> Majorant:
+def claimed_majorant(network: ExactNetwork) -> Majorant:
     """A bound on the polynomials that ``network`` claims to compute."""
     known = find(network.algorithm)
     if known.bound is not None:
@@ -122,13 +125,13 @@ def claimed_majorant(network: Network) -> Majorant:
 # --- Sliced networks -----------------------------------------------------------------------------------------------
 
 
-def _original(network: Network) -> Network:
+def _original(network: ExactNetwork) -> ExactNetwork:
     """The network that was sliced, rebuilt from the recorded parameters."""
     inner = network.parameters["network"]
     return rebuild(inner["algorithm"], inner["parameters"])
 
 
-def _sliced_bound(network: Network) -> Majorant:
+def _sliced_bound(network: ExactNetwork) -> Majorant:
     """A digit sum of K variables in place of each variable: ‖f‖₁ grows by at most K^degree, and the degree stays."""
     assert isinstance(network.task, SlicedTask)
     bound = claimed_majorant(_original(network))
@@ -139,7 +142,7 @@ def _sliced_bound(network: Network) -> Majorant:
 
 
 @reference("sliced", _sliced_bound)
-def sliced(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+def sliced(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """What the original claims on the sums of the digits."""
     original, task = _original(network), network.task
     assert isinstance(task, SlicedTask)
@@ -154,7 +157,7 @@ def regression(algorithm: str) -> Callable[[Iterate], Iterate]:
     """Make a reference of an iteration on the normal equations of the data points that each exact row has seen."""
 
     def register(iterate: Iterate) -> Iterate:
-        def claim(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+        def claim(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
             task = network.task
             assert isinstance(task, Regression)
             seen = [task.points_seen(row) for row in task.exact_rows]
@@ -162,7 +165,7 @@ def regression(algorithm: str) -> Callable[[Iterate], Iterate]:
             G, c, x = _normal_equations(task, ring.coerce(u), problems, ring)
             return iterate(network.parameters, G, c, x, ring)[..., which, :]
 
-        def bound(network: Network) -> Majorant:
+        def bound(network: ExactNetwork) -> Majorant:
             """Run the iteration on one unknown. With |M| the largest row sum of ‖entries‖₁ of a matrix M and |v| the
             largest ‖entry‖₁ of a vector, |M + N| ≤ |M| + |N|, |MN| ≤ |M||N| and |Mv| ≤ |M||v|; and |G| ≤ N·D, |c| ≤
             N, |x_init| ≤ 1."""
@@ -296,7 +299,7 @@ def newton(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarr
 
 
 @reference("read")
-def read(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+def read(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """Channels ``start:stop`` of row ``source`` copied into row ``target``."""
     p = network.parameters
     y = ring.coerce(u)[..., : p["n_channels"]].copy()
@@ -305,7 +308,7 @@ def read(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
 
 
 @reference("linear")
-def linear(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+def linear(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """``u W + c``."""
     weight = np.array([[Fraction(entry) for entry in row] for row in network.parameters["weight"]], dtype=object)
     bias = network.parameters["bias"] or [0] * weight.shape[1]
@@ -314,7 +317,7 @@ def linear(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
 
 
 @reference("multiply")
-def multiply(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
+def multiply(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """Channels ``target:target+length`` replaced by the product of two blocks."""
     p = network.parameters
     u = ring.coerce(u)[..., : p["n_channels"]]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import flint
 import numpy as np
 
-from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import FMPQ, Ring, polynomials
 from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, Majorant, worst
 from precls_theory.proofs.residues import FAILURE_LOG2, Bound, Unequal, prove_zero

@@ -15,7 +15,7 @@ from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
 from precls_theory.cli.paths import check_writable
 
 if TYPE_CHECKING:
-    from constructions.networks.network import Network
+    from constructions.networks.base import ExactNetwork
 
 DEFAULTS: dict[str, Any] = {"n_points": 20, "n_dims": 5}
 _EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
@@ -90,7 +90,7 @@ def build(
             {
                 "algorithm": network.algorithm, "parameters": network.parameters, "depth": network.depth,
                 "width": network.width, "n_nonzero": network.n_nonzero, "n_rows": network.n_rows,
-                "n_inputs": len(network.inputs), "outputs": list(network.outputs), "mode": network.mode,
+                "n_inputs": len(network.inputs), "outputs": list(network.outputs), "mode": getattr(network, "mode", None),
                 "file": None if output is None else str(output),
             },
             watch,
@@ -115,7 +115,7 @@ def parse_parameter(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def construct(algorithm: str, given: dict[str, Any]) -> Network:
+def construct(algorithm: str, given: dict[str, Any]) -> ExactNetwork:
     """The network, or a usage error in words: an unknown name, an option it does not take, one that is missing."""
     from constructions.networks.construction import ALIASES, CONSTRUCTIONS
 

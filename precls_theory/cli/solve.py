@@ -203,7 +203,7 @@ def exact_columns(fit: ExactFit) -> list[Column]:
 
 def show_exact(fit: ExactFit, in_full: bool) -> None:
     """The exact solution, each p/q on a line of its own: shortened to it unless wanted in full."""
-    from constructions.files.reading import write_rational
+    from constructions.algebra.rationals import write_rational
 
     out.print("Exact least-squares solution:", highlight=False)
     cut = False

@@ -23,7 +23,8 @@ import constructions
 from constructions.algebra.rings import RATIONALS
 from constructions.models.transformer import Transformer
 from constructions.transformers import gated, linear_attention
-from constructions.transformers.exact import EvenPartRemains, ExactTransformer
+from constructions.transformers.blocks import EvenPartRemains
+from constructions.transformers.exact import ExactTransformer
 from precls_theory.checking import transformers as claims
 from precls_theory.expressivity.growth import GrowthCertificate, growth_certificate
 from precls_theory.expressivity.tracing import Inconclusive

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import flint
 
-from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rationals import as_fraction
 
 Exponents = tuple[int, ...]
 

@@ -24,7 +24,7 @@ import sympy
 
 import constructions as C
 from constructions.algebra.rings import polynomials
-from constructions.models.baseconv import LayerWeights, OperatorWeights, apply_layer, apply_operator
+from constructions.models.operators import LayerWeights, OperatorWeights, apply_layer, apply_operator
 from constructions.networks.layer import Mode
 from precls_theory.landscape.moments import Gaussian, Moments
 from precls_theory.proofs.symbolic import array_of, variable_names

@@ -12,7 +12,7 @@ from typing import Any
 import flint
 import numpy as np
 
-from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rationals import as_fraction
 
 
 def square(u: np.ndarray) -> np.ndarray:

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from constructions.files.reading import layer_key
 from constructions.networks.evaluate import evaluate, evaluate_layer
-from constructions.networks.layer import Layer
+from constructions.networks.layer import Layer, layer_key
 from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
 from precls_theory.proofs.symbolic import MakeVariables, Variables, outer, require_equal

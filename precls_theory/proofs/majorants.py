@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from constructions.algebra.rings import Ring
+from constructions.networks.base import ExactNetwork
 from constructions.networks.layer import Layer, SparseMap
-from constructions.networks.network import Network
+from constructions.networks.stack import LayerStack
 
 SLACK = 2.0**-40
 """Relative and absolute outward rounding of each logarithm: far above the rounding error of the few operations on
@@ -114,7 +115,7 @@ class Majorants(Ring):
 MAJORANTS = Majorants()
 
 
-def input_majorants(network: Network) -> np.ndarray:
+def input_majorants(network: ExactNetwork) -> np.ndarray:
     """The input of ``network`` over majorants: a variable in each free channel, zero elsewhere."""
     u = MAJORANTS.zeros((network.n_rows, len(network.inputs)))
     for row, column in network.task.free_channels:
@@ -149,7 +150,7 @@ class _Channels:
         )
 
 
-def network_majorant(network: Network) -> Majorant:
+def network_majorant(network: LayerStack) -> Majorant:
     """A bound that holds for every output channel of ``network`` at every row, as polynomials in its input.
 
     Every layer has a denominator of its own, the least common multiple of those of its weights and taps; the
@@ -180,7 +181,7 @@ def network_majorant(network: Network) -> Majorant:
     return Majorant(degree, float(state.log2_norm.max(initial=-math.inf)), exponents)
 
 
-def _input(network: Network, n_layers: int) -> _Channels:
+def _input(network: LayerStack, n_layers: int) -> _Channels:
     n_inputs = len(network.inputs)
     is_free = np.zeros(n_inputs, dtype=bool)
     is_free[[column for _, column in network.task.free_channels]] = True

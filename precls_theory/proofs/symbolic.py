@@ -16,7 +16,7 @@ import numpy as np
 import sympy
 
 import constructions as C
-from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import SYMPY, ElementRing, Ring, polynomials
 from precls_theory.registry import Refuted
 

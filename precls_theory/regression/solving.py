@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import constructions as C
-from constructions.files.reading import write_rational
+from constructions.algebra.rationals import write_rational
 from constructions.networks.network import Network
 from precls_theory.regression.data import DataError, ExactFit, RegressionData
 from precls_theory.regression.methods import METHODS

@@ -112,5 +112,5 @@ def construction_for(task: TrainingTask) -> C.Network | None:
         step = Fraction(task.step_size)
         return C.gradient_descent(n_points=N, n_dims=D, n_steps=task.n_steps, step_size=step, layout="E", form="gram")
     if task.name == "least_squares":
-        return C.newton(n_points=N, n_dims=D, n_iters=10, alpha="1/50", layout="A")
+        return C.newton(n_points=N, n_dims=D, n_iters=10, alpha="1/50")
     return None

@@ -225,8 +225,11 @@ def read_log(path: Path) -> list[tuple[int, str, float, float]]:
 def configuration_of(path: str, task: TrainingTask) -> ModelConfiguration:
     """The sizes of the trainable model that starts as the saved network at ``path``. Raises :class:`RunError`."""
     from constructions import load
+    from constructions.networks.stack import LayerStack
 
     network = load(path)
+    if not isinstance(network, LayerStack):
+        raise RunError(f"{path} holds a Transformer, and training starts from a BaseConv network")
     if network.n_rows != task.n_rows or len(network.inputs) < task.n_inputs:
         raise RunError(
             f"{path} has {network.n_rows} rows and {len(network.inputs)} input channels, and the task {task.name} has "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Literal
 
-from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algorithms.descent.doubling import doubling_form
 from constructions.algorithms.descent.gram import gram_form
 from constructions.algorithms.descent.residual import residual_form

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from constructions.algebra.arrays import as_count, as_fraction
+from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algorithms.descent.gram import gram_form
 from constructions.networks.construction import construction
 from constructions.networks.network import Network

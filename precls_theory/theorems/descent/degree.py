@@ -14,7 +14,7 @@ import numpy as np
 import constructions as C
 from constructions.algebra.rings import univariate
 from constructions.algebra.terms import channel, prefix
-from constructions.models.baseconv import LayerWeights
+from constructions.models.operators import LayerWeights
 from constructions.networks.builder import Builder
 from constructions.networks.layer import SparseMap
 from constructions.networks.network import Network

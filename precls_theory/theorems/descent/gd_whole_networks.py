@@ -13,8 +13,9 @@ import torch
 import constructions as C
 from constructions.algebra.rings import RATIONALS
 from constructions.networks.tasks import LAYOUTS
+from precls_theory.checking.prove import prove_network
 from precls_theory.checking.transformers import descent
-from precls_theory.proofs.residues import ResidueProof, Unequal, prove_network
+from precls_theory.proofs.residues import ResidueProof, Unequal
 from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 

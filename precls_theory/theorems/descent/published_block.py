@@ -11,7 +11,8 @@ import numpy as np
 import sympy
 
 import constructions as C
-from constructions.algorithms.published_block import IterateByRow, published_block
+from constructions.algorithms.published_block import published_block
+from constructions.networks.tasks import IterateByRow
 from precls_theory.proofs.induction import Claims, prove_layer, prove_readout
 from precls_theory.proofs.parameters import Symbols, prove_for_every
 from precls_theory.proofs.symbolic import (

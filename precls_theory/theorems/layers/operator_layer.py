@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from constructions.models.baseconv import (
+from constructions.models.operators import (
     LayerWeights,
     OperatorWeights,
     apply_layer,

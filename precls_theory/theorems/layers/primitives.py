@@ -9,6 +9,7 @@ import numpy as np
 
 import constructions as C
 from constructions.algebra.terms import exact
+from constructions.networks.layer import Mode
 from precls_theory.proofs.parameters import Symbols
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
 from precls_theory.proofs.variants import Build, first_weight, hard_coded, last_weight, late_row, wrong
@@ -91,7 +92,7 @@ def read(size: Size, build: Build = C.read) -> Evidence:
     for n, d, make in ((rows, channels, flint_variables), (2, 2, sympy_variables)):
         for source in range(n):
             for target in range(n):
-                mode = "causal" if source <= target else "circular"
+                mode: Mode = "causal" if source <= target else "circular"
                 block = {"start": 0, "stop": d} if (source + target) % 2 else {"start": d // 2, "stop": d}
                 network = build(n_rows=n, n_channels=d, source=source, target=target, mode=mode, **block)
                 prove_read(network, make)

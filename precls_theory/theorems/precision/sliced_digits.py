@@ -9,8 +9,9 @@ from typing import Any
 
 import constructions as C
 from constructions.networks.network import Network
+from precls_theory.checking.prove import prove_network
 from precls_theory.precision.exactness import Overflowing, exact_digits, unexpected
-from precls_theory.proofs.residues import Unequal, prove_network
+from precls_theory.proofs.residues import Unequal
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 

@@ -9,7 +9,8 @@ from fractions import Fraction
 import sympy as sp
 
 from constructions.transformers import gated
-from constructions.transformers.exact import GATES, EvenPartRemains, ExactTransformer, require_even_parts_cancel
+from constructions.transformers.blocks import GATE_NAMES, EvenPartRemains, require_even_parts_cancel
+from constructions.transformers.exact import ExactTransformer
 from precls_theory.checking import transformers as claims
 from precls_theory.proofs.variants import deaf_to_step, wrong_part
 from precls_theory.registry import Evidence, Refuted, Size, theorem
@@ -89,14 +90,14 @@ def gate_identities(size: Size) -> Evidence:
 @even_parts_cancel()
 def multiply(size: Size, build: Callable[..., ExactTransformer] = gated.multiply) -> Evidence:
     """The even part cancels on the weights; what remains is a polynomial identity."""
-    for gate in GATES:
+    for gate in GATE_NAMES:
         for left, right, target in ((0, 1, 2), (1, 1, 0), (0, 1, 0)):
             net = build(n_rows=3, n_channels=4, left=left, right=right, target=target, gate=gate)
             ring = claims.verify_multiply(net, 4, left, right, target, name=f"Multiply with {gate}")
         add = build(n_rows=1, n_channels=3, left=0, right=1, target=2, gate=gate, clear=False)
         if add.hidden != (1 if gate == "bilinear" else 2):
             raise Refuted(f"{gate} takes {add.hidden} hidden units for a product")
-    return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"gates": list(GATES)})
+    return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"gates": list(GATE_NAMES)})
 
 
 @theorem(
@@ -116,7 +117,7 @@ def gradient_descent(size: Size, build: Callable[..., ExactTransformer] = gated.
     """Zero scores weigh each visible row equally, so attention is rational; then polynomial identities."""
     n, d = SMALL
     chances = []
-    for gate in GATES:
+    for gate in GATE_NAMES:
         for mask in ("causal", "full"):
             for k in (1, 2):
                 net = build(

@@ -12,8 +12,9 @@ import sympy as sp
 
 from constructions.algebra.rings import univariate
 from constructions.models.transformer import Transformer
+from constructions.networks.layer import Mask
 from constructions.transformers import gated, linear_attention
-from constructions.transformers.exact import ExactTransformer, Mask
+from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import ternary_depth, unchecked_steps
 from precls_theory.checking import transformers as claims
 from precls_theory.expressivity.growth import growth_certificate

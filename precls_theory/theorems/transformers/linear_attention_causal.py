@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from constructions.algebra.terms import Form
+from constructions.networks.layer import MASKS, Mask
+from constructions.networks.tasks import Regression
 from constructions.transformers import linear_attention
-from constructions.transformers.exact import MASKS, DescentTask, ExactTransformer, Mask, TransformerBuilder
+from constructions.transformers.builder import TransformerBuilder
+from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import causal_depth, ternary_depth
 from precls_theory.checking import transformers as claims
 from precls_theory.proofs.variants import deaf_to_step, wrong_part
@@ -94,7 +98,7 @@ def random_attention(seed: int, n_layers: int, mask: Mask, n_rows: int) -> Exact
         for _ in range(2):
             builder.attend([form(), form()], [form(), form()], {name: form() for name in names})
     positions = {(row, "s[0]"): int(rng.integers(-3, 4)) for row in range(n_rows)}
-    return builder.build(n_rows, mask, ["x[0]"], DescentTask(n_rows - 1, 1, "separate"), positions)
+    return builder.build(n_rows, mask, ["x[0]"], partial(Regression, n_rows - 1, 1, "separate", n_inputs=3), positions)
 
 
 def require_top_part(n_layers: int, mask: Mask, seed: int) -> None:

@@ -13,7 +13,8 @@ import sympy as sp
 
 from constructions.algebra.rings import ElementRing
 from constructions.transformers import linear_attention
-from constructions.transformers.exact import ExactTransformer, forms_of
+from constructions.transformers.blocks import forms_of
+from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import ternary_depth, ternary_schedule
 from precls_theory.checking import transformers as claims
 from precls_theory.proofs.variants import wrong_transformer
@@ -51,7 +52,7 @@ def block_at(layer: int, advance: int) -> ExactTransformer:
         schedule = ternary_schedule(k)
         if len(schedule) == layer + 2 and schedule[layer] == advance and schedule[layer + 1] in (full - 1, full):
             net = build(1, 1, k, "ternary")
-            return replace(net, n_inputs=net.width, outputs=tuple(range(net.width)), blocks=(net.blocks[layer],))
+            return replace(net, inputs=net.channels, reads=tuple(range(net.width)), blocks=(net.blocks[layer],))
     raise ValueError(f"no schedule takes {advance} steps in layer {layer}")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import constructions as C
-from constructions.algebra.arrays import as_fraction
+from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import FMPQ, RATIONALS, SYMPY, Residues
 
 

@@ -146,7 +146,7 @@ def test_saved_and_checked_like_any_other(tmp_path):
 
 def test_the_same_network_whatever_the_hash_seed():
     code = (
-        "import constructions as C, hashlib, sympy as sp; from constructions.files.reading import dump;"
+        "import constructions as C, hashlib, sympy as sp; from constructions.files.writing import dump;"
         "x, y, z = sp.symbols('x y z');"
         "n = C.compile_polynomials([sp.expand((x+y*z+1)**5 + x**3*y - z**7), x**4 - y**3*z], [x, y, z]);"
         "print(hashlib.sha256(dump(n)).hexdigest())"

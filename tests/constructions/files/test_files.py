@@ -27,7 +27,8 @@ from safetensors.numpy import save_file
 
 import constructions as C
 from constructions.algebra.filters import Filter
-from constructions.files.reading import MAX_ROWS, dump, read_rational, save, write_rational
+from constructions.algebra.rationals import read_rational, write_rational
+from constructions.files.writing import MAX_ROWS, dump, save
 from constructions.networks.construction import CONSTRUCTIONS
 from constructions.networks.network import Network
 

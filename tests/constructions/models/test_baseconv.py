@@ -9,11 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import constructions as C
-from constructions.models.baseconv import (
-    BaseConvLayer,
-    BaseConvModel,
-    BaseConvOperator,
-    DirectConvolution,
+from constructions.models.baseconv import BaseConvLayer, BaseConvModel, BaseConvOperator, DirectConvolution
+from constructions.models.operators import (
     LayerWeights,
     OperatorWeights,
     apply_layer,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from constructions.algorithms.published_block import published_block
-from constructions.models.baseconv import LayerWeights, apply_layer, dense_weights
+from constructions.models.operators import LayerWeights, apply_layer, dense_weights
 from constructions.models.published_notebook import SETTINGS, published_channels, published_layers, read_units
 from precls_theory.proofs.symbolic import flint_variables, require_equal
 

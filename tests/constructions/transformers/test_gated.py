@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from constructions.algebra.rings import BALLS
 from constructions.transformers import gated
-from constructions.transformers.exact import GATES, EvenPartRemains, require_even_parts_cancel
+from constructions.transformers.blocks import GATE_NAMES, EvenPartRemains, require_even_parts_cancel
 from precls_theory.certificate import certify
 from precls_theory.checking import transformers as claims
 from precls_theory.registry import Refuted, Size, all_theorems
 from precls_theory.theorems.transformers import gated_mlp
 
-gates = st.sampled_from(GATES)
+gates = st.sampled_from(GATE_NAMES)
 masks = st.sampled_from(["causal", "full"])
 
 
@@ -52,11 +52,13 @@ def test_gradient_descent_is_exact(data, gate, mask, n_steps, step_size):
 
 
 def test_two_hidden_units_a_product():
-    units = {g: gated.multiply(n_rows=1, n_channels=3, left=0, right=1, target=2, gate=g, clear=False) for g in GATES}
+    units = {
+        g: gated.multiply(n_rows=1, n_channels=3, left=0, right=1, target=2, gate=g, clear=False) for g in GATE_NAMES
+    }
     assert {gate: net.hidden for gate, net in units.items()} == {"swiglu": 2, "geglu": 2, "reglu": 2, "bilinear": 1}
 
 
-@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("gate", GATE_NAMES)
 def test_every_wrong_weight_is_refused(gate):
     net = gated.multiply(n_rows=2, n_channels=3, left=0, right=1, target=2, gate=gate)
     refusals = 0
@@ -110,7 +112,7 @@ def test_other_gates_have_no_identity(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("gate", GATE_NAMES)
 def test_float_errors_are_a_few_units(gate, dtype):
     """SiLU and GELU cancel benignly: act(z)y and −act(−z)y have one sign, so the sum is relatively accurate."""
     net = gated.multiply(n_rows=64, n_channels=3, left=0, right=1, target=2, gate=gate, clear=False)
@@ -128,7 +130,7 @@ def test_float_errors_are_a_few_units(gate, dtype):
 def test_a_step_in_pytorch(dtype, tolerance):
     A, b, x = integer_regression(20, 5)
     exact = gradient_descent(A, b, x, 1, Fraction(1, 8)).astype(float)
-    for gate in GATES:
+    for gate in GATE_NAMES:
         for mask in ("causal", "full"):
             net = gated.gradient_descent(n_points=20, n_dims=5, step_size=Fraction(1, 8), gate=gate, mask=mask)
             u = net.encode(*(torch.tensor(v.astype(float), dtype=dtype) for v in (A, b, x)))

@@ -204,7 +204,7 @@ def test_bad_input():
         net.encode(A, b, b)
     with pytest.raises(ValueError, match="5 channels"):
         net.evaluate(A)
-    with pytest.raises(ValueError, match="does not run gradient descent"):
+    with pytest.raises(TypeError, match=r"takes encode\(u\)"):
         linear_attention.multiply(n_rows=2, n_channels=2, left=0, right=1, target=0).encode(A, b, x)
 
 

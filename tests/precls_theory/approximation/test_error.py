@@ -27,7 +27,8 @@ from precls_theory.approximation.error import (
     taylor_error,
 )
 from precls_theory.checking.check import check
-from precls_theory.proofs.residues import Unequal, prove_network
+from precls_theory.checking.prove import prove_network
+from precls_theory.proofs.residues import Unequal
 from precls_theory.registry import Check, Refuted, Size
 from precls_theory.theorems.compilers.universal_approximation import (
     check_approximation,

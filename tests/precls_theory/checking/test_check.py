@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import constructions as C
 from constructions.algebra.filters import Filter
-from constructions.files.reading import dump
+from constructions.algebra.rings import FMPQ
+from constructions.files.writing import dump
 from constructions.networks.network import Network
 from precls_theory.checking import check as checking
 from precls_theory.checking.check import CheckResult, check
@@ -62,7 +63,7 @@ def confirm(network: Network, found: dict[str, Any]) -> None:
     column = expected.outputs.index(found["output"])
     value = network.evaluate(u)[found["row"], column]
     assert str(Fraction(value)) == found["computed"] != found["claimed"]
-    claim = claimed(expected, u, checking.FMPQ)
+    claim = claimed(expected, u, FMPQ)
     place = expected.task.exact_rows.index(found["row"])
     said = claim[place, list(expected.task.columns).index(column)]
     assert flint.fmpq(said) == flint.fmpq(*map(int, found["claimed"].split("/")))
@@ -287,7 +288,7 @@ def test_a_network_without_a_reference_is_refused(monkeypatch: pytest.MonkeyPatc
     def missing(network: Network) -> None:
         raise LookupError("no reference says what this computes")
 
-    monkeypatch.setattr("precls_theory.proofs.residues.claimed_majorant", missing)
+    monkeypatch.setattr("precls_theory.checking.prove.claimed_majorant", missing)
     result = check(SMALL["read"]())
     assert not result.ok
     assert "no reference" in result.message

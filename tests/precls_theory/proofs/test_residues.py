@@ -21,6 +21,7 @@ from constructions.algebra.rings import RATIONALS, Residues, Ring, polynomials
 from constructions.networks.evaluate import evaluate
 from constructions.networks.network import Network
 from precls_theory.checking import references
+from precls_theory.checking.prove import network_bound, prove_network
 from precls_theory.checking.references import claimed, claimed_majorant, computed, find, reference
 from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, Majorant, input_majorants, network_majorant, worst
 from precls_theory.proofs.residues import (
@@ -28,9 +29,7 @@ from precls_theory.proofs.residues import (
     BigResidues,
     Bound,
     Unequal,
-    network_bound,
     plan,
-    prove_network,
     prove_zero,
     random_prime,
     round_failure,

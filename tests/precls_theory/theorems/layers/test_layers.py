@@ -6,7 +6,7 @@ import pytest
 from helpers.mutations import changed_filters, changed_weights, differs, refuses
 
 import constructions as C
-from constructions.models.baseconv import layer_as_operators, operator_as_layer
+from constructions.models.operators import layer_as_operators, operator_as_layer
 from precls_theory import Refuted, Size, all_theorems, certify
 from precls_theory.proofs.symbolic import sympy_variables
 from precls_theory.theorems.descent.chebyshev import prove_error_polynomial, prove_recurrence

@@ -1,0 +1,145 @@
+"""What every exact network is: rows, named channels, the task that it claims, and the construction that made it.
+
+:class:`ExactNetwork` is data and an interface. BaseConv networks (:mod:`constructions.networks.network`) and Transformers
+(:mod:`constructions.transformers.exact`) fill it in, so that checks, files and commands need not ask which one they hold.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from constructions.algebra.rationals import same_value
+from constructions.networks.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from constructions.algebra.rings import Ring
+
+RowsKept = Literal["readout", "all"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExactNetwork(ABC):
+    """``n_rows`` rows, named input channels, rational weights, and the task that the network claims to do.
+
+    ``positions`` is the positional embedding ``{(row, channel index): weight}`` that is added to the input.
+    ``algorithm`` and ``parameters`` name the construction, which :func:`constructions.rebuild` runs again.
+    Two networks are equal when their weights and their claims are.
+    """
+
+    n_rows: int
+    inputs: tuple[str, ...]
+    task: Task
+    algorithm: str = "unnamed"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    positions: Mapping[tuple[int, int], Fraction] = field(default_factory=dict)
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """Number of layers or blocks."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Largest number of channels inside a layer."""
+
+    @property
+    @abstractmethod
+    def n_nonzero(self) -> int:
+        """Number of nonzero weights, positional embedding included."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the output channels."""
+
+    @abstractmethod
+    def weights_key(self) -> Hashable:
+        """A value that is equal for two networks exactly when all their weights and names are."""
+
+    def encode(self, *values: Any, **named: Any) -> Any:
+        """The input of the network, shape (..., n_rows, n_channels); see the task of the construction.
+
+        Values by position, by name, or in one dictionary: ``encode(A, b)``, ``encode(A=A, b=b)``, ``encode({"A": A, "b":
+        b})``. Raises ``TypeError`` for values that the task does not take.
+        """
+        only = values[0] if len(values) == 1 and not named else None
+        if isinstance(only, Mapping):
+            names = inspect.signature(self.task.encode).parameters
+            if all(name in names for name in only):
+                values, named = (), dict(only)
+        try:
+            return self.task.encode(*values, **named)
+        except TypeError as error:
+            signature = inspect.signature(self.task.encode)
+            try:
+                signature.bind(*values, **named)
+            except TypeError as unfit:
+                taken = ", ".join(str(parameter).split(":")[0] for parameter in signature.parameters.values())
+                raise TypeError(f"this network takes encode({taken}): {unfit}") from error
+            raise
+
+    def decode(self, output: Any, **options: Any) -> Any:
+        """What the network computed, read from its output (all rows, or the read-out rows alone).
+
+        ``options`` are those of the task: ``as_tensor`` of a sliced network.
+        """
+        return self.task.decode(output, **options)
+
+    @abstractmethod
+    def evaluate(self, u: Any, ring: Ring | None = None) -> Any:
+        """Run the network on ``u`` of shape (..., n_rows, n_channels) over the ring of its entries, or on a tensor.
+
+        Returns all rows, shape (..., n_rows, n_outputs). Raises ``ValueError`` on a wrong shape.
+        """
+
+    @abstractmethod
+    def to_torch(
+        self, dtype: torch.dtype | None = None, device: torch.device | str = "cpu", rows: RowsKept = "readout"
+    ) -> torch.nn.Module:
+        """Lower to an ``nn.Module`` (float64 unless ``dtype`` says otherwise)."""
+
+    @abstractmethod
+    def polynomials(self, max_terms: int = 20_000) -> Any:
+        """What the network computes, as SymPy polynomials (a circuit above ``max_terms``)."""
+
+    @abstractmethod
+    def save(self, path: str | Path) -> None:
+        """Write the network to a safetensors file, rationals exactly; :func:`constructions.load` reads it back."""
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, ExactNetwork) or hash(self) != hash(other):
+            return False
+        return (
+            (self.algorithm, self.task) == (other.algorithm, other.task)
+            and self.positions == other.positions
+            and same_value(self.parameters, other.parameters)
+            and self.weights_key() == other.weights_key()
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Sizes and names alone: weights are compared only where these agree."""
+        return hash((type(self), self.n_rows, self.inputs, self.outputs, self.depth, self.width, self.n_nonzero))
+
+
+def check_input_shape(u: np.ndarray, n_rows: int, n_channels: int) -> None:
+    """Raises ``ValueError`` unless ``u`` is (..., n_rows, n_channels)."""
+    if u.ndim < 2 or u.shape[-2:] != (n_rows, n_channels):
+        raise ValueError(f"the network reads shape (..., {n_rows} rows, {n_channels} channels), got {u.shape}")
