@@ -22,12 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from constructions.algebra.filters import DELTA, Filter
-from constructions.networks.layer import Layer, SparseMap
+from constructions.models.baseconv import LayerWeights
+from constructions.models.exact_weights import exact_layer, rationals, without_branches
 from constructions.networks.network import Network
 
 ConvType = Literal["short", "long"]
 BLOCK = "_backbone.transformer.h.{}.seq_mixer.base_conv"
+MAPS = ("in_proj", "projection", "out_proj")
 POSITIONS = "_backbone.transformer.wpe.weight"
 
 
@@ -124,7 +125,6 @@ def from_published(model: PublishedModel, like: Network) -> Network:
     kind, causal = settings.get("conv_type", "short"), bool(settings.get("causal", True))
     if kind not in ("short", "long") or (kind == "short" and not causal):
         raise ValueError(f"convolutions must be 'short' and causal, or 'long': got conv_type={kind!r}, causal={causal}")
-    residual = bool(settings.get("use_resid", True))
     depth, size, n_rows = settings["n_layer"], settings["n_embd"], settings["n_positions"]
     data = sorted({column for _, column in like.task.free_channels})
     shapes = expected_shapes(settings, len(data), len(like.task.columns))
@@ -135,11 +135,9 @@ def from_published(model: PublishedModel, like: Network) -> Network:
             raise ValueError(
                 f"{name} has shape {tuple(state[name].shape)}, expected {shape} for these settings and claims"
             )
-        if not bool(torch.isfinite(state[name]).all()):
-            raise ValueError(f"{name} has entries that are not finite")
     if n_rows != like.n_rows:
         raise ValueError(f"the model has {n_rows} rows, and what it is to claim has {like.n_rows}")
-    exact = {name: rationals(value) for name, value in state.items()}
+    exact = {name: rationals(name, value) for name, value in state.items()}
 
     # The embedding: data channels, and one positional channel for each embedded channel with a constant.
     names = [like.inputs[column] for column in data]
@@ -156,19 +154,15 @@ def from_published(model: PublishedModel, like: Network) -> Network:
         for row in range(n_rows)
         if constants[row, c]
     }
-    layers: list[Layer] = []
+    layers = []
     for number in range(depth):
         block = BLOCK.format(number)
-        maps = {
-            name: (exact[f"{block}.{name}.weight"], exact[f"{block}.{name}.bias"])
-            for name in ("in_proj", "projection", "out_proj")
-        }
-        taps = exact[f"{block}.conv.conv.weight"][:, 0, ::-1] if kind == "short" else exact[f"{block}.conv.filter"]
-        bias = exact[f"{block}.conv.conv.bias"] if kind == "short" else np.full(size, Fraction(0), dtype=object)
-        branches = exact[f"{block}.branch_weights"] if residual else None
-        before = embed if number == 0 else None
-        after = (exact["_read_out.weight"], exact["_read_out.bias"]) if number == depth - 1 else None
-        layers.append(exact_layer(maps, taps, bias, branches, before, after, size))
+        layer = published_layer({name: value for name, value in exact.items() if name.startswith(f"{block}.")}, block)
+        if number == 0:
+            layer = replace(layer, in_weight=embed.T @ layer.in_weight, gate_weight=embed.T @ layer.gate_weight)
+        if number == depth - 1:
+            layer = followed(layer, exact["_read_out.weight"].T, exact["_read_out.bias"])
+        layers.append(exact_layer(layer))
     task = replace(like.task, n_inputs=len(inputs), columns=tuple(range(len(like.task.columns))))  # type: ignore[type-var]
     return replace(
         like,
@@ -189,7 +183,7 @@ def expected_shapes(settings: Mapping[str, Any], n_data: int, n_results: int) ->
     }  # fmt: skip
     for number in range(settings["n_layer"]):
         block = BLOCK.format(number)
-        for name in ("projection", "in_proj", "out_proj"):
+        for name in MAPS:
             shapes |= {f"{block}.{name}.weight": (size, size), f"{block}.{name}.bias": (size,)}
         if settings.get("use_resid", True):
             shapes[f"{block}.branch_weights"] = (2,)
@@ -200,74 +194,21 @@ def expected_shapes(settings: Mapping[str, Any], n_data: int, n_results: int) ->
     return shapes
 
 
-def rationals(values: Tensor) -> np.ndarray:
-    """The exact values of a floating tensor."""
-    flat = [Fraction(value) for value in values.detach().double().flatten().tolist()]
-    array = np.empty(len(flat), dtype=object)
-    array[:] = flat
-    return array.reshape(tuple(values.shape))
-
-
-def exact_layer(
-    maps: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    taps: np.ndarray,
-    conv_bias: np.ndarray,
-    branches: np.ndarray | None,
-    before: np.ndarray | None,
-    after: tuple[np.ndarray, np.ndarray] | None,
-    size: int,
-) -> Layer:
-    """One published layer, with ``before`` (n_embd, inputs) multiplied into In and Gate and ``after`` into Out, over Q.
-
-    Beside its n_embd hidden channels stand one for each nonzero bias of the convolution, ``bias ⊙ Gate u``, and with
-    residual branches (w0, w1) one for each channel that is carried, ``u ⊙ 1``.
-    """
-    (In, in_bias), (gate, gate_bias), (out, out_bias) = (maps[name] for name in ("in_proj", "projection", "out_proj"))
-    n_in = size
-    filters = [Filter.of(row) for row in taps]
-    zero, one = Fraction(0), Fraction(1)
-    biased = [unit for unit in range(size) if conv_bias[unit]]
+def published_layer(exact: Mapping[str, np.ndarray], block: str) -> LayerWeights:
+    """One published layer as one of ours. With ``use_resid`` its convolution adds its input, and its block adds the layer's."""
+    weight = {name: (exact[f"{block}.{name}.weight"].T, exact[f"{block}.{name}.bias"]) for name in MAPS}
+    short = f"{block}.conv.conv.weight" in exact
+    taps = exact[f"{block}.conv.conv.weight"][:, 0, ::-1].T if short else exact[f"{block}.conv.filter"].T
+    bias = exact[f"{block}.conv.conv.bias"] if short else 0 * taps[0]
+    branches = exact.get(f"{block}.branch_weights")
     if branches is not None:
-        # The convolution adds its input, the layer mixes its branches, and the block adds its input.
-        filters = [Filter.of([row[0] + 1, *row[1:]]) for row in taps]
-        out, out_bias = branches[0] * out, branches[0] * out_bias
-    conv_rows, conv_constants = [In], [in_bias]
-    gate_rows, gate_constants = [gate], [gate_bias]
-    out_columns = [out]
-    if biased:
-        conv_rows.append(np.full((len(biased), n_in), zero, dtype=object))
-        conv_constants.append(conv_bias[biased])
-        gate_rows.append(gate[biased])
-        gate_constants.append(gate_bias[biased])
-        out_columns.append(out[:, biased])
-        filters += [DELTA] * len(biased)
-    if branches is not None and 1 + branches[1]:
-        identity = np.array([[one if i == j else zero for j in range(size)] for i in range(size)], dtype=object)
-        conv_rows.append(identity)
-        conv_constants.append(np.full(size, zero, dtype=object))
-        gate_rows.append(np.full((size, n_in), zero, dtype=object))
-        gate_constants.append(np.full(size, one, dtype=object))
-        out_columns.append((1 + branches[1]) * identity)
-        filters += [DELTA] * size
-    conv, gates = np.concatenate(conv_rows), np.concatenate(gate_rows)
-    mixed = np.concatenate(out_columns, axis=1)
-    if before is not None:
-        conv, gates = conv @ before, gates @ before
-    if after is not None:
-        mixed, out_bias = after[0] @ mixed, after[0] @ out_bias + after[1]
-    distinct = tuple(dict.fromkeys(filters))
-    return Layer(
-        conv=affine(conv, np.concatenate(conv_constants)),
-        gate=affine(gates, np.concatenate(gate_constants)),
-        out=affine(mixed, out_bias),
-        filters=distinct,
-        filter_index=np.array([distinct.index(filter) for filter in filters], dtype=np.int64),
-        outputs=tuple(f"y[{row}]" for row in range(len(mixed))),
+        taps = np.concatenate([taps[:1] + 1, taps[1:]])
+        branches = np.array([branches[0], branches[1] + 1], dtype=object)
+    return without_branches(
+        LayerWeights(*weight["in_proj"], taps, bias, *weight["projection"], *weight["out_proj"], branches)
     )
 
 
-def affine(weight: np.ndarray, bias: np.ndarray) -> SparseMap:
-    """A dense map (n_out, n_in) and its bias as a sparse one."""
-    n_out, n_in = weight.shape
-    entries = {(i, j): Fraction(weight[i, j]) for i, j in np.argwhere(weight != 0).tolist()}
-    return SparseMap.of(n_in, n_out, entries | {(row, n_in): Fraction(bias[row]) for row in range(n_out)})
+def followed(layer: LayerWeights, weight: np.ndarray, bias: np.ndarray) -> LayerWeights:
+    """The layer, then ``u @ weight + bias``, multiplied into Out."""
+    return replace(layer, out_weight=layer.out_weight @ weight, out_bias=layer.out_bias @ weight + bias)
