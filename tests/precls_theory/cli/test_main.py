@@ -1,0 +1,201 @@
+"""What holds for every command: one document, exit codes, words for a closed pipe, a full disk and an interrupt."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from precls_theory.certificate import precls_version
+from precls_theory.cli import output
+from precls_theory.cli.main import Precls, app
+
+HERE = Path(__file__).resolve().parents[3]
+PRECLS = [sys.executable, "-m", "precls_theory.cli.main"]
+
+
+def run(*arguments: Any) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "500", "TERM": "dumb"})
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"precls {precls_version()}\n")
+
+
+def test_exit_codes_are_documented() -> None:
+    shown = " ".join(run("--help").stdout.split())
+    assert "Exit codes: 0 done, 1 not done or refused, 2 a command line that is wrong, 130 interrupted." in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["check", "nowhere.safetensors"], 2, "does not exist"),
+        (["check"], 2, "Missing argument"),
+        (["check", "README.md", "--seed", "-1"], 2, "--seed"),
+        (["check", "README.md"], 1, "is not a"),
+        (["solve", "nowhere.csv", "--target", "y"], 1, "cannot read nowhere.csv"),
+        (["solve", "nowhere.csv"], 2, "--target"),
+        (["compile", "x +"], 2, "cannot read"),
+        (["build", "nothing"], 2, "there is no construction"),
+        (["atlas", "--svg", "nowhere/atlas.svg"], 1, "there is no folder"),
+        (["bench", "--device", "nowhere"], 2, "not available"),
+        (["approximate", "1/x", "--domain", "-1", "1"], 1, ""),
+        (["nothing"], 2, "No such command"),
+    ],
+)
+def test_one_document_whatever_happens(arguments: list[str], code: int, words: str) -> None:
+    result = run(*arguments, "--json")
+    assert result.exit_code == code, result.output
+    document = json.loads(result.stdout)
+    assert words in document["error"]
+    assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_words_that_look_like_the_option_ask_for_no_document() -> None:
+    result = run("compile", "x +", "--", "--json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def group(failure: BaseException | None, forgets: bool = False) -> Any:
+    """An application with one command that fails in its own way."""
+    test = typer.Typer(cls=Precls)
+
+    @test.callback()
+    def nothing() -> None: ...
+
+    @test.command()
+    def work(json: bool = False) -> None:
+        if forgets:
+            output.fail("it did not work")
+        assert failure is not None
+        raise failure
+
+    return test
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "out of memory"),
+        (OSError(28, "No space left on device"), 1, "cannot write to standard output: No space left on device"),
+        (PermissionError(13, "Permission denied", "a file"), 1, "cannot write to a file: Permission denied"),
+        (OSError("cannot write x: it is a device"), 1, "cannot write x: it is a device"),
+    ],
+)
+def test_failures_end_in_words(failure: BaseException, code: int, words: str) -> None:
+    result = CliRunner().invoke(group(failure), ["work"])
+    assert result.exit_code == code
+    assert result.stderr.strip() == f"error: {words}" or words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_mistake_of_ours_is_a_document_and_a_traceback() -> None:
+    result = CliRunner().invoke(group(KeyError("lost")), ["work", "--json"])
+    assert json.loads(result.stdout)["error"] == "KeyError: 'lost'"
+    assert isinstance(result.exception, KeyError)
+
+
+def test_a_command_that_forgets_its_document() -> None:
+    result = CliRunner().invoke(group(None, forgets=True), ["work", "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"] == "it did not work"
+
+
+# --- Pipes and disks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "README.md", "--json"]])
+def test_a_full_disk_behind_standard_output(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PRECLS, *arguments], cwd=HERE, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["error: cannot write to standard output: No space left on device"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "README.md", "--json"]])
+def test_a_closed_pipe_behind_standard_output(arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [*PRECLS, *arguments], cwd=HERE, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120
+        )
+    finally:
+        os.close(write)
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+def test_an_interrupt_ends_in_a_word() -> None:
+    process = subprocess.Popen(
+        [*PRECLS, "solve", "-", "--target", "y", "--json"],
+        cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    # it waits for its input as soon as it has opened NumPy, and says so on a pipe after two seconds
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "reading" in line
+    assert time.monotonic() < deadline
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out)["error"] == "interrupted"
+    assert err.strip() == "error: interrupted"
+
+
+@pytest.mark.parametrize("command", ["build", "compile", "solve", "atlas", "approximate"])
+@pytest.mark.parametrize("target", ["device", "fifo", "folder", "read-only"])
+def test_what_is_no_file_of_the_user_is_not_replaced(command: str, target: str, tmp_path: Path) -> None:
+    """Refused before the work: in words, and what was there is there."""
+    path = tmp_path / "target.svg"
+    if target == "device":
+        path = Path("/dev/null")
+    elif target == "fifo":
+        os.mkfifo(path)
+    elif target == "folder":
+        path.mkdir()
+    else:
+        path.write_text("old")
+        path.chmod(0o444)
+    before = path.stat()
+    arguments = {
+        "build": ["gd", "--n-steps", "1000000", "--step-size", "1", "--form", "gram", "-o", path],
+        "compile": ["x*y", "-o", path],
+        "solve": ["notebooks/data/longley.csv", "--target", "employed", "--coefficients", path],
+        "atlas": ["--svg", path],
+        "approximate": ["exp(x)", "--domain", "0", "1", "-o", path],
+    }[command]
+    result = run(command, *arguments)
+    assert result.exit_code == 1
+    assert f"cannot write {path}: " in result.stderr
+    after = path.stat()
+    assert (after.st_ino, after.st_mode, after.st_size) == (before.st_ino, before.st_mode, before.st_size)
+
+
+@pytest.mark.parametrize("command", ["compile", "approximate"])
+def test_an_expression_that_begins_with_a_minus(command: str) -> None:
+    result = run(command, "-3*x + 1", "--domain" if command == "approximate" else "--variables", "0,1")
+    assert result.exit_code == 2
+    assert f'precls {command} … -- "-3*x + 1"' in " ".join(result.stderr.replace("│", " ").split()) or (
+        f'{command} … -- "-3*x + 1"' in " ".join(result.stderr.replace("│", " ").split())
+    )
+
+
+def test_an_option_that_is_mistaken_is_no_expression() -> None:
+    assert "expression" not in run("compile", "x", "--plott", "x.png").stderr
