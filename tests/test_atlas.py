@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from fractions import Fraction
@@ -200,3 +201,19 @@ def test_command_bad_usage(app, options, message, code):
     result = CliRunner().invoke(app, options, env={"COLUMNS": "300"})
     assert result.exit_code == code
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_identifiers_break_at_hyphens_alone(cells, width, monkeypatch, capsys):
+    """Every piece of an identifier that stands on a line of its own is made of whole words."""
+    monkeypatch.setattr(command.out, "_width", width)
+    command.out.print(command.table(cells))
+    lines = [re.split("[│┃]", line) for line in capsys.readouterr().out.splitlines()]
+    pieces = {piece.strip() for line in lines for piece in line}
+    for cell in cells:
+        words = [word for word in re.split("(?<=-)", cell.theorem) if word]
+        starts = [0]
+        while starts[-1] < len(words):  # the pieces, longest first, cover the identifier
+            ends = [end for end in range(len(words), starts[-1], -1) if "".join(words[starts[-1] : end]) in pieces]
+            assert ends, f"{cell.theorem} is broken inside a word at width {width}"
+            starts.append(ends[0])

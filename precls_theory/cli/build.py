@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
 from precls_theory.cli.paths import check_writable
+from precls_theory.cli.words import as_options
 
 if TYPE_CHECKING:
     from constructions.networks.base import ExactNetwork
@@ -145,12 +146,16 @@ def construct(algorithm: str, given: dict[str, Any]) -> ExactNetwork:
         with working(f"building {name} …"):
             return CONSTRUCTIONS[name](**parameters)
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-        raise typer.BadParameter(f"{name}: {error}") from error
+        raise typer.BadParameter(f"{name}: {as_options(str(error), accepted, _named())}") from error
 
 
 def _option(parameter: str) -> str:
-    named = {*inspect.signature(build).parameters} - {"algorithm", "parameter", "output", "json"}
-    return f"--{parameter.replace('_', '-')}" if parameter in named else f"--parameter {parameter}=…"
+    return f"--{parameter.replace('_', '-')}" if parameter in _named() else f"--parameter {parameter}=…"
+
+
+def _named() -> set[str]:
+    """Parameters that have an option of their own."""
+    return {*inspect.signature(build).parameters} - {"algorithm", "parameter", "output", "json"}
 
 
 def register(app: typer.Typer) -> None:

@@ -28,8 +28,9 @@ def gradient_descent(
     form: Form = "doubling",
     layout: LayoutName = "A",
 ) -> Network:
-    """A network that runs ``n_steps`` steps of gradient descent exactly.
+    """A network that runs ``n_steps`` steps ``x ← x − (η/N) Aᵀ(A x − b)`` exactly, with η = ``step_size``, N = ``n_points``.
 
+    The step is η/N, as in the paper, because the loss is a mean over the N points: it converges for η < 2/λ_max(AᵀA/N).
     ``net.encode(A, b, x_init)`` and ``net.decode(net.evaluate(u))`` give ``x_k``, shape (..., n_dims). Depth: ``gram`` k+1,
     ``doubling`` log2(k)+2 (k a power of two), ``tight`` ⌊log2 k⌋+2, ``residual`` 2k+1; one more in layout S (and in
     E for ``residual``). Source: Liu et al. 2025, App. D.2 for the residual form; doubling and tight are new.
