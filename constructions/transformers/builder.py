@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from constructions.algebra.terms import Form
+from constructions.algebra.terms import Form, exact
 from constructions.networks.layer import MASKS, Mask, SparseMap
 from constructions.networks.tasks import Task
 from constructions.transformers.blocks import GATE_NAMES, ZERO, Block, Gated, GateName, Head
@@ -111,7 +111,7 @@ class TransformerBuilder:
         down: dict[tuple[int, int], Fraction] = {}
         for (left, right), weights in products.items():
             for sign in signs:
-                down.update({(targets.index(t), len(gates)): sign * Fraction(w) for t, w in weights.items()})
+                down.update({(targets.index(t), len(gates)): sign * exact(w) for t, w in weights.items()})
                 gates.append(left.scaled(Fraction(sign)))
                 ups.append(right)
         return Gated(

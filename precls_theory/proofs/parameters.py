@@ -31,6 +31,7 @@ import numpy as np
 from constructions.algebra.rings import ElementRing
 from constructions.networks.network import Network
 from precls_theory.checking.references import claimed, computed
+from precls_theory.checking.transformers import descent
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     Variables,
@@ -75,6 +76,9 @@ class Quotient:
 
     def __mul__(self, other: Quotient) -> Quotient:
         return Quotient.of(self.numer * other.numer, self.denom * other.denom)
+
+    def __truediv__(self, other: Quotient) -> Quotient:
+        return Quotient.of(self.numer * other.denom, self.denom * other.numer)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Quotient) and (self.numer, self.denom) == (other.numer, other.denom)
@@ -354,3 +358,17 @@ def prove_whole(network: Network, make: MakeVariables = flint_variables) -> None
     u[rows, columns] = v["u"]
     what = f"{network.algorithm} with {network.parameters}"
     require_equal(computed(network, u, v.ring), claimed(network, u, v.ring), what, v.ring)
+
+
+def prove_every_step(construct: Callable[..., Any], n_points: int, n_dims: int, n_steps: int) -> None:
+    """``n_steps`` steps of gradient descent by a construction of Transformers, its step size a symbol.
+
+    Against the loop of :func:`precls_theory.checking.transformers.descent`. Raises
+    :class:`precls_theory.registry.Refuted`.
+    """
+    symbols = Symbols(eta="1/3")
+    network = construct(n_points=n_points, n_dims=n_dims, n_steps=n_steps, step_size=symbols["eta"])
+    v = symbols.variables(A=(n_points, n_dims), b=(n_points,), x=(n_dims,))
+    output = np.asarray(network.decode(network.evaluate(network.encode(v["A"], v["b"], v["x"]), v.ring)))
+    expected = descent(v["A"], v["b"], v["x"], n_steps, symbols["eta"], v.ring)
+    require_equal(output, expected, f"{n_steps} steps of size η", v.ring)

@@ -143,11 +143,10 @@ def at_most(build: Build, **largest: int) -> Build:
 
 def wrong_transformer(network: ExactTransformer) -> ExactTransformer:
     """1/3 added to a weight of the last part of the last block: of its values, or of its last map."""
-    part = network.blocks[-1].parts()[-1]
+    parts = network.blocks[-1].parts()
+    part = parts[-1]
     name = "value" if "value" in part.maps() else "down"
-    return network.with_weight(
-        -1, len(network.blocks[-1].parts()) - 1, name, part.maps()[name].weights[0] + Fraction(1, 3)
-    )
+    return network.with_weight(network.depth - 1, len(parts) - 1, name, part.maps()[name].weights[0] + Fraction(1, 3))
 
 
 def wrong_part(build: Callable[..., ExactTransformer]) -> Callable[..., ExactTransformer]:
@@ -159,10 +158,12 @@ def wrong_part(build: Callable[..., ExactTransformer]) -> Callable[..., ExactTra
     return changed
 
 
-def deaf_to_step(build: Callable[..., ExactTransformer]) -> Callable[..., ExactTransformer]:
-    """The construction ``build`` with step size 1/7 whatever it is asked for."""
+def deaf_to_step(
+    build: Callable[..., ExactTransformer], step_size: Fraction = Fraction(1, 7)
+) -> Callable[..., ExactTransformer]:
+    """The construction ``build`` with this step size whatever it is asked for."""
 
     def deaf(**parameters: Any) -> ExactTransformer:
-        return build(**parameters | {"step_size": Fraction(1, 7)})
+        return build(**parameters | {"step_size": step_size})
 
     return deaf

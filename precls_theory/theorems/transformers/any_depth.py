@@ -143,7 +143,9 @@ def growth_rules(size: Size) -> Evidence:
     for matrix in matrices:
         require_spectral_bound(matrix, spectral_norm(matrix))
     return Evidence(
-        scope="every n and every real input",
+        scope="Executed: the identities for n = 2..5 (norms: 2..4), entries symbols; the activations on the "
+        "real line by monotonicity and "
+        "limits; spectral bounds of six matrices. Argued: other n, by the same expansion; that the rules say no more than these",
         ring="Q(x), and exact rationals for the spectral bounds",
         engine="SymPy, python-flint",
         detail={"activations": names, "spectral bounds": len(matrices)},
@@ -266,7 +268,11 @@ def any_depth(size: Size) -> Evidence:
     if sympy.Poly(step, T).degree() != 3 or sympy.Poly(step, T).LC() != -eta / n:
         raise Refuted("the gradient step does not grow as t^3 along the ray a = x = t e_1")
     return Evidence(
-        scope="every depth, width, number of heads and rows",
+        scope=f"Executed: the growth of one block of each of {len(kinds)} kinds, symbols for all its "
+        "constants, and a certificate of a "
+        "random model of depth 2 of each; the targets' degrees on the ray of ones at the given size, and of "
+        "the step for every η and "
+        "N. Argued: induction on the depth; every width, number of heads and rows, by the symbols; the rules (growth-rules)",
         ring="polynomials in t over generic nonnegative constants; exact rationals for the targets",
         engine="SymPy, growth certificates (outward rounding)",
         detail={"block kinds": len(kinds), "target degrees": degrees},
@@ -358,7 +364,11 @@ def any_depth_open_sets(size: Size) -> Evidence:
             model = Transformer(4, 4, 8, 2, n_heads=2, mlp=mlp, norm=norm)  # type: ignore[arg-type]
             details.append(require_piece_argument(model, target, (1, 4, 4), centre))
     return Evidence(
-        scope="every depth, width, number of heads and rows; every nonempty open set",
+        scope=f"Executed: for {len(details)} random models of depth 2 and one box each: a piece located, a "
+        "derivative that differs, the "
+        "continued piece below its bound and below the target. Argued: every model and open set: the bound "
+        "for pieces (any-depth), "
+        "Baire's theorem, continuity and analyticity",
         ring="Arb balls with outward rounding; exact rationals for the targets",
         engine="python-flint jets along a line, growth certificates for pieces",
         detail={"cases": details},
@@ -395,7 +405,10 @@ def norm_before_gated_mlp(size: Size) -> Evidence:
                 continue
             raise Refuted(f"{mlp} without a norm got a certificate of linear growth")
     return Evidence(
-        scope="every depth, width, number of heads and rows",
+        scope=f"Executed: the growth of one block of each of {checked} kinds, symbols for all its constants, "
+        "with the norm 1 and without "
+        "it 2; certificates of random models. Argued: induction on the depth; every width, number of heads "
+        "and rows, by the symbols",
         ring="polynomials in t over generic nonnegative constants",
         engine="SymPy, growth certificates (outward rounding)",
         detail={"block kinds": checked},
@@ -439,4 +452,9 @@ def clamped_gate_on_open_sets(size: Size) -> Evidence:
         certificate = growth_certificate(model, (1, 3, 2))
         if certificate.exponent != 1 or certificate.piece_exponent != 2:
             raise Refuted(f"{type(model).__name__}: exponents {certificate.exponent}, {certificate.piece_exponent}")
-    return Evidence("the intervals named", "Q[u]", "SymPy, growth certificates", {"models": 2})
+    return Evidence(
+        "Executed: the identities of the middle pieces, u a symbol; the modules at 63 dyadic points; their "
+        "certificates. Argued: that "
+        "the modules have these pieces between the points",
+        "Q[u]", "SymPy, growth certificates", {"models": 2},
+    )  # fmt: skip

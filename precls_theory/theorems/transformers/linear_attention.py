@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import flint
@@ -11,16 +12,23 @@ import numpy as np
 import sympy as sp
 
 from constructions.algebra.rings import univariate
+from constructions.algebra.terms import Form
 from constructions.models.transformer import Transformer
-from constructions.networks.layer import Mask
+from constructions.networks.layer import MASKS, Mask
+from constructions.networks.tasks import Sequence
 from constructions.transformers import gated, linear_attention
+from constructions.transformers.builder import TransformerBuilder
 from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import ternary_depth, unchecked_steps
 from precls_theory.checking import transformers as claims
 from precls_theory.expressivity.growth import growth_certificate
 from precls_theory.expressivity.tracing import Inconclusive
+from precls_theory.proofs import definitions
+from precls_theory.proofs.parameters import prove_every_step
+from precls_theory.proofs.symbolic import flint_variables, require_equal, sympy_variables
 from precls_theory.proofs.variants import deaf_to_step, wrong_part
 from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.theorems.descent.degree import prove_ray
 
 STEP_SIZE = Fraction(1, 3)
 Construct = Callable[..., ExactTransformer]
@@ -40,10 +48,12 @@ def build(
     statement=r"x - \tfrac{\eta}{N} \sum_{j} \big((x, -1)\cdot(a_j, b_j)\big)\, a_j = x - \tfrac{\eta}{N}(Gx - c)",
     hypotheses=("x in channels of its own, or in those of a under a strict mask", "with the residual connection"),
     source="von Oswald et al. 2023 for the correspondence; the layout conditions are new",
-    covers="symbolic entries at small sizes for every mask; at the given size modulo a prime; k layers are k steps",
+    covers="symbolic entries and η at small sizes for every mask; at the given size modulo a prime; k layers are k steps",
     controls={
         "a weight off by 1/3": {"construct": wrong_part(linear_attention.gradient_descent)},
-        "another step size than claimed": {"construct": deaf_to_step(linear_attention.gradient_descent)},
+        "a step size of 1/3 whatever is asked for": {
+            "construct": deaf_to_step(linear_attention.gradient_descent, STEP_SIZE)
+        },
     },
 )
 def one_step(size: Size, construct: Construct = linear_attention.gradient_descent) -> Evidence:
@@ -60,8 +70,13 @@ def one_step(size: Size, construct: Construct = linear_attention.gradient_descen
     k = 4
     large = build(size.n_points, size.n_dims, k, "step", construct)
     log2 = claims.verify_descent_residues(large, size.n_points, size.n_dims, k, STEP_SIZE)
+    for mask in MASKS:
+        prove_every_step(partial(construct, mask=mask), n, d, 2)
     return Evidence(
-        scope=f"N={n}, D={d} symbolically; N={size.n_points}, D={size.n_dims}, k={k} by residues",
+        scope=f"Executed: N={n}, D={d}, k = 1, 2, every mask, and layout E, A, b, x_init symbols; η a symbol "
+        "through the builder for "
+        f"k = 2; N={size.n_points}, D={size.n_dims}, k = {k} by residues. Argued: other k, for the builder repeats its layer; "
+        "other N and D",
         ring=ring,
         engine="python-flint",
         failure_probability_log2=log2,
@@ -106,7 +121,7 @@ def layout_e(size: Size, mask: Mask = "causal") -> Evidence:
         else:
             raise Refuted(f"{name} equals gradient descent at a random point, against the statement")
     return Evidence(
-        scope=f"N={n}, D={d}",
+        scope=f"Executed: N={n}, D={d}, A, b, x symbols, η = {STEP_SIZE}; the counterexamples over Q. Argued: other N, D and η",
         ring="Q[A, b, x] (fmpq_mpoly); Q",
         engine="python-flint",
         detail={"counterexamples": found},
@@ -133,6 +148,47 @@ def require_cubic(net: ExactTransformer) -> None:
             raise Refuted("a block has something other than linear attention heads")
 
 
+def require_cubic_layer(mask: str, apply: Callable[..., np.ndarray] = definitions.linear_attention) -> None:
+    """One head with symbols for all weights, biases and inputs has degree exactly 3 in its input; :class:`Refuted` if not.
+
+    So L layers have degree at most 3^L. 2 rows, 2 channels, queries and keys of dimension 1.
+    """
+    v = flint_variables(
+        u=(2, 2), q=(2, 1), k=(2, 1), v=(2, 2), bq=(1,), bk=(1,), bv=(2,)
+    )  # fmt: skip
+    output = apply(v["q"], v["k"], v["v"], (v["bq"], v["bk"], v["bv"]), v["u"], mask)
+    degree = max(sum(map(int, powers[:4])) for value in output.flat for powers in value.monoms())
+    if degree != 3:
+        raise Refuted(f"a layer of linear attention has degree {degree} in its input", {"mask": mask})
+
+
+def quartic_layer(*arguments: Any) -> np.ndarray:
+    """The layer times its input."""
+    return definitions.linear_attention(*arguments) * arguments[4]
+
+
+def require_definition(mask: Mask) -> None:
+    """A head of an exact Transformer with random integer weights is the sum of the definition; :class:`Refuted` if not."""
+    rng = np.random.default_rng(0)
+    names = ["c", "d"]
+    q, k, values = (rng.integers(1, 9, shape).astype(object) for shape in ((2, 1), (2, 1), (2, 2)))
+    biases = tuple(rng.integers(1, 9, size).astype(object) for size in (1, 1, 2))
+
+    def forms(weight: np.ndarray, bias: np.ndarray) -> list[Form]:
+        columns = range(weight.shape[1])
+        return [Form({n: Fraction(weight[i, j]) for i, n in enumerate(names)}, Fraction(bias[j])) for j in columns]
+
+    builder = TransformerBuilder(names, 2)
+    builder.block()
+    builder.attend(forms(q, biases[0]), forms(k, biases[1]), dict(zip(names, forms(values, biases[2]), strict=True)))
+    v = flint_variables(u=(3, 2))
+    output = builder.build(3, mask, names, partial(Sequence, 3, 2, n_inputs=2)).evaluate(v["u"], v.ring)
+    query, key, value = (v.constants(part) for part in (q, k, values))
+    constants = tuple(v.constants(bias) for bias in biases)
+    expected = definitions.linear_attention(query, key, value, constants, v["u"], mask)
+    require_equal(output, expected, f"one head, {mask} mask", v.ring)
+
+
 def gated_block() -> ExactTransformer:
     """A network with MLPs: what :func:`require_cubic` must refuse."""
     return gated.gradient_descent(n_points=1, n_dims=1)
@@ -144,9 +200,11 @@ def gated_block() -> ExactTransformer:
     statement=r"\deg(\text{L layers}) \le 3^L, \quad \deg x_k = 2k+1 \;\Rightarrow\; L \ge \lceil \log_3(2k+1) \rceil",
     hypotheses=("linear attention with any mask, width, heads and positions, and residual connections", "η ≠ 0"),
     source="new",
-    covers="every k: the leading coefficient is symbolic in k; degrees along a ray for k up to 13 at the given size",
+    covers="every k: x_k on a ray by induction; a layer with symbols for weights and inputs; degrees along a ray for k up to 13 "
+    "at the given size",
     controls={
         "a block with an MLP": lambda: require_cubic(gated_block()),
+        "a layer that multiplies four factors": lambda: require_cubic_layer("causal", quartic_layer),
         "one step more than claimed": {"extra_steps": 1},
     },
 )
@@ -156,14 +214,12 @@ def lower_bound(size: Size, extra_steps: int = 0) -> Evidence:
     At b = 0 and all rows but one zero, a_1 = t e_1, x = t e_1: x_k = (1 − (η/N) t²)^k t, of degree 2k+1 in t. From
     x_init = 0 the degree is 2k, and 2k ≤ 3^L is the same as 2k+1 ≤ 3^L, since 3^L is odd.
     """
-    t, step, k = sp.Symbol("t"), sp.Symbol("s", nonzero=True), sp.Symbol("k", positive=True, integer=True)
-    leading = sp.limit((1 / t**2 - step) ** k, t, sp.oo)
-    if sp.simplify(leading - (-step) ** k) != 0:
-        raise Refuted("the leading coefficient of x_k along the ray is not (−η/N)^k", {"found": str(leading)})
-    # The induction itself: a layer adds products of three affine images of polynomials of degree at most d.
-    degree = sp.Symbol("d", positive=True, integer=True)
-    if sp.Max(degree, sp.Add(degree, degree, degree)) != 3 * degree:
-        raise Refuted("a layer of linear attention does more than triple the degree")
+    for make in (flint_variables, sympy_variables):
+        prove_ray(make)
+    # The induction itself: what a layer multiplies, so that it at most triples the degree of its input.
+    for mask in MASKS:
+        require_cubic_layer(mask)
+        require_definition(mask)
     ring = univariate()
     A, b, x = along_a_ray(size.n_points, size.n_dims)
     for steps in (1, 2, 4, 13):
@@ -176,8 +232,12 @@ def lower_bound(size: Size, extra_steps: int = 0) -> Evidence:
         if ternary_depth(steps) > 0 and 3 ** (ternary_depth(steps) - 1) >= 2 * steps + 1:
             raise Refuted(f"⌈log3(2k+1)⌉ is wrong at k = {steps}")
     return Evidence(
-        scope=f"every k; degrees at N={size.n_points}, D={size.n_dims}, k = 1, 2, 4, 13",
-        ring="Q[t] (fmpq_poly), SymPy",
+        scope="Executed: x_k on a ray, by an induction step with t, η/N and the power symbols; one head with "
+        "all weights, biases and "
+        "inputs symbols, 2 rows, 2 channels, every mask, has degree 3, and is what the networks run; degrees along a line at "
+        f"N={size.n_points}, D={size.n_dims}, k = 1, 2, 4, 13. Argued: more heads, rows and channels are sums of the same "
+        "products; induction on L and k",
+        ring="Q[t, y, h], Q[weights, inputs], Q[t]",
         engine="python-flint, SymPy",
         detail={"k = (3^L − 1)/2 attains degree 3^L": {str(L): (3**L - 1) // 2 for L in range(1, 8)}},
     )
@@ -200,7 +260,12 @@ def multiply(size: Size, construct: Construct = linear_attention.multiply) -> Ev
         for left, right, target in ((0, 1, 2), (1, 1, 0), (0, 1, 0)):
             net = construct(n_rows=3, n_channels=4, left=left, right=right, target=target, mask=mask)
             ring = claims.verify_multiply(net, 4, left, right, target, name=f"Multiply, {mask} mask")
-    return Evidence(scope="3 rows, 4 channels", ring=ring, engine="python-flint", detail={"depth": net.depth})
+    return Evidence(
+        scope="Executed: 3 rows, 4 channels, three choices of channels, causal and full masks, every input a "
+        "symbol. Argued: other "
+        "rows and channels",
+        ring=ring, engine="python-flint", detail={"depth": net.depth},
+    )  # fmt: skip
 
 
 def block_growth(normed: bool) -> sp.Poly:
@@ -244,7 +309,10 @@ def norm_before_linear_attention(size: Size, normed: bool = True) -> Evidence:
         growth_certificate(Transformer(3, 3, 8, 1, attention="linear", mlp="none").eval(), (1, 4, 3), exponent=1)
     except Inconclusive:
         return Evidence(
-            scope="every depth, width, number of heads and rows",
+            scope="Executed: one layer's growth with symbols for all its constants, with and without the "
+            "norm; growth certificates "
+            "of four random models of depth 3. Argued: induction on the depth; that a row of a norm's output lies in a ball; "
+            "every width, number of heads and rows, by the symbols",
             ring="polynomials in t over generic nonnegative constants",
             engine="SymPy, growth certificates (outward rounding)",
             detail={"C0, C1 of random models of depth 3": bounds},

@@ -19,6 +19,7 @@ from precls_theory.expressivity.quantitative import (
 )
 from precls_theory.expressivity.tracing import trace
 from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.theorems.transformers.softmax_one_layer import check_row0_every_width, raw_attention
 
 
 def require_second_difference(power: int = 2) -> None:
@@ -31,6 +32,23 @@ def require_second_difference(power: int = 2) -> None:
     rest = sympy.expand(error(c - r) - 2 * error(c) + error(c + r) - 2 * r**2)
     if rest != 0:
         raise Refuted(f"the second difference is not 2r²: {rest} is left", {"left": str(rest)})
+
+
+def require_reached(value: float) -> None:
+    """A causal layer all of whose weights are zero but the output bias is that constant, and misses Square by 1/2.
+
+    The module is run; the error of the constant is exact. Raises :class:`Refuted`.
+    """
+    layer = SoftmaxAttention(4, 2, "causal").double()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        layer.out_proj.bias.fill_(value)
+        output = layer(torch.linspace(-1, 1, 24, dtype=torch.float64).reshape(2, 3, 4))
+    if set(output.flatten().tolist()) != {value}:
+        raise Refuted("constant weights do not give a constant")
+    constant = Partition((Fraction(-1), Fraction(1)), ((Fraction(value), Fraction(0)),))
+    require_error(constant, Fraction(1, 2), exactly=True)
 
 
 def require_error(partition: Partition, bound: Fraction, exactly: bool = False) -> None:
@@ -68,7 +86,14 @@ def square_piecewise_linear(size: Size) -> Evidence:
         if partition.n_pieces > max_pieces(widths):
             raise Refuted(f"{partition.n_pieces} pieces for hidden widths {widths}, more than {max_pieces(widths)}")
         require_error(partition, piecewise_linear_lower_bound(partition.n_pieces))
-    return Evidence("every p >= 1", "Q", "SymPy, exact rational pieces", {"networks": len(networks)})
+    return Evidence(
+        "Executed: the second difference, a, b, c, r symbols; the extremal functions and their exact errors "
+        "for p = 1..32; the pieces "
+        f"and exact errors of {len(networks)} random ReLU networks. Argued: the pigeonhole principle (one of "
+        "p pieces is 2/p long), "
+        "tightness for p > 32",
+        "Q", "SymPy, exact rational pieces", {"networks": len(networks)},
+    )  # fmt: skip
 
 
 @theorem(
@@ -81,14 +106,15 @@ def square_piecewise_linear(size: Size) -> Evidence:
     "the bound for one piece applies; second derivatives of random layers are also enclosed and found to be 0",
     controls={
         "a cube for the square": lambda: require_second_difference(power=3),
+        "the constant 1/3": lambda: require_reached(1 / 3),
+        "attention without the softmax": lambda: check_row0_every_width(raw_attention),
     },
 )
 def square_one_causal_softmax_layer(size: Size) -> Evidence:
     """softmax of a single score is 1, and jets of row 0 of random layers have no second-order term."""
-    score = sympy.Symbol("s", real=True)
-    if sympy.simplify(sympy.exp(score) / sympy.exp(score)) != 1:
-        raise Refuted("the softmax of one score is not 1")
+    check_row0_every_width()
     require_second_difference()
+    require_reached(0.5)
     largest = 0.0
     point = [[[1, 2, -1, 3], [0, 1, 1, -2], [2, -1, 0, 1]]]
     direction = [[[1, -2, 3, 1], [1, 0, 2, -1], [-1, 1, 1, 2]]]
@@ -105,5 +131,11 @@ def square_one_causal_softmax_layer(size: Size) -> Evidence:
     if largest < 1e-6:
         raise Refuted("the check is vacuous: the last row has no second derivative either")
     return Evidence(
-        "every width, head count and number of rows", "Q, Arb balls for the examples", "SymPy, python-flint"
+        "Executed: row 0 along any line, scores and values abstract, is affine; an affine function misses "
+        "Square by 1/2, and by no "
+        "less; constant weights, run, give the constant 1/2, whose exact error is 1/2; second derivatives of "
+        "row 0 of three random "
+        "layers enclosed. Argued: heads and channels add",
+        "Q, Arb balls for the examples",
+        "SymPy, python-flint",
     )

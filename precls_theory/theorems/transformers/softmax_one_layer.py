@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import sympy as sp
 
-from precls_theory.registry import Evidence, Refuted, Size, theorem
+from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
 
 Attention = Callable[[Sequence[sp.Expr], Sequence[sp.Expr]], sp.Expr]
 T = sp.Symbol("t", real=True)
@@ -127,7 +127,9 @@ def one_causal_layer(size: Size) -> Evidence:
     if square != 2 or multiply != 2:
         raise Refuted("the targets are flat", {"square": str(square), "multiply": str(multiply)})
     return Evidence(
-        scope=f"symbolic weights at widths {widths}; every width along lines u_0 = p + t w",
+        scope=f"Executed: all weights symbols at widths {listed(widths)}, one head; along lines u_0 = p + t w "
+        "with scores and values "
+        "abstract, which covers every width. Argued: heads and the residual connection add",
         ring="SymPy expressions in the weights, the inputs and exp",
         engine="SymPy",
         detail={"second derivative of row 0": 0, "of Square": int(square), "of Multiply along (1, 1)": int(multiply)},
@@ -163,7 +165,11 @@ def one_layer_any_mask(size: Size) -> Evidence:
     step = sp.expand(T - (1 / e) * T * (T * T))
     misses = {"Square, Multiply": str(escape(T**2 / e)), "gradient descent": str(escape(-step))}
     return Evidence(
-        scope="every width, mask and number of heads",
+        scope="Executed: with 1 to 4 visible rows, scores and values abstract, the output is a convex "
+        "combination, and affine where "
+        "rows are equal; the targets outgrow M + B|t|, M, B and N/η symbols. Argued: more visible rows, for "
+        "the proof is termwise; "
+        "heads and channels add; analyticity carries an open set to the ray",
         ring="SymPy expressions; nonnegative polynomials in M, B, r",
         engine="SymPy",
         detail={"miss at t = M + B + 1 + r": misses, "gradient descent along the ray": str(step)},
