@@ -187,7 +187,7 @@ def layer_problem(
     theorem = ""
     if units > channels:
         theorem = "landscape-wide-layer"
-    elif target == "multiply" and units == channels == 2 and moments_are_standard(moments):
+    elif units == channels >= 2 and moments_are_standard(moments):
         theorem = "landscape-critical-width"
     return Problem(f"output {output}", without_bias(with_bias, "bias_0"), scalings, others_are_saddles=theorem)
 
