@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import constructions as C
-from constructions.models.baseconv import LayerWeights, apply_layer, dense_weights
+from constructions.models.operators import LayerWeights, apply_layer, dense_weights
 from precls_theory.landscape import targets
 from precls_theory.landscape.moments import Gaussian
 from precls_theory.landscape.population_loss import SymbolicModel, Target, fmpq, population_loss
