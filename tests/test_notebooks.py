@@ -1,10 +1,14 @@
-"""Every notebook runs from a clean kernel, in a copy of its folder, and is committed as it ran."""
+"""Every notebook runs from a clean kernel, in a copy of its folder, and is committed as it ran: what it prints is what a
+fresh run prints, but for timings and rounding errors."""
 
+import itertools
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 
 import nbformat
@@ -18,6 +22,10 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LARGEST = 400_000
 """Bytes of a committed notebook: figures are small."""
+
+PICTURES = {"image/png", "image/svg+xml"}
+NOISE = re.compile(r"\(?\b\d+(\.\d+)? ?(µs|ms|s|min|seconds)\b\)?|0x[0-9a-f]+")
+FLOAT = re.compile(r"[-+−]?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -59,14 +67,58 @@ def test_notebook_runs_from_a_clean_kernel(path, tmp_path):
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns(".*"))
     committed, fresh = nbformat.read(path, as_version=4), run(copy / path.name)
     for before, after in zip(code_cells(committed), code_cells(fresh), strict=True):
-        # The same kinds of output, so a figure or a table that disappears is noticed; numbers may differ by machine.
-        assert kinds(before) == kinds(after), f"cell {before.execution_count} of {path.name} no longer gives its output"
+        where = f"cell {before.execution_count} of {path.name}"
+        assert kinds(before) == kinds(after), f"{where} no longer gives its output"
+        assert difference(text_of(before), text_of(after)) is None, (
+            f"{where}: {difference(text_of(before), text_of(after))}"
+        )
 
 
 def kinds(cell: nbformat.NotebookNode) -> set[str]:
     """Kinds of output; not standard error, where libraries speak of themselves when they run for the first time."""
     found = {mime for output in cell.outputs for mime in output.get("data", {output.get("name", "error"): None})}
     return found - {"stderr"}
+
+
+def text_of(cell: nbformat.NotebookNode) -> str:
+    """What a cell prints or shows as text: standard output, tables without their markup, expressions."""
+    parts = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if output.get("name") == "stdout":
+            parts.append(output.text)
+        elif "text/html" in data:
+            plain = re.sub(r"<style.*?</style>", "", data["text/html"], flags=re.S)
+            parts.append(re.sub(r"\s*<[^>]*>\s*", " ", plain))
+        elif not PICTURES & data.keys():
+            parts.append(data.get("text/plain", "") + "\n")
+    return "".join(parts)
+
+
+def difference(before: str, after: str) -> str | None:
+    """The first line in which two texts differ, or ``None``.
+
+    Words and whole numbers are compared as they are, numbers with a point or an exponent as :func:`close` says; times
+    (``1.3 s``), white space and addresses of objects do not count.
+    """
+    ours, theirs = (NOISE.sub("", text).split() for text in (before, after))
+    for index, (one, other) in enumerate(itertools.zip_longest(ours, theirs, fillvalue="")):
+        numbers = FLOAT.findall(one), FLOAT.findall(other)
+        same = FLOAT.sub("#", one) == FLOAT.sub("#", other) and len(numbers[0]) == len(numbers[1])
+        if not same or not all(close(a, b) for a, b in zip(*numbers, strict=True)):
+            context = " ".join(ours[max(0, index - 8) : index])
+            return f"after {context!r} the committed notebook says {one!r}, a fresh run {other!r}"
+    return None
+
+
+def close(one: str, other: str) -> bool:
+    """Within a fifth or two units of the last place; rounding errors, numbers below 1e-6, within a factor of 30."""
+    a, b = (Decimal(text.replace("−", "-")) for text in (one, other))
+    largest, least = max(abs(a), abs(b)), min(abs(a), abs(b))
+    if largest < Decimal("1e-6") and largest <= 30 * least:
+        return True
+    place = max(int(number.as_tuple().exponent) for number in (a, b))
+    return abs(a - b) <= max(largest / 5, 2 * Decimal(10) ** place)
 
 
 def faults(path: Path) -> list[str]:
@@ -92,6 +144,35 @@ def faults(path: Path) -> list[str]:
 @each_notebook
 def test_notebook_is_committed_as_it_ran(path):
     assert faults(path) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("depth 6, width 8", "depth 6, width 8", True),
+        ("depth 6, width 8", "depth 6, width 9", False),
+        ("proved, 66 of 66 (2.3 s)", "proved, 66 of 66 (11.9 s)", True),
+        ("proved", "refused", False),
+        ("proved", "proved, and more", False),
+        ("x = 1/3", "x = 1/4", False),
+        ("error 6.1e-16", "error 5.0e-15", True),
+        ("error 6.1e-16", "error 6.1e-13", False),
+        ("error 0.0", "error 2.2e-16", True),
+        ("12.4 digits", "12.6 digits", True),
+        ("12.4 digits", "7.1 digits", False),
+        ("bound 0.058", "bound 0.100", False),
+        ("<Styler at 0x7fe2>", "<Styler at 0x81aa>", True),
+        ("a  b\n", "a b", True),
+    ],
+)
+def test_texts_are_compared_but_for_timings_and_rounding(before, after, same):
+    assert (difference(before, after) is None) is same
+
+
+def test_what_is_compared_is_what_is_read():
+    table = {"output_type": "display_data", "data": {"text/html": "<style>.a1 {}</style><td>1</td><td>two</td>"}}
+    cell = committed("a", 1, TEXT | {"text": "printed\n"}, PICTURE, table, TEXT | {"name": "stderr", "text": "noise"})
+    assert text_of(cell).split() == ["printed", "1", "two"]
 
 
 def committed(source: str, count: int, *outputs: dict) -> nbformat.NotebookNode:

@@ -8,7 +8,6 @@ import pickle
 import random
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -309,10 +308,8 @@ def test_inconsistent_files(kind: str, tmp_path: Path) -> None:
     tensors, metadata = parts(SMALL["gd-doubling-A"](), tmp_path)
     change(tensors, metadata)
     save_file(tensors, tmp_path / "changed.safetensors", metadata)
-    start = time.perf_counter()
     with pytest.raises(C.CorruptFileError, match=message):
         C.load(tmp_path / "changed.safetensors")
-    assert time.perf_counter() - start < 5
 
 
 def test_a_count_of_an_unknown_kind_is_bounded_too(tmp_path: Path) -> None:
