@@ -17,6 +17,7 @@ import sympy as sp
 from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import Ring
 from constructions.approximation.expressions import as_expressions, as_symbols, unknown_symbols
+from constructions.approximation.parser import parse_expression
 from constructions.compiler.circuit import Wire
 from constructions.compiler.emit import emit
 from constructions.compiler.instructions import compile_circuit, instructions
@@ -102,8 +103,9 @@ def _read(terms: Any, names: list[str]) -> Polynomial:
 def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebalance: bool = False) -> Network:
     """One network that computes all of ``exprs`` exactly, products shared.
 
-    ``exprs`` are SymPy polynomials (expressions or ``Poly``) with rational coefficients in ``variables`` (symbols or
-    names), and depth is max(1, ⌈log2 degree⌉); or the wires of one :class:`~constructions.compiler.circuit.Circuit`,
+    ``exprs`` are SymPy polynomials (expressions or ``Poly``), or texts such as ``"x**2*y/3 - z"`` in which nothing is
+    executed, with rational coefficients in ``variables`` (symbols or names; for texts alone, left out: their names,
+    sorted), and depth is max(1, ⌈log2 degree⌉); or the wires of one :class:`~constructions.compiler.circuit.Circuit`,
     and depth is its own, at least 1. ``rebalance=True`` expands a circuit over numbers into polynomials first: the
     least depth, perhaps at the price of width. ``variables`` may be left out for wires, whose order is that of the
     inputs.
@@ -117,9 +119,13 @@ def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebal
         raise ValueError("there is nothing to compile: give at least one expression")
     if any(isinstance(item, Wire) for item in items):
         return _compile_wires(items, variables, rebalance)
-    if variables is None:
+    if variables is None and not all(isinstance(item, str) for item in items):
         raise ValueError("give the variables, in the order in which encode takes their values")
+    if variables is None:
+        items = [parse_expression(item, functions=False) for item in items]
+        variables = sorted({symbol.name for item in items for symbol in item.free_symbols})
     symbols = as_symbols(variables, items)
+    items = [parse_expression(item, symbols, functions=False) if isinstance(item, str) else item for item in items]
     return polynomials(
         variables=[symbol.name for symbol in symbols], polynomials=[polynomial_terms(item, symbols) for item in items]
     )

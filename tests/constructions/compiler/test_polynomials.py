@@ -17,6 +17,7 @@ import constructions as C
 from constructions.compiler.circuit import Wire
 from constructions.compiler.monomials import minimal_depth, plain_width
 from constructions.compiler.polynomials import MAX_DEGREE
+from constructions.files.reading import dump
 from precls_theory.checking.check import check
 from precls_theory.theorems.compilers.circuits import POLYNOMIALS, prove_polynomials
 
@@ -182,7 +183,10 @@ def test_the_same_network_whatever_the_hash_seed():
         (x + sp.Symbol("w"), ValueError, "w in .* is not one of the variables"),
         (sp.Symbol("x", positive=True), ValueError, "symbol of that name with other assumptions"),
         (sp.Eq(x, y), TypeError, "expected a SymPy polynomial"),
-        ("x", TypeError, "got str"),
+        ("x +", ValueError, "cannot read the expression"),
+        ("w*x", ValueError, "w is not one of|w in .* is not one of"),
+        ("exp(x)", ValueError, "no function calls"),
+        ("__import__('os').system('true')", ValueError, "cannot use|Attribute"),
         (None, TypeError, "NoneType"),
         (10**5000 * x, ValueError, "digits"),
         (x**2000, ValueError, "degree must be at most 1024"),
@@ -192,6 +196,19 @@ def test_the_same_network_whatever_the_hash_seed():
 def test_what_is_not_a_polynomial_is_refused_with_the_reason(expr, error, message):
     with pytest.raises(error, match=message):
         C.compile_polynomials([expr], [x, y, z])
+
+
+def test_texts_are_compiled_as_on_the_command_line() -> None:
+    network = C.compile_polynomials(["x**2*y - 0.5*z", "x*y"])
+    same = C.compile_polynomials([x**2 * y - z / 2, x * y], [x, y, z])
+    assert dump(network) == dump(same)
+    assert C.compile_polynomials("-b + a**2").parameters["variables"] == ["a", "b"]
+    given_order = C.compile_polynomials(["x*y", z], "z y x")
+    assert given_order.parameters["variables"] == ["z", "y", "x"]
+    positive = sp.Symbol("x", positive=True)
+    assert C.compile_polynomials(["x + 1", positive**2], [positive]).polynomials() == [x + 1, x**2]
+    with pytest.raises(ValueError, match="give the variables"):
+        C.compile_polynomials(["x", x])
 
 
 def test_other_bad_input():
