@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -60,7 +60,13 @@ class Circuit:
         """Names of the input channels that carry data, in order."""
         return tuple(name for node, name in self.names.items() if node not in self.positions)
 
-    def input(self, family: str, *shape: int) -> Any:
+    @overload
+    def input(self, family: str) -> Wire: ...
+
+    @overload
+    def input(self, family: str, *shape: int) -> np.ndarray: ...
+
+    def input(self, family: str, *shape: int) -> Wire | np.ndarray:
         """A wire, or with a shape an object array of wires ``family[i,j,…]``, that carries data.
 
         Raises ``ValueError`` when the name is taken.
@@ -202,7 +208,7 @@ class Wire:
     def _scaled(self, factor: Fraction) -> Wire:
         return Wire(self.circuit, {key: weight * factor for key, weight in self.terms.items()} if factor else {})
 
-    def _wire(self, other: Any) -> Wire:
+    def _wire(self, other: object) -> Wire:
         if isinstance(other, Wire):
             if other.circuit is not self.circuit:
                 raise ValueError("wires of two circuits cannot be combined: make all inputs with one Circuit")
@@ -212,7 +218,7 @@ class Wire:
         hint = ": write Fraction(1, 10) rather than 0.1" if isinstance(other, float) else ""
         raise TypeError(f"a circuit is made of wires and exact rationals, got {type(other).__name__} {other!r}{hint}")
 
-    def __add__(self, other: Any) -> Wire:
+    def __add__(self, other: object) -> Wire:
         if isinstance(other, np.ndarray):
             return NotImplemented
         total = dict(self.terms)
@@ -229,13 +235,13 @@ class Wire:
     def __neg__(self) -> Wire:
         return self._scaled(Fraction(-1))
 
-    def __sub__(self, other: Any) -> Wire:
+    def __sub__(self, other: object) -> Wire:
         return NotImplemented if isinstance(other, np.ndarray) else self + (-self._wire(other))
 
-    def __rsub__(self, other: Any) -> Wire:
+    def __rsub__(self, other: object) -> Wire:
         return -self + other
 
-    def __mul__(self, other: Any) -> Wire:
+    def __mul__(self, other: object) -> Wire:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
@@ -249,17 +255,17 @@ class Wire:
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Any) -> Wire:
+    def __truediv__(self, other: object) -> Wire:
         if not isinstance(other, Rational):
             raise TypeError(f"a circuit divides by rational numbers alone, got {type(other).__name__} {other!r}")
         if not other:
             raise ZeroDivisionError("a circuit cannot divide by 0")
         return self._scaled(1 / Fraction(other))
 
-    def __rtruediv__(self, other: Any) -> Wire:
+    def __rtruediv__(self, other: object) -> Wire:
         raise TypeError(f"a circuit has no division, and cannot compute {other!r} divided by a wire")
 
-    def __rpow__(self, other: Any) -> Wire:
+    def __rpow__(self, other: object) -> Wire:
         raise TypeError(f"a wire cannot be an exponent, as in {other!r} to its power: exponents are whole numbers")
 
     def __pow__(self, exponent: int) -> Wire:
@@ -306,6 +312,9 @@ class Wire:
         return " + ".join(f"{weight}·{show(key)}" for key, weight in self.key) or "0"
 
 
+WireOrArray = TypeVar("WireOrArray", Wire, np.ndarray)
+
+
 def _convolve_taps(left: list[Fraction], right: list[Fraction], size: int) -> list[Fraction]:
     if not left or not right:
         return [Fraction(0)] * size
@@ -313,20 +322,28 @@ def _convolve_taps(left: list[Fraction], right: list[Fraction], size: int) -> li
     return [Fraction(product[m]) if m < len(product) else Fraction(0) for m in range(size)]
 
 
-def _entrywise(method: str, doc: str) -> Callable[..., Any]:
-    def apply(value: Any, *arguments: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return np.frompyfunc(lambda wire: getattr(wire, method)(*arguments), 1, 1)(value)
-        return getattr(value, method)(*arguments)
-
-    apply.__doc__ = doc
-    return apply
+def _entrywise(value: WireOrArray, function: Callable[[Wire], Wire]) -> WireOrArray:
+    return np.frompyfunc(function, 1, 1)(value) if isinstance(value, np.ndarray) else function(value)
 
 
-prefix_sum = _entrywise("prefix_sum", "Sum over the rows up to and including each row: a wire or an array of wires.")
-total = _entrywise("total", "Sum over all rows of a circular circuit: a wire or an array of wires.")
-shift = _entrywise("shift", "``shift(value, lag)``: each row receives the value ``lag`` rows before it.")
-convolved = _entrywise("convolve", "``convolved(value, filter)``: any filter, for a wire or an array of wires.")
+def prefix_sum(value: WireOrArray) -> WireOrArray:
+    """Sum over the rows up to and including each row: a wire or an array of wires."""
+    return _entrywise(value, Wire.prefix_sum)
+
+
+def total(value: WireOrArray) -> WireOrArray:
+    """Sum over all rows of a circular circuit: a wire or an array of wires."""
+    return _entrywise(value, Wire.total)
+
+
+def shift(value: WireOrArray, lag: int) -> WireOrArray:
+    """Each row receives the value ``lag`` rows before it: a wire or an array of wires."""
+    return _entrywise(value, lambda wire: wire.shift(lag))
+
+
+def convolved(value: WireOrArray, filter: Filter) -> WireOrArray:
+    """``filter ⋆ value``, any filter: a wire or an array of wires."""
+    return _entrywise(value, lambda wire: wire.convolve(filter))
 
 
 def earliest(circuit: Circuit, outputs: Iterable[Wire]) -> tuple[dict[int, int], int]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import flint
 import numpy as np
@@ -20,11 +19,13 @@ from constructions.networks.stack import LayerStack
 from constructions.transformers import evaluate as blocks
 from constructions.transformers.blocks import Block, BlockStack
 
+Nested = list["sp.Expr | Wire | Nested"]
+"""Expressions or wires, nested in lists like the array that a network decodes."""
 WORK_PER_TERM = 500
 """A layer may multiply at most this many pairs of terms for each term of the budget."""
 
 
-def network_polynomials(network: ExactNetwork, max_terms: int = 20_000) -> Any:
+def network_polynomials(network: ExactNetwork, max_terms: int = 20_000) -> Nested:
     """What ``network`` decodes, as SymPy polynomials in its inputs, nested in lists like ``decode``'s array.
 
     The symbols are the input channels that ``encode`` fills: ``x`` in a network of one row, else ``a0_3`` for
@@ -66,7 +67,7 @@ def _states(network: ExactNetwork, u: np.ndarray, ring: Ring) -> Iterator[np.nda
     return layers.states(network, u, ring)
 
 
-def network_circuit(network: ExactNetwork) -> Any:
+def network_circuit(network: ExactNetwork) -> Nested:
     """What ``network`` decodes, as wires of one circuit over numbers, nested in lists like ``decode``'s array."""
     circuit = Circuit()
     ring = ElementRing("circuit", circuit.constant, (Wire,))
@@ -125,7 +126,7 @@ def _sympy(poly: flint.fmpq_mpoly, symbols: list[sp.Symbol]) -> sp.Expr:
     return expr_from_dict(terms, *symbols) if terms else sp.Integer(0)
 
 
-def _mapped(decoded: np.ndarray, function: Any) -> Any:
+def _mapped(decoded: np.ndarray, function: Callable[[flint.fmpq_mpoly | Wire], sp.Expr | Wire]) -> Nested:
     if decoded.ndim == 1:
         return [function(entry) for entry in decoded]
     return [_mapped(part, function) for part in decoded]

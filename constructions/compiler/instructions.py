@@ -6,7 +6,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -23,10 +23,30 @@ from constructions.networks.layer import Mode
 from constructions.networks.network import Network
 from constructions.networks.tasks import Sequence, Task
 
+Affine = Rows[tuple[int, int, str]]
+"""An affine combination: ``[filter, node, "p/q"]`` for each term."""
+FilterTaps = tuple[Rows[str], str]
+"""``[head, tail]`` of a filter."""
+RowConstants = tuple[str, Rows[tuple[int, str]]]
+"""``[name, [[row, "p/q"], …]]``."""
+
+
+class Instructions(TypedDict):
+    """A circuit as data: the parameters of :func:`circuit`."""
+
+    inputs: list[str]
+    products: list[tuple[Affine, Affine]]
+    outputs: list[Affine]
+    n_rows: int
+    mode: Mode
+    filters: list[FilterTaps]
+    row_constants: list[RowConstants]
+
+
 MAX_ROWS = 1_000_000
 
 
-def instructions(outputs: Rows[Wire]) -> dict[str, Any]:
+def instructions(outputs: Rows[Wire]) -> Instructions:
     """The parameters of :func:`circuit` that compute these wires.
 
     An affine combination is a list of ``[filter, node, "p/q"]``; nodes count the inputs, then the row constants,
@@ -43,10 +63,10 @@ def instructions(outputs: Rows[Wire]) -> dict[str, Any]:
     number = {ONE: ONE} | {node: index for index, node in enumerate([*data, *home.positions, *nodes])}
     filters: dict[int, int] = {0: 0}
 
-    def affine(wire: Wire) -> list[list[Any]]:
-        return [[filters.setdefault(f, len(filters)), number[node], str(weight)] for (f, node), weight in wire.key]
+    def affine(wire: Wire) -> Affine:
+        return [(filters.setdefault(f, len(filters)), number[node], str(weight)) for (f, node), weight in wire.key]
 
-    products = [[affine(factor) for factor in home.products[node]] for node in nodes]
+    products = [(affine(left), affine(right)) for left, right in (home.products[node] for node in nodes)]
     results = [affine(wire) for wire in outputs]
     return {
         "inputs": [home.names[node] for node in data],
@@ -55,20 +75,20 @@ def instructions(outputs: Rows[Wire]) -> dict[str, Any]:
         "n_rows": home.n_rows,
         "mode": home.mode,
         "filters": [
-            [[str(tap) for tap in home.filters[index].head], str(home.filters[index].tail)]
+            ([str(tap) for tap in home.filters[index].head], str(home.filters[index].tail))
             for index in filters
             if index
         ],
         "row_constants": [
-            [home.names[node], [[row, str(value)] for row, value in sorted(values.items())]]
+            (home.names[node], [(row, str(value)) for row, value in sorted(values.items())])
             for node, values in home.positions.items()
         ],
     }
 
 
 def read_instructions(
-    *, inputs: Rows[str], products: Rows[Any], outputs: Rows[Any], n_rows: int, mode: Mode, filters: Rows[Any],
-    row_constants: Rows[Any],
+    *, inputs: Rows[str], products: Rows[tuple[Affine, Affine]], outputs: Rows[Affine], n_rows: int, mode: Mode,
+    filters: Rows[FilterTaps], row_constants: Rows[RowConstants],
 ) -> tuple[Circuit, list[Wire]]:  # fmt: skip
     """The circuit and its outputs; ``ValueError`` when an instruction reads what does not exist."""
     if as_count("n_rows", n_rows) > MAX_ROWS:
@@ -84,7 +104,7 @@ def read_instructions(
             Filter.of([as_fraction("a tap", tap) for tap in head], as_fraction("a tap", tail)) for head, tail in filters
         ]
 
-        def wire(affine: Any, place: str) -> Wire:
+        def wire(affine: Affine, place: str) -> Wire:
             total = circuit.constant(0)
             for kernel, node, weight in affine:
                 if not isinstance(node, int) or not ONE <= node < len(nodes):
@@ -103,7 +123,7 @@ def read_instructions(
         raise ValueError(f"the instructions of the circuit are not well formed: {error}") from error
 
 
-def _name(name: Any) -> str:
+def _name(name: object) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError(f"the name of an input must be a non-empty string, got {name!r}")
     return name
@@ -111,8 +131,8 @@ def _name(name: Any) -> str:
 
 @construction
 def circuit(
-    *, inputs: Rows[str], products: Rows[Any], outputs: Rows[Any], n_rows: int = 1, mode: Mode = "causal",
-    filters: Rows[Any] = (), row_constants: Rows[Any] = (),
+    *, inputs: Rows[str], products: Rows[tuple[Affine, Affine]], outputs: Rows[Affine], n_rows: int = 1, mode: Mode = "causal",
+    filters: Rows[FilterTaps] = (), row_constants: Rows[RowConstants] = (),
 ) -> Network:  # fmt: skip
     """The network of a circuit given by instructions (see :func:`instructions`); depth = its multiplicative depth,
     at least 1.
@@ -148,22 +168,22 @@ def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     state = np.moveaxis(u, -1, 0)
     values = [state[index] for index in range(len(given["inputs"]))]
     for _, rows in given["row_constants"]:
-        weights: list[Any] = [0] * n_rows
+        weights = [Fraction(0)] * n_rows
         for row, value in rows:
             weights[row] = Fraction(value)
         values.append(np.broadcast_to(ring.elements(weights), u.shape[:-1]))
-    kernels = [None] + [
+    kernels = [
         ring.elements(Filter.of([Fraction(tap) for tap in head], Fraction(tail)).matrix(n_rows, network.mode))
         for head, tail in given["filters"]
     ]
     one = np.broadcast_to(ring.elements([1] * n_rows), u.shape[:-1])
 
-    def affine(terms: Any) -> np.ndarray:
+    def affine(terms: Affine) -> np.ndarray:
         total = ring.zeros(u.shape[:-1])
         for kernel, node, weight in terms:
             value = one if node == ONE else values[node]
             if kernel:
-                value = ring.matmul(kernels[kernel], value[..., None])[..., 0]
+                value = ring.matmul(kernels[kernel - 1], value[..., None])[..., 0]
             total = ring.reduce(total + ring.reduce(ring.elements([Fraction(weight)]) * value))
         return total
 
@@ -172,7 +192,7 @@ def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     return np.stack([affine(terms) for terms in given["outputs"]], axis=-1)
 
 
-def compile_circuit(outputs: Rows[Wire] | Any) -> Network:
+def compile_circuit(outputs: Wire | np.ndarray | Rows[Wire | np.ndarray]) -> Network:
     """The network that computes these wires (a list or array of wires of one circuit), in that order.
 
     Over numbers (one row) ``encode`` takes the values of the inputs and ``decode`` gives those of the outputs; over
@@ -181,7 +201,7 @@ def compile_circuit(outputs: Rows[Wire] | Any) -> Network:
     return circuit(**instructions(_flat(outputs)))
 
 
-def _flat(outputs: Any) -> list[Wire]:
+def _flat(outputs: Wire | np.ndarray | Rows[Wire | np.ndarray]) -> list[Wire]:
     if isinstance(outputs, Wire):
         return [outputs]
     flat = [entry for part in outputs for entry in (part.flat if isinstance(part, np.ndarray) else [part])]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from numbers import Rational
-from typing import Any
 
 import flint
 import numpy as np
@@ -20,7 +20,7 @@ from constructions.approximation.expressions import as_expressions, as_symbols, 
 from constructions.approximation.parser import parse_expression
 from constructions.compiler.circuit import Wire
 from constructions.compiler.emit import emit
-from constructions.compiler.instructions import compile_circuit, instructions
+from constructions.compiler.instructions import Affine, compile_circuit, instructions
 from constructions.compiler.monomials import Polynomial, minimal_depth
 from constructions.compiler.schedule import schedule
 from constructions.compiler.search import LARGE, circuits
@@ -28,13 +28,15 @@ from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
 
+Term = tuple[Rows[int], str]
+"""``[[exponents], "p/q"]``: a term of a polynomial as data."""
 MAX_DEGREE = 1_024
 MAX_TERMS = 20_000
 """Most terms of all polynomials together."""
 
 
 @construction
-def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Network:
+def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Term]]) -> Network:
     """The network of polynomials given as lists of ``[[exponents], "p/q"]``; depth exactly max(1, ⌈log2 degree⌉).
 
     ``encode`` takes the values of ``variables`` in order, ``decode`` gives (..., n_polynomials). Source: Liu et al.
@@ -53,7 +55,7 @@ def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Any]]) -> Networ
         raise ValueError(
             f"the polynomials have {n_terms} terms together, the limit is {MAX_TERMS}: write them as a circuit"
         )
-    task: Any = partial(FunctionTask, tuple(names))
+    task = partial(FunctionTask, tuple(names))
     keep = 4 if n_terms <= LARGE else 1
     networks = [emit(schedule(circuit, outputs), task) for circuit, outputs in circuits(read, names, keep)]
     return min(networks, key=lambda network: (network.width, network.n_nonzero))
@@ -81,7 +83,7 @@ def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     return results
 
 
-def _read(terms: Any, names: list[str]) -> Polynomial:
+def _read(terms: Rows[Term], names: list[str]) -> Polynomial:
     polynomial: Polynomial = {}
     try:
         pairs = [(tuple(exponents), weight) for exponents, weight in terms]
@@ -100,7 +102,9 @@ def _read(terms: Any, names: list[str]) -> Polynomial:
     return {exponents: weight for exponents, weight in polynomial.items() if weight}
 
 
-def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebalance: bool = False) -> Network:
+def compile_polynomials(
+    exprs: object, variables: Iterable[object] | None = None, *, rebalance: bool = False
+) -> Network:
     """One network that computes all of ``exprs`` exactly, products shared.
 
     ``exprs`` are SymPy polynomials (expressions or ``Poly``), or texts such as ``"x**2*y/3 - z"`` in which nothing is
@@ -131,7 +135,7 @@ def compile_polynomials(exprs: Any, variables: Rows[Any] | None = None, *, rebal
     )
 
 
-def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
+def polynomial_terms(expr: sp.Expr | Rational, symbols: Rows[sp.Symbol]) -> list[Term]:
     """``[[exponents], "p/q"]`` of a SymPy polynomial, or the reason why it is none (see
     :func:`compile_polynomials`)."""
     if isinstance(expr, bool) or not isinstance(expr, Rational | sp.Expr):
@@ -159,7 +163,7 @@ def polynomial_terms(expr: Any, symbols: Rows[sp.Symbol]) -> list[list[Any]]:
         weight = next(weight for weight in poly.coeffs() if not weight.is_Rational)
         raise ValueError(f"the coefficient {_short(weight)} in {_short(expr)} is not rational")
     return [
-        [[int(e) for e in exponents][: len(symbols)], str(as_fraction("a coefficient", weight))]
+        ([int(e) for e in exponents][: len(symbols)], str(as_fraction("a coefficient", weight)))
         for exponents, weight in poly.terms()
         if weight
     ]
@@ -200,23 +204,24 @@ def _reason(expr: sp.Expr) -> str:
     return "it has other operations than + and ×"
 
 
-def _short(expr: Any) -> str:
+def _short(expr: object) -> str:
     text = str(expr)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _compile_wires(items: list[Any], variables: Rows[Any] | None, rebalance: bool) -> Network:
+def _compile_wires(items: list[object], variables: Iterable[object] | None, rebalance: bool) -> Network:
+    wires = [item for item in items if isinstance(item, Wire)]
     for item in items:
         if not isinstance(item, Wire):
             raise TypeError(f"wires and other expressions cannot be mixed, got {type(item).__name__} among wires")
-    circuit = items[0].circuit
+    circuit = wires[0].circuit
     if variables is not None and tuple(map(str, variables)) != circuit.inputs:
         raise ValueError(
             f"the circuit's inputs are {', '.join(circuit.inputs)}, in this order; got {', '.join(map(str, variables))}"
         )
     if not rebalance:
-        return compile_circuit(items)
-    return rebalance_circuit(items).network
+        return compile_circuit(wires)
+    return rebalance_circuit(wires).network
 
 
 @dataclass(frozen=True)
@@ -250,7 +255,7 @@ def rebalance_circuit(outputs: Rows[Wire]) -> Rebalanced:
     return Rebalanced(written, polynomials(variables=list(outputs[0].circuit.inputs), polynomials=terms), n_terms)
 
 
-def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
+def expand(outputs: Rows[Wire]) -> list[list[Term]]:
     """The polynomials that wires over numbers compute, as ``[[exponents], "p/q"]``; ``ValueError`` above MAX_TERMS
     terms."""
     circuit = outputs[0].circuit
@@ -260,7 +265,7 @@ def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
         raise ValueError("only circuits over numbers (one row, no row constants) expand into polynomials")
     values = list(context.gens())[: len(data["inputs"])]
 
-    def affine(terms: Any) -> Any:
+    def affine(terms: Affine) -> flint.fmpq_mpoly:
         total = context.constant(0)
         for _, node, weight in terms:
             value = Fraction(weight)
@@ -277,7 +282,7 @@ def expand(outputs: Rows[Wire]) -> list[list[list[Any]]]:
             raise ValueError(f"the circuit expands into more than {MAX_TERMS} terms: compile it without rebalance")
     return [
         [
-            [[int(e) for e in exponents][: len(data["inputs"])], str(Fraction(int(w.p), int(w.q)))]
+            ([int(e) for e in exponents][: len(data["inputs"])], str(Fraction(int(w.p), int(w.q))))
             for exponents, w in poly.to_dict().items()
         ]
         for poly in map(affine, data["outputs"])
