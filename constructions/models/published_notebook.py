@@ -15,6 +15,7 @@ r holds one number D times, and p rides along where nobody reads it: what is lef
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -45,7 +46,7 @@ def published_layers(
         gates: dict[str, str],
         ones: list[str],
         summed: str,
-        out: dict[tuple[str, str], Fraction | int],
+        out: Mapping[tuple[str, str], Fraction | int],
     ) -> LayerWeights:
         """``copies`` and ``gates`` say what a hidden channel reads in In and Gate, ``ones`` where the gate is 1."""
         size = len(names)
@@ -64,7 +65,7 @@ def published_layers(
         taps[:, [position for position, name in enumerate(names) if name[0] == summed]] = 1
         return LayerWeights(in_weight, zero, taps, zero, gate_weight, gate_bias, out_weight, zero)
 
-    def carried(which: list[str]) -> dict[tuple[str, str], Fraction | int]:
+    def carried(which: list[str]) -> dict[tuple[str, str], int]:
         return {(name, name): 1 for name in which}
 
     residual = {(f"r[{i}]", f"p[{j}]"): 1 for i in dims for j in dims} | {(f"r[{i}]", "b"): -1 for i in dims}

@@ -103,7 +103,7 @@ class Program:
     def compile(self, body: Body | None = None) -> C.Network:
         """The network that the compiler makes of it (of another ``body``, for a control)."""
         circuit = C.Circuit(self.n_rows, "circular" if self.circular else "causal")
-        wires = {name: circuit.input(name, *shape) for name, shape in self.inputs.items()}
+        wires: dict[str, C.Wire | np.ndarray] = {n: circuit.input(n, *shape) for n, shape in self.inputs.items()}
         wires |= {name: circuit.row_constants(name, rows) for name, rows in (self.constants or {}).items()}
         return C.compile_circuit(flat((body or self.body)(**wires)))
 
