@@ -17,7 +17,7 @@ import constructions as C
 from constructions.compiler.circuit import Wire
 from constructions.compiler.monomials import minimal_depth, plain_width
 from constructions.compiler.polynomials import MAX_DEGREE
-from constructions.files.reading import dump
+from constructions.files.writing import dump
 from precls_theory.checking.check import check
 from precls_theory.theorems.compilers.circuits import POLYNOMIALS, prove_polynomials
 
