@@ -102,6 +102,8 @@ def infimum(problem: Problem, components: Sequence[Component]) -> tuple[Fraction
     known = problem.exact is not None and problem.loss.at(problem.exact) == 0
     if known or any(c.real and c.loss is not None and c.loss.rational == 0 and c.point for c in components):
         return Fraction(0), "0, attained (a mean square is not negative)"
+    if problem.least is not None:
+        return problem.least[0], f"{problem.least[0]}, attained (theorem {problem.least[1]})"
     if problem.vanishing is not None:
         value = loss_along(problem, problem.vanishing)
         if min(value) > 0:

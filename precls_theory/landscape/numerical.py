@@ -174,7 +174,8 @@ def distances(sets: Sequence[ListedSet], x: Array) -> tuple[Array, Array]:
     best, which = np.full(x.shape[1], np.inf), np.full(x.shape[1], -1)
     for index, listed in enumerate(sets):
         for candidate in listed.near(x):
-            distance = np.linalg.norm(candidate - x, axis=0)
+            with np.errstate(all="ignore"):
+                distance = np.linalg.norm(candidate - x, axis=0)
             closer = distance < best
             best, which = np.where(closer, distance, best), np.where(closer, index, which)
     return best, which

@@ -36,6 +36,7 @@ class Problem:
 
     ``vanishing`` is a curve of weights, Laurent polynomials in ε as ``{power: coefficient}``, along which the loss
     tends to its greatest lower bound without reaching it. ``exact`` are weights at which the loss is 0, where there are.
+    ``least`` is a least value that is not 0, with the theorem that proves it.
     ``others_are_saddles`` names the theorem by which every stationary point above the least loss is a strict saddle.
     """
 
@@ -45,6 +46,7 @@ class Problem:
     vanishing: dict[str, dict[int, Fraction]] | None = None
     exact: dict[str, Fraction] | None = None
     others_are_saddles: str = ""
+    least: tuple[Fraction, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
