@@ -7,12 +7,12 @@ import difflib
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal, TextIO
 
 import flint
 import numpy as np
@@ -27,6 +27,8 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
+LONGEST_LINE = 2**24
+"""Most characters of a line."""
 Missing = Literal["drop", "error"]
 
 
@@ -222,9 +224,10 @@ def _lines(path: Path, sep: str, decimal: str) -> list[tuple[int, list[str]]]:
         raise DataError(f"--sep and --decimal are both {sep!r}: choose another separator, such as --sep ';'")
     source = _source(path)
     try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=sep, strict=True)
-        lines = [(reader.line_num, row) for row in reader if len(row) > 1 or any(cell.strip() for cell in row)]
+        with _open(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            reader = csv.reader(_short_lines(text), delimiter=sep, strict=True)
+            lines = [(reader.line_num, row) for row in reader if len(row) > 1 or any(cell.strip() for cell in row)]
     except OSError as error:
         raise DataError(f"cannot read {source}: {error.strerror or error}") from error
     except ValueError as error:
@@ -235,6 +238,24 @@ def _lines(path: Path, sep: str, decimal: str) -> list[tuple[int, list[str]]]:
     if not lines:
         raise DataError(f"{source} is empty: expected a header line with column names, then rows of numbers")
     return lines
+
+
+def _open(path: Path) -> BinaryIO:
+    if str(path) != "-":
+        return path.open("rb")
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    return sys.stdin.buffer
+
+
+def _short_lines(file: TextIO) -> Iterator[str]:
+    """The lines of ``file``; one that has no end, as those of a device, is refused before it fills the memory."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"line {number} has more than {LONGEST_LINE} characters")
+        yield line
 
 
 def _regressors(

@@ -461,6 +461,26 @@ def test_standard_input(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("/dev/zero", "line 1 has more than 16777216 characters"),
+        ("/dev/null", "/dev/null is empty"),
+        (".", "Is a directory"),
+        ("no\0file", "null"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_words(name, words):
+    with pytest.raises(DataError, match=words):
+        read_regression(Path(name), "y")
+
+
+def test_standard_input_that_is_closed(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(DataError, match="cannot read standard input: it is closed"):
+        read_regression(Path("-"), "y")
+
+
+@pytest.mark.parametrize(
     ("text", "arguments", "words"),
     [
         ("x,y\n1,2\n3,4\n5,9\n", ["--columns", "z"], "no column 'z'"),
