@@ -35,7 +35,7 @@ INTERPOLATION_SHARE = Fraction(1, 16)
 
 def approximate(
     f: sp.Expr | str | Sequence[sp.Expr | str],
-    domain: Mapping[sp.Symbol | str, tuple[Any, Any]],
+    domain: Mapping[sp.Symbol | str, tuple[object, object]],
     tolerance: Fraction | int | float | str,
     *,
     basis_level: int | None = None,
@@ -93,14 +93,14 @@ def round_up(value: Fraction, digits: int = 6) -> Fraction:
 def _stack(interpolants: Sequence[Interpolant]) -> np.ndarray:
     """Coefficients of all functions in one array, shape (d_1+1, …, n_functions), padded with zeros."""
     shape = tuple(np.array([interpolant.coefficients.shape for interpolant in interpolants]).max(axis=0))
-    stacked: Any = np.full((*shape, len(interpolants)), arb(0), dtype=object)
+    stacked: np.ndarray = np.full((*shape, len(interpolants)), arb(0), dtype=object)
     for index, interpolant in enumerate(interpolants):
         stacked[(*(slice(0, size) for size in interpolant.coefficients.shape), index)] = interpolant.coefficients
     return stacked
 
 
 def _read_domain(
-    domain: Mapping[sp.Symbol | str, tuple[Any, Any]], expressions: Sequence[Any]
+    domain: Mapping[sp.Symbol | str, tuple[object, object]], expressions: Sequence[object]
 ) -> tuple[list[sp.Symbol], Box]:
     if not isinstance(domain, Mapping) or not 1 <= len(domain) <= 3:
         raise ValueError(f"domain must map one to three variables to intervals, as in {{x: (-1, 1)}}, got {domain!r}")
@@ -120,7 +120,7 @@ def _read_domain(
     return variables, tuple(box)
 
 
-def _exact(what: str, value: Any) -> Fraction:
+def _exact(what: str, value: object) -> Fraction:
     """A finite real number as the rational that it is (a float as its binary value); ``ValueError`` otherwise."""
     if isinstance(value, sp.Expr):
         if not value.is_Rational and not value.is_Float:
@@ -138,7 +138,7 @@ def _exact(what: str, value: Any) -> Fraction:
         raise ValueError(f"{what} must be a number, got {value!r}") from error
 
 
-def _read_tolerance(tolerance: Any) -> Fraction:
+def _read_tolerance(tolerance: object) -> Fraction:
     value = _exact("tolerance", tolerance)
     if value <= 0:
         raise ValueError(f"tolerance must be above zero, got {tolerance}")
@@ -147,7 +147,7 @@ def _read_tolerance(tolerance: Any) -> Fraction:
     return value
 
 
-def _read_functions(given: Sequence[Any], variables: Sequence[sp.Symbol]) -> list[sp.Expr]:
+def _read_functions(given: Sequence[object], variables: Sequence[sp.Symbol]) -> list[sp.Expr]:
     if not given:
         raise ValueError("f is an empty list: give at least one expression")
     expressions = [_read_function(item, variables) for item in given]
@@ -161,7 +161,7 @@ def _read_functions(given: Sequence[Any], variables: Sequence[sp.Symbol]) -> lis
     return expressions
 
 
-def _read_function(item: Any, variables: Sequence[sp.Symbol]) -> sp.Expr:
+def _read_function(item: object, variables: Sequence[sp.Symbol]) -> sp.Expr:
     expression = parse_expression(item, variables) if isinstance(item, str) else item
     if isinstance(expression, int | float | Fraction) and not isinstance(expression, bool):
         number = _exact("f", expression)

@@ -9,32 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import sympy as sp
 from flint import acb, arb
 
-Operation = Callable[..., Any]
+Operation = Callable[..., acb]
 _NOT_FINITE = acb(arb.nan(), arb.nan())
 
 
 def _guarded(function: Operation, guard: Operation) -> Operation:
     """``function``, made non-finite where ``guard`` of the argument may meet the branch cut (−∞, 0]."""
 
-    def apply(z: Any) -> Any:
+    def apply(z: acb) -> acb:
         return function(z) if guard(z).log(analytic=True).is_finite() else _NOT_FINITE
 
     return apply
 
 
-_ENTIRE_OR_MEROMORPHIC: dict[Any, Operation] = {
+_ENTIRE_OR_MEROMORPHIC: dict[type[sp.Function], Operation] = {
     sp.exp: acb.exp, sp.sin: acb.sin, sp.cos: acb.cos, sp.sinh: acb.sinh, sp.cosh: acb.cosh, sp.erf: acb.erf,
     sp.erfc: acb.erfc, sp.erfi: acb.erfi, sp.sinc: acb.sinc, sp.tan: acb.tan, sp.tanh: acb.tanh, sp.cot: acb.cot,
     sp.coth: acb.coth, sp.sec: acb.sec, sp.csc: acb.csc, sp.sech: acb.sech, sp.csch: acb.csch,
 }  # fmt: skip
 """Functions without branch cuts: a finite ball means that no pole is met."""
-_BRANCHED: dict[Any, Operation] = {
+_BRANCHED: dict[type[sp.Function], Operation] = {
     sp.log: lambda z: z.log(analytic=True),
     # The cuts of asin and acos are where 1 − z² ≤ 0, and so on: Arb itself would return a value across them.
     sp.asin: _guarded(acb.asin, lambda z: 1 - z * z),
@@ -49,7 +48,7 @@ SUPPORTED = tuple(sorted(function.__name__ for function in (*_ENTIRE_OR_MEROMORP
 NON_SMOOTH = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside)
 
 
-def rational(value: Any) -> flint.fmpq:
+def rational(value: Fraction | sp.Rational) -> flint.fmpq:
     """A SymPy rational or a Fraction as ``fmpq``."""
     return flint.fmpq(int(value.numerator), int(value.denominator))
 
@@ -81,11 +80,11 @@ class BallFunction:
         self._root = self._compile(expression)
         self.may_fail = any(step.reason for step in self.steps)
 
-    def __call__(self, point: Sequence[Any]) -> Any:
+    def __call__(self, point: Sequence[acb]) -> acb:
         """The ball that encloses the expression on the box ``point`` (one ``acb`` a variable)."""
         return self._run(point)[self._root]
 
-    def failure(self, point: Sequence[Any]) -> tuple[sp.Expr, str] | None:
+    def failure(self, point: Sequence[acb]) -> tuple[sp.Expr, str] | None:
         """The first subexpression that is not finite on the box, with the reason; ``None`` when all are."""
         values = self._run(point)
         for value, step in zip(values[len(self.variables) :], self.steps, strict=True):
@@ -93,7 +92,7 @@ class BallFunction:
                 return step.expression, step.reason or "its value is too large to enclose"
         return None
 
-    def _run(self, point: Sequence[Any]) -> list[Any]:
+    def _run(self, point: Sequence[acb]) -> list[acb]:
         values = list(point)
         for step in self.steps:
             values.append(step.operation(*(values[index] for index in step.arguments)))
@@ -159,14 +158,14 @@ class BallFunction:
         return self._emit(e, lambda z, power: (power * z.log(analytic=True)).exp(), base, exponent, reason=branch)
 
 
-def _product(*factors: Any) -> Any:
+def _product(*factors: acb) -> acb:
     result = factors[0]
     for factor in factors[1:]:
         result = result * factor
     return result
 
 
-def interval(low: Fraction | float, high: Fraction | float) -> Any:
+def interval(low: Fraction | float, high: Fraction | float) -> arb:
     """The real ball that contains [low, high] (floats are taken as the dyadic numbers that they are)."""
     ends = [arb(rational(end)) if isinstance(end, Fraction) else arb(end) for end in (low, high)]
     return ends[0].union(ends[1])
@@ -183,7 +182,7 @@ Box = tuple[tuple[Fraction, Fraction], ...]
 
 
 def cover_real_domain(
-    function: BallFunction, domain: Box, accept: Callable[[Any], bool], budget: int = 4000
+    function: BallFunction, domain: Box, accept: Callable[[acb], bool], budget: int = 4000
 ) -> Box | None:
     """Subdivide ``domain`` until ``accept`` holds for the ball of ``function`` on every part.
 
@@ -260,7 +259,7 @@ def _resolve(e: sp.Expr, variables: Sequence[sp.Symbol], domain: Box) -> sp.Expr
     return sp.Integer(sign) if e.func is sp.sign else sp.Integer((1 + sign) // 2)
 
 
-def _holds(condition: Any, variables: Sequence[sp.Symbol], domain: Box) -> bool | None:
+def _holds(condition: sp.Basic, variables: Sequence[sp.Symbol], domain: Box) -> bool | None:
     """Whether a condition holds on the whole domain, or nowhere on it, proved; ``None`` when neither was."""
     if condition in (sp.true, sp.false):
         return bool(condition)

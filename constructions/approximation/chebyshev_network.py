@@ -190,7 +190,7 @@ def _key(p: Polynomial) -> tuple:
     return tuple(sorted(p.items()))
 
 
-def _array(entries: Sequence[Any]) -> np.ndarray:
+def _array(entries: Sequence[object]) -> np.ndarray:
     array = np.empty(len(entries), dtype=object)
     for index, entry in enumerate(entries):
         array[index] = entry

@@ -25,7 +25,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -88,12 +87,12 @@ class Interpolant:
         return tuple(size - 1 for size in self.coefficients.shape)
 
 
-def is_moderate(ball: Any) -> bool:
+def is_moderate(ball: arb) -> bool:
     """Whether a real ball is finite and below 2^:data:`EXPONENT_LIMIT` in absolute value."""
     return bool(abs(ball) < arb(2) ** EXPONENT_LIMIT)
 
 
-def upper(ball: Any) -> Fraction:
+def upper(ball: arb) -> Fraction:
     """An upper bound of a real ball as an exact rational: its upper end, or a power of two where that is tiny.
 
     Raises ``ValueError`` when the ball is not finite or too large to write down.
@@ -144,7 +143,7 @@ class _Ellipses:
         self.scale = [(arb(rational((a + b) / 2)), arb(rational((b - a) / 2))) for a, b in domain]
         self.others: Rectangle = ((-1.0, 1.0),) * (len(domain) - 1)
 
-    def value(self, z: Any, others: Rectangle) -> Any:
+    def value(self, z: acb, others: Rectangle) -> acb:
         """f on the box: ``z`` a ball in the complex plane, ``others`` real intervals, all in [−1, 1] coordinates."""
         point = [acb(arb(low).union(arb(high))) for low, high in others]
         point.insert(self.axis, z)
@@ -170,10 +169,10 @@ class _Ellipses:
             todo += [(depth + 1, half) for half in _halves(box, widths.index(max(widths)))]
         return True
 
-    def maximum(self, budget: int) -> Any:
+    def maximum(self, budget: int) -> arb:
         """An upper bound of |f| on the boundary, the largest part refined until it is within a factor of 16."""
 
-        def modulus(box: Rectangle) -> tuple[Any, Any]:
+        def modulus(box: Rectangle) -> tuple[arb, arb]:
             angle = interval(*box[0])
             x, y = self.semi_axes
             ball = self.value(acb(x * angle.cos(), y * angle.sin()), box[1:])
@@ -181,7 +180,7 @@ class _Ellipses:
 
         order: Iterator[int] = itertools.count()
         below = arb(0)
-        queue: list[tuple[float, int, Any, Rectangle]] = []
+        queue: list[tuple[float, int, arb, Rectangle]] = []
 
         def push(box: Rectangle) -> None:
             nonlocal below

@@ -10,7 +10,7 @@ import sympy as sp
 from sympy.polys.rings import PolyElement
 
 
-def as_expressions(given: Any) -> list[Any]:
+def as_expressions(given: object) -> list[Any]:
     """The entries of a list, tuple, iterator, NumPy array or SymPy matrix one by one, or the one expression given.
 
     SymPy's polynomials (``Poly``, elements of ``ring``) become expressions; nothing else is converted or checked.
@@ -23,7 +23,7 @@ def as_expressions(given: Any) -> list[Any]:
     return [_expression(entry) for entry in entries]
 
 
-def _expression(entry: Any) -> Any:
+def _expression(entry: object) -> object:
     if not isinstance(entry, sp.Poly | PolyElement):
         return entry
     domain = entry.domain if isinstance(entry, sp.Poly) else entry.ring.domain
@@ -32,7 +32,7 @@ def _expression(entry: Any) -> Any:
     return entry.as_expr()
 
 
-def as_symbols(given: Any, expressions: Iterable[Any]) -> list[sp.Symbol]:
+def as_symbols(given: object, expressions: Iterable[object]) -> list[sp.Symbol]:
     """Variables as symbols: a list of symbols or names, one symbol, or names in one text (``"x y"``).
 
     A name stands for the symbol of that name in the expressions, whatever is assumed of it. Raises ``TypeError`` for

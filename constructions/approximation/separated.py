@@ -109,7 +109,7 @@ def _attempt(coefficients: np.ndarray, budget: Fraction) -> Separated:
     return _rounded([u, s, z.reshape(-1, *w.shape[1:]).swapaxes(0, 1)], bits, kept_bits)
 
 
-def _scaled_down(middle: Any, scale: int) -> int:
+def _scaled_down(middle: arb, scale: int) -> int:
     """``⌊middle · scale⌋`` of an exact ball, 0 for one too small to matter (whose rational may be too large to build)."""
     return int((middle.fmpq() * scale).floor()) if abs(middle) * scale >= 1 else 0
 
