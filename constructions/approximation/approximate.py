@@ -93,7 +93,7 @@ def round_up(value: Fraction, digits: int = 6) -> Fraction:
 def _stack(interpolants: Sequence[Interpolant]) -> np.ndarray:
     """Coefficients of all functions in one array, shape (d_1+1, …, n_functions), padded with zeros."""
     shape = tuple(np.array([interpolant.coefficients.shape for interpolant in interpolants]).max(axis=0))
-    stacked: np.ndarray = np.full((*shape, len(interpolants)), arb(0), dtype=object)
+    stacked: Any = np.full((*shape, len(interpolants)), arb(0), dtype=object)
     for index, interpolant in enumerate(interpolants):
         stacked[(*(slice(0, size) for size in interpolant.coefficients.shape), index)] = interpolant.coefficients
     return stacked

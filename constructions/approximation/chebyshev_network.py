@@ -24,7 +24,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -151,7 +151,7 @@ class Evaluation:
         """The polynomials; once level :attr:`levels` is reached."""
         return [self.value(p) for p in self.wanted[self.levels]]
 
-    def families(self) -> dict[str, Any]:
+    def families(self) -> dict[str, Form | np.ndarray]:
         """What the next layer computes for this variable."""
         if self.level < 0:
             return {self.name: self.variable}
@@ -161,7 +161,8 @@ class Evaluation:
                 2 * self.basis[k // 2] * self.basis[k - k // 2] - self.basis[k % 2] for k in range(known + 1, size + 1)
             ]
             return {f"T({self.name})": _array([*self.basis[1:], *new])}
-        m, families = 2**self.level, {}
+        m = 2**self.level
+        families: dict[str, Form | np.ndarray] = {}
         halves = [split(p, m) for p in self.wanted[self.level + 1]]
         families[f"p({self.name})"] = _array([self.value(q) * self._power + self.value(r) for q, r in halves])
         if self.level + 1 < self.levels:
@@ -197,13 +198,20 @@ def _array(entries: Sequence[object]) -> np.ndarray:
     return array
 
 
+class Factor(TypedDict):
+    """One variable's part of a separated polynomial: ``[[degree, coefficient], …]`` for each entry of the shape."""
+
+    shape: Sequence[int]
+    polynomials: Sequence[Sequence[tuple[int, Fraction | int | str]]]
+
+
 @construction
 def chebyshev_polynomial(
     *,
     variables: Sequence[str],
     domain: Sequence[Sequence[Fraction | int | str]],
     order: Sequence[int],
-    factors: Sequence[Any],
+    factors: Sequence[Factor],
     error_bound: Fraction | int | str = 0,
     basis_level: int | None = None,
     label: str = "",
@@ -236,7 +244,7 @@ def narrowest_level(**arguments: Any) -> int:
     return min(range(len(networks)), key=lambda level: (networks[level].width, networks[level].n_nonzero, level))
 
 
-def _read_factor(factor: Any) -> np.ndarray:
+def _read_factor(factor: Factor) -> np.ndarray:
     polynomials = [{as_count("degree", k, 0): Fraction(c) for k, c in p if Fraction(c)} for p in factor["polynomials"]]
     if any(k > MAX_DEGREE for p in polynomials for k in p):
         raise ValueError(f"a degree is above the limit of {MAX_DEGREE}")
