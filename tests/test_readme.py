@@ -47,13 +47,22 @@ def test_names_exist(name):
     assert callable(found)
 
 
-def test_modules_of_the_layout_exist():
-    table = README.split("## How the code is laid out")[1].split("To add an algorithm")[0]
-    for row in re.findall(r"^\|[^|]+\| (`.+`) \|$", table, flags=re.M):
-        paths = re.findall(r"`([^`]+)`", row)
-        folder = Path(paths[0]).parts[0]
-        for path in paths:
-            assert (ROOT / path).exists() or (ROOT / folder / path).exists(), path
+LAYOUT = README.split("## How the code is laid out")[1].split("To add an algorithm")[0]
+NAMED = [
+    path for row in re.findall(r"^\|[^|]+\| (`.+`) \|$", LAYOUT, flags=re.M) for path in re.findall(r"`([^`]+)`", row)
+]
+
+
+@pytest.mark.parametrize("path", NAMED)
+def test_modules_of_the_layout_exist(path):
+    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("package", ["constructions", "precls_theory"])
+def test_every_room_is_in_the_layout(package):
+    rooms = [folder.parent.name for folder in (ROOT / package).glob("*/__init__.py")]
+    assert len(rooms) > 5
+    assert [room for room in rooms if not any(path.startswith(f"{package}/{room}/") for path in NAMED)] == []
 
 
 def test_top_level_holds_nothing_else():
