@@ -44,6 +44,10 @@ def solve(
     dtype: Annotated[Dtype, typer.Option(help="Floating point that the network runs in.")] = "float64",
     device: Annotated[str, typer.Option(help="PyTorch device, such as cpu or cuda.")] = "cpu",
     method: Annotated[Method, typer.Option(help="Algorithm that the network runs.")] = "doubling",
+    digits: Annotated[
+        float | None,
+        typer.Option(min=1, max=60, help="Correct digits wanted in every coefficient (doubling); all of --dtype unless given."),
+    ] = None,
     min_digits: Annotated[
         float, typer.Option(min=0, help="Exit with 1 when a coefficient has fewer correct digits; 0 takes any.")
     ] = 2.0,
@@ -59,12 +63,15 @@ def solve(
     Cells are read as exact decimals; the exact rational solution is computed beside the network's, and digits are
     counted against it, also for LAPACK (torch.linalg.lstsq) and a plain gradient-descent loop. Standard errors, t
     values, the residual standard error and R² follow from the exact solution. Columns are scaled by powers of two;
-    depth and refinement are chosen from the data. Exit code 1, with the exact solution all the same, when the network
+    depth is chosen from the data, and so is the number of digit channels that hold each number: --digits 30 gets thirty
+    correct digits in float64, written as decimals. Exit code 1, with the exact solution all the same, when the network
     has fewer correct digits than --min-digits in some coefficient, or floating point cannot hold the problem.
 
     Examples:
 
       precls solve notebooks/data/longley.csv --target employed
+
+      precls solve notebooks/data/longley.csv --target employed --digits 30
 
       precls solve data.csv --target y --columns x1,x2 --na drop --coefficients fit.csv
 
@@ -75,7 +82,9 @@ def solve(
     check_writable(output, None, watch if json else None, inputs=inputs, others=(coefficients,))
     regression = read(data, target, intercept, columns, drop, sep, decimal, na, watch if json else None)
     check_device(device)
-    solution = compute(regression, method, dtype, device, exact, watch, json)
+    if digits is not None and method != "doubling":
+        raise typer.BadParameter(f"only --method doubling can be asked for digits, got {method}", param_hint="--digits")
+    solution = compute(regression, method, dtype, device, digits, exact, watch, json)
     try:
         if output is not None:
             solution.network.save(output)
@@ -127,18 +136,26 @@ def names(given: list[str]) -> list[str]:
 
 
 def compute(
-    regression: RegressionData, method: Method, dtype: Dtype, device: str, in_full: bool, watch: Stopwatch, json: bool
+    regression: RegressionData,
+    method: Method,
+    dtype: Dtype,
+    device: str,
+    digits: float | None,
+    in_full: bool,
+    watch: Stopwatch,
+    json: bool,
 ) -> Solution:
     """Solve the regression. Where floating point cannot, show the exact solution that is known, and fail."""
     import torch
 
     from precls_theory.regression.data import DataError
-    from precls_theory.regression.solving import NumericalError, fit_to_json
+    from precls_theory.regression.solving import NumericalError, fit_to_json, full_precision
     from precls_theory.regression.solving import solve as solve_regression
 
     try:
         with working("solving exactly, building and running the network …"):
-            return solve_regression(regression, method, getattr(torch, dtype), device)
+            wanted = full_precision(dtype) if digits is None and method == "doubling" else digits
+            return solve_regression(regression, method, getattr(torch, dtype), device, wanted)
     except NumericalError as error:
         if json:
             emit_json({"error": str(error), "ok": False, **fit_to_json(error.fit)}, watch)
@@ -171,6 +188,8 @@ def too_few_digits(solution: Solution, least: float) -> str | None:
 def render(solution: Solution, regression: RegressionData, in_full: bool) -> None:
     """The table, the exact solution, and a line on the fit and on the network."""
     values = [repr(solution.coefficients[name]) for name in solution.names]
+    if solution.sliced is not None and solution.sliced.wanted > 17:
+        values = list(solution.decimals().values())
     digits = [
         Column(f"digits: {label}", [f"{round(found[name], 1) + 0.0:.1f}" for name in solution.names])
         for label, found in (
@@ -233,8 +252,9 @@ def statistics(fit: ExactFit, regression: RegressionData) -> str:
 def summary(solution: Solution) -> str:
     """One line on the network and the problem."""
     network = solution.network
+    why = "" if solution.sliced is None else f"sliced: {solution.sliced.reason}\n"
     return (
-        f"network: depth {network.depth}, width {network.width}, {network.n_nonzero} nonzero weights, "
+        f"{why}network: depth {network.depth}, width {network.width}, {network.n_nonzero} nonzero weights, "
         f"{solution.refinements} refinements; condition number {solution.condition_number:.2e} after scaling; "
         f"GD loop: {solution.gd_steps} steps"
     )

@@ -19,15 +19,21 @@ import torch
 import constructions as C
 from constructions.algebra.rationals import write_rational
 from constructions.networks.network import Network
+from precls_theory.regression import slices
 from precls_theory.regression.data import DataError, ExactFit, RegressionData
 from precls_theory.regression.methods import METHODS
 from precls_theory.regression.numbers import as_number, decimal, decimal_root
+from precls_theory.regression.slices import SlicePlan
 
 MAX_DEPTH = 512
 """Methods that take one layer a step are stopped at this depth, with a warning."""
 GD_STEPS = 10_000
 """Steps of the plain gradient-descent loop set beside the network."""
 MAX_REFINEMENTS = 4
+MAX_DIGITS = 60
+"""Correct digits are counted up to here."""
+DECIMALS = 30
+"""Significant digits of the coefficients in decimal."""
 
 
 class NumericalError(DataError):
@@ -71,6 +77,8 @@ class Solution:
     refinements: int
     gd_steps: int
     warnings: list[str] = field(default_factory=list)
+    values: dict[str, Fraction] = field(default_factory=dict)
+    sliced: SlicePlan | None = None
 
     @property
     def exact(self) -> dict[str, Fraction]:
@@ -99,7 +107,20 @@ class Solution:
             "refinements": self.refinements,
             "gd_steps": self.gd_steps,
             "warnings": self.warnings,
+            "decimal": self.decimals(),
+            "sliced": None if self.sliced is None else {
+                "slices": self.sliced.slices,
+                "slice_bits": self.network.parameters["slice_bits"],
+                "wanted_digits": self.sliced.wanted,
+                "expected_digits": self.sliced.expected,
+                "reason": self.sliced.reason,
+            },
         }
+
+    def decimals(self) -> dict[str, str]:
+        """The coefficients as the network holds them, digit channels added exactly, to 30 digits or as many as asked for."""
+        digits = DECIMALS if self.sliced is None else max(DECIMALS, math.ceil(self.sliced.wanted))
+        return {name: decimal(value, digits) for name, value in self.values.items()}
 
 
 @dataclass(frozen=True)
@@ -141,15 +162,17 @@ def scale(data: RegressionData, dtype: torch.dtype, device: str) -> Scaled:
     return Scaled(torch.tensor(A, dtype=dtype, device=device), torch.tensor(b, dtype=dtype, device=device), exponents)
 
 
-def correct_digits(value: Fraction | None, exact: Fraction, eps: float) -> float:
-    """−log10 of the relative error (absolute where ``exact`` is 0), capped at the digits of the dtype in both directions."""
-    cap = -math.log10(eps)
+def correct_digits(value: Fraction | None, exact: Fraction, eps: float, most: float | None = None) -> float:
+    """−log10 of the relative error (absolute where ``exact`` is 0), capped at the digits of the dtype in both directions,
+    or at ``most`` from above."""
+    least = math.log10(eps)
+    cap = -least if most is None else most
     if value is None:
-        return -cap
+        return least
     error = abs(value - exact) / abs(exact) if exact else abs(value)
     if not error:
         return cap
-    return max(-cap, min(cap, -_log2(error) * math.log10(2)))
+    return max(least, min(cap, -_log2(error) * math.log10(2)))
 
 
 def plan(
@@ -202,17 +225,64 @@ def plan(
     return C.heavy_ball(**common, step_size=step * n_points, momentum=momentum), 0
 
 
+def full_precision(dtype: str) -> float:
+    """The decimal digits of a dtype, rounded up: what ``precls solve`` asks of every coefficient unless told otherwise."""
+    return float(math.ceil(-math.log10(float(torch.finfo(getattr(torch, dtype)).eps))))
+
+
+def run_sliced(
+    data: RegressionData, sigma: np.ndarray, wanted: float, dtype: torch.dtype, device: str, warnings: list[str]
+) -> tuple[list[Fraction | None], Network, SlicePlan] | None:
+    """The coefficients from a sliced network with the wanted digits; None, with a warning, where there is none."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in slices.FORMATS:
+        return None
+    in_float64 = scale(data, torch.float64, "cpu")
+    near = np.linalg.lstsq(in_float64.A.numpy(), in_float64.b.numpy(), rcond=None)[0]
+    size = float(np.linalg.norm(near))
+    if not (math.isfinite(size) and size):
+        return None
+    spread = math.log10(np.abs(near).max() / max(np.abs(near).min(), 1e-8 * size))
+    chosen = slices.choose(sigma, data.n_dims, spread, wanted, name)
+    if isinstance(chosen, str):
+        warnings.append(f"{chosen}: a plain network was run instead")
+        return None
+    columns = [norm_exponent(data.A[:, j]) for j in range(data.n_dims)]
+    target = norm_exponent(data.b)
+    A = np.array(
+        [[value / Fraction(2) ** e for value, e in zip(row, columns, strict=True)] for row in data.A], dtype=object
+    )
+    b = np.array([value / Fraction(2) ** target for value in data.b], dtype=object)
+    try:
+        found, network = slices.run(chosen, A, b, size, dtype, device)
+    except (slices.BudgetError, OverflowError) as error:
+        warnings.append(f"slicing failed, and a plain network was run instead: {error}")
+        return None
+    values: list[Fraction | None] = [
+        value * Fraction(2) ** (target - exponent) for value, exponent in zip(found, columns, strict=True)
+    ]
+    return values, network, chosen
+
+
 def solve(
-    data: RegressionData, method: str = "doubling", dtype: torch.dtype = torch.float64, device: str = "cpu"
+    data: RegressionData,
+    method: str = "doubling",
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+    digits: float | None = None,
 ) -> Solution:
     """Build the network for this regression, run it in ``dtype``, and compare with the exact solution.
 
+    With ``digits`` the doubling form is sliced (:mod:`precls_theory.regression.slices`) so that every coefficient has so many
+    correct digits; where that would take too large a network, a plain one is run, with a warning. Without, it is plain.
     Raises :class:`DataError` for exact rank deficiency, :class:`NumericalError` (which holds the exact solution) where
     floating point cannot tell the design from a rank-deficient one and where the network or a coefficient overflows,
     and ``ValueError`` for an unknown method.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    if digits is not None and not (method == "doubling" and 1 <= digits <= MAX_DIGITS):
+        raise ValueError(f"digits must be from 1 to {MAX_DIGITS}, with method='doubling', got {digits} with {method!r}")
     fit = data.exact_fit()
     exact = tuple(fit.coefficients.values())
     eps = float(torch.finfo(dtype).eps)
@@ -227,28 +297,35 @@ def solve(
             "from rank-deficient; use other regressors (centred, or orthogonal polynomials)",
             fit,
         )
-    if kappa**2 > 1 / eps:
-        warnings.append(
-            f"{name} limits the answer: the squared condition number {kappa**2:.1e} exceeds 1/eps = {1 / eps:.1e}, so "
-            "directions below eps are not resolved and refinement need not converge"
-            + ("; use --dtype float64" if name == "float32" else "")
-        )
-    network, refinements = plan(sigma, data.n_points, data.n_dims, method, eps, warnings)
-    with torch.no_grad():
-        inputs = network.encode(scaled.A, scaled.b)
-        values = scaled.unscale(network.decode(network.to_torch(dtype=dtype, device=device)(inputs)))
-        if any(value is None for value in values):
-            raise NumericalError(
-                f"the network overflowed {name} on this regression (condition number {kappa:.1e}): use --dtype float64 "
-                "or --method doubling",
-                fit,
+    sliced = None if digits is None else run_sliced(data, sigma, digits, dtype, device, warnings)
+    refinements = 0
+    if sliced is not None:
+        values, network, chosen = sliced
+    else:
+        chosen = None
+        if kappa**2 > 1 / eps:
+            warnings.append(
+                f"{name} limits the answer: the squared condition number {kappa**2:.1e} exceeds 1/eps = {1 / eps:.1e}, so "
+                "directions below eps are not resolved and refinement need not converge"
+                + ("; use --dtype float64" if name == "float32" else "")
             )
+        network, refinements = plan(sigma, data.n_points, data.n_dims, method, eps, warnings)
+        with torch.no_grad():
+            inputs = network.encode(scaled.A, scaled.b)
+            values = scaled.unscale(network.decode(network.to_torch(dtype=dtype, device=device)(inputs)))
+    if any(value is None for value in values):
+        raise NumericalError(
+            f"the network overflowed {name} on this regression (condition number {kappa:.1e}): use --dtype float64 "
+            "or --method doubling",
+            fit,
+        )
+    with torch.no_grad():
         lapack = scaled.unscale(torch.linalg.lstsq(scaled.A, scaled.b.unsqueeze(-1)).solution.squeeze(-1))
         loop = scaled.unscale(gradient_descent_loop(scaled.A, scaled.b, 1 / float(sigma[0]) ** 2, GD_STEPS))
 
-    def digits(found: list[Fraction | None]) -> dict[str, float]:
+    def count(found: list[Fraction | None], most: float | None = None) -> dict[str, float]:
         pairs = zip(data.names, found, exact, strict=True)
-        return {name: correct_digits(value, true, eps) for name, value, true in pairs}
+        return {name: correct_digits(value, true, eps, most) for name, value, true in pairs}
 
     return Solution(
         names=data.names,
@@ -256,9 +333,10 @@ def solve(
             n: as_float(n, v, fit) for n, v in zip(data.names, values, strict=True) if v is not None
         },
         fit=fit,
-        digits=digits(values), lapack_digits=digits(lapack), gd_digits=digits(loop),
+        digits=count(values, MAX_DIGITS), lapack_digits=count(lapack), gd_digits=count(loop),
         network=network, method=method, dtype=name, condition_number=kappa, refinements=refinements,
-        gd_steps=GD_STEPS, warnings=warnings,
+        gd_steps=GD_STEPS, warnings=warnings, sliced=chosen,
+        values={n: v for n, v in zip(data.names, values, strict=True) if v is not None},
     )  # fmt: skip
 
 

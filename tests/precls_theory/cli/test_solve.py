@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_module
 import json
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -57,6 +58,27 @@ def test_longley_has_the_digits_of_lapack():
     assert min(solution.digits.values()) >= min(solution.lapack_digits.values()) - 1
 
 
+def test_sliced_networks_reach_full_precision_by_default_and_more_when_asked():
+    document = json.loads(run(LONGLEY, "--target", "employed", "--json").stdout)
+    assert min(document["digits"].values()) >= 19
+    assert document["sliced"]["slices"] >= 3
+    for name, text in document["decimal"].items():
+        assert len(text.strip("-").replace(".", "").lstrip("0").partition("e")[0]) == 30
+        exact = Fraction(document["exact"][name])
+        assert abs(Fraction(text) - exact) <= abs(exact) * Fraction(10) ** -math.floor(document["digits"][name] - 0.1)
+
+
+def test_digits_beyond_the_format_on_a_small_regression(tmp_path):
+    data = csv(tmp_path, "x,y\n1,2\n2,3\n3,5\n5,7\n")
+    document = json.loads(run(data, "--target", "y", "--digits", "40", "--json").stdout)
+    assert min(document["digits"].values()) >= 40
+    assert all(len(text.replace(".", "").strip("-0")) >= 38 for text in document["decimal"].values())
+    document = json.loads(run(data, "--target", "y", "--dtype", "float32", "--digits", "15", "--json").stdout)
+    assert min(document["digits"].values()) >= 15
+    assert run(data, "--target", "y", "--digits", "30", "--method", "gram").exit_code == 2
+    assert run(data, "--target", "y", "--digits", "61").exit_code == 2
+
+
 def test_json_is_the_contract():
     result = run(LONGLEY, "--target", "employed", "--json")
     assert result.exit_code == 0
@@ -72,14 +94,15 @@ def test_json_is_the_contract():
 
 
 def test_table_names_every_coefficient_and_the_exact_solution():
-    result = run(LONGLEY, "--target", "employed", "--exact")
+    result = run(LONGLEY, "--target", "employed", "--method", "newton", "--exact")
     assert result.exit_code == 0
     assert "year = 140507032880869802421754309260924312189/76815417202508693645864603991495952" in result.stdout
     assert "depth" in result.stdout
 
 
 def test_float32_answers_with_a_warning():
-    result = run(LONGLEY, "--target", "employed", "--dtype", "float32", "--json", "--min-digits", "0")
+    result = run(LONGLEY, "--target", "employed", "--dtype", "float32", "--method", "newton", "--json",
+                 "--min-digits", "0")  # fmt: skip
     assert result.exit_code == 0
     assert "float32 limits the answer" in json.loads(result.stdout)["warnings"][0]
     assert "float32 limits the answer" in result.stderr
@@ -311,7 +334,7 @@ def test_a_statistic_that_is_not_determined_is_none(tmp_path, text, nothing):
 
 def test_coefficients_as_a_file(tmp_path):
     file = tmp_path / "fit.csv"
-    document = json.loads(run(LONGLEY, "--target", "employed", "--coefficients", file, "--json").stdout)
+    document = json.loads(run(LONGLEY, "--target", "employed", "--method", "newton", "--coefficients", file, "--json").stdout)
     with file.open(newline="") as handle:
         rows = list(csv_module.DictReader(handle))
     assert [row["coefficient"] for row in rows] == list(NIST)
@@ -340,28 +363,28 @@ def powers(folder: Path, degree: int = 10, count: int = 82, start: int = -9) -> 
 
 def test_too_few_digits_are_said_in_words(tmp_path):
     data = powers(tmp_path, degree=3, count=8, start=20_000)
-    result = run(data, "--target", "y")
+    result = run(data, "--target", "y", "--method", "newton")
     assert result.exit_code == 1
     assert "correct digits in" in result.stderr
     assert "fewer than 2" in result.stderr
     assert "--min-digits 0" in result.stderr
-    document = json.loads(run(data, "--target", "y", "--json").stdout)
+    document = json.loads(run(data, "--target", "y", "--method", "newton", "--json").stdout)
     assert document["ok"] is False
     assert "correct digits" in document["error"]
     assert min(document["digits"].values()) < 2
-    accepted = run(data, "--target", "y", "--json", "--min-digits", "0")
+    accepted = run(data, "--target", "y", "--method", "newton", "--json", "--min-digits", "0")
     assert accepted.exit_code == 0
     assert json.loads(accepted.stdout)["ok"] is True
 
 
 def test_float32_says_what_to_do():
-    result = run(LONGLEY, "--target", "employed", "--dtype", "float32")
+    result = run(LONGLEY, "--target", "employed", "--dtype", "float32", "--method", "newton")
     assert result.exit_code == 1
     assert "use --dtype float64" in result.stderr
 
 
 def test_a_high_bar_is_not_met():
-    result = run(LONGLEY, "--target", "employed", "--min-digits", "15")
+    result = run(LONGLEY, "--target", "employed", "--method", "newton", "--min-digits", "15")
     assert result.exit_code == 1
     assert "fewer than 15" in result.stderr
 
