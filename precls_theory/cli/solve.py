@@ -46,7 +46,9 @@ def solve(
     method: Annotated[Method, typer.Option(help="Algorithm that the network runs.")] = "doubling",
     digits: Annotated[
         float | None,
-        typer.Option(min=1, max=60, help="Correct digits wanted in every coefficient (doubling); all of --dtype unless given."),
+        typer.Option(
+            min=1, max=60, help="Correct digits wanted in every coefficient (doubling); all of --dtype unless given."
+        ),
     ] = None,
     min_digits: Annotated[
         float, typer.Option(min=0, help="Exit with 1 when a coefficient has fewer correct digits; 0 takes any.")

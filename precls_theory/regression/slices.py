@@ -39,9 +39,7 @@ class SlicePlan:
     reason: str
 
 
-def choose(
-    sigma: np.ndarray, n_dims: int, spread: float, wanted: float, dtype: str
-) -> SlicePlan | str:
+def choose(sigma: np.ndarray, n_dims: int, spread: float, wanted: float, dtype: str) -> SlicePlan | str:
     """The fewest slices that should give ``wanted`` digits in every coefficient; words where that is out of reach.
 
     ``sigma``: singular values of the scaled design; ``spread``: log10 of the largest coefficient over the smallest.

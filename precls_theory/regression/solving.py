@@ -108,7 +108,9 @@ class Solution:
             "gd_steps": self.gd_steps,
             "warnings": self.warnings,
             "decimal": self.decimals(),
-            "sliced": None if self.sliced is None else {
+            "sliced": None
+            if self.sliced is None
+            else {
                 "slices": self.sliced.slices,
                 "slice_bits": self.network.parameters["slice_bits"],
                 "wanted_digits": self.sliced.wanted,

@@ -334,7 +334,9 @@ def test_a_statistic_that_is_not_determined_is_none(tmp_path, text, nothing):
 
 def test_coefficients_as_a_file(tmp_path):
     file = tmp_path / "fit.csv"
-    document = json.loads(run(LONGLEY, "--target", "employed", "--method", "newton", "--coefficients", file, "--json").stdout)
+    document = json.loads(
+        run(LONGLEY, "--target", "employed", "--method", "newton", "--coefficients", file, "--json").stdout
+    )
     with file.open(newline="") as handle:
         rows = list(csv_module.DictReader(handle))
     assert [row["coefficient"] for row in rows] == list(NIST)
