@@ -37,7 +37,11 @@ def precls_version() -> str:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was proved, for which sizes, over which ring, by which engine, in what time (seconds)."""
+    """What was proved, for which sizes, over which ring, by which engine, in what time (seconds).
+
+    ``every_size`` says that ``kernel`` has also proved the statement for all sizes, as the theorem ``coq`` of the library in
+    :mod:`precls_theory.kernel`; ``why_not_every_size`` says in words why not. All are empty where no kernel was asked.
+    """
 
     id: str
     title: str
@@ -55,6 +59,10 @@ class Certificate:
     controls: tuple[dict[str, Any], ...] = ()
     detail: dict[str, Any] = field(default_factory=dict)
     message: str = ""
+    every_size: bool = False
+    kernel: str | None = None
+    coq: str | None = None
+    why_not_every_size: str | None = None
     precls: str = field(default_factory=precls_version)
     versions: dict[str, str] = field(default_factory=versions)
 

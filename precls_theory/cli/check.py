@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from precls_theory.cli.output import Stopwatch, emit_json, fail, out, progress, working
+from precls_theory.cli.kernels import Kernel
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, progress, show_error, working
+from precls_theory.cli.progress import steps
 
 if TYPE_CHECKING:
     from precls_theory.checking.check import CheckResult
+    from precls_theory.kernel.certificates import KernelVerdict
 
 
 def check(
@@ -21,6 +24,9 @@ def check(
     ],
     seed: Annotated[
         int | None, typer.Option(min=0, help="Replay the random primes and points of an earlier check.")
+    ] = None,
+    kernel: Annotated[
+        Kernel | None, typer.Option(help="Also prove it in this kernel, for all data over every ring (needs Coq).")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
@@ -36,6 +42,8 @@ def check(
       precls check gd.safetensors
 
       precls check gd.safetensors --json
+
+      precls check gd.safetensors --kernel coq
     """
     watch = Stopwatch()
     try:
@@ -44,7 +52,8 @@ def check(
         if json:
             emit_json({"ok": False, "algorithm": None, "first_difference": None, "error": str(error)}, watch)
         fail(str(error))
-    render(file, result, watch, json)
+    verdict = ask_kernel(file, watch, json) if kernel else None
+    render(file, result, verdict, watch, json)
 
 
 def compute(file: Path, seed: int | None) -> CheckResult:
@@ -63,16 +72,43 @@ def compute(file: Path, seed: int | None) -> CheckResult:
     return check_network(network, seed=seed, progress=rounds)
 
 
-def render(file: Path, result: CheckResult, watch: Stopwatch, json: bool) -> None:
-    """The verdict; exit code 1 for a network that is refused."""
+def ask_kernel(file: Path, watch: Stopwatch, json: bool) -> KernelVerdict:
+    """The kernel's verdict on the file; exit code 2 without Coq, 1 where the library has no theorem on such a network."""
+    from precls_theory.kernel.certificates import check_file
+    from precls_theory.kernel.library import KernelError, KernelMissing
+
+    try:
+        with steps(None, "asking Coq") as report:
+            return check_file(file, progress=report.begin)
+    except KernelMissing as error:
+        if json:
+            emit_json({"ok": False, "error": str(error)}, watch)
+        show_error(str(error))
+        raise typer.Exit(2) from error
+    except (KernelError, ValueError, OSError) as error:
+        fail(str(error), watch if json else None)
+
+
+def render(file: Path, result: CheckResult, verdict: KernelVerdict | None, watch: Stopwatch, json: bool) -> None:
+    """The verdict; exit code 1 for a network that is refused, by the check or by the kernel."""
+    refused = verdict is not None and verdict.verdict == "refused"
     if json:
-        emit_json(result.to_json() | {"file": str(file)}, watch)
+        document = result.to_json() | {"file": str(file)}
+        if verdict is not None:
+            document |= {"ok": result.ok and not refused, "kernel": verdict.to_json()}
+        emit_json(document, watch)
     if not result.ok:
-        fail(f"{file} is refused: {result.message}")
+        fail(f"{file} is refused{' by the kernel too' if refused else ''}: {result.message}")
+    if verdict is not None and refused:
+        fail(f"{file} is refused by {verdict.kernel}: its layers are not those of the proof")
     if not json:
         out.print(
             f"[bold green]ok:[/] {escape(result.message)} ({watch.seconds:.2f} s)", highlight=False, soft_wrap=True
         )
+        if verdict is not None:
+            proved = f"proved by {verdict.kernel} for all data over every commutative ring into which Q maps"
+            of_file = f"SHA-256 {verdict.sha256[:16]}…, {verdict.seconds:.1f} s"
+            out.print(f"[bold green]ok:[/] {proved} ({of_file})", highlight=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

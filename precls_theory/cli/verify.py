@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich import box
@@ -14,7 +15,8 @@ from rich.table import Table
 
 from constructions.files.output import check_output
 from precls_theory.certificate import Certificate, certify
-from precls_theory.cli.output import Stopwatch, emit_json, fail, out
+from precls_theory.cli.kernels import Kernel
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, show_error
 from precls_theory.cli.progress import steps
 from precls_theory.registry import Size, Theorem, all_theorems
 
@@ -22,6 +24,8 @@ JSON_KEYS = (
     "id", "title", "source", "status", "scope", "ring", "engine", "seconds", "failure_probability_log2", "message",
     "controls", "detail",
 )  # fmt: skip
+KERNEL_KEYS = ("every_size", "kernel", "coq", "why_not_every_size")
+"""Of a run with ``--kernel``."""
 WIDE = 140
 """Columns of a terminal from which the table shows scopes and rings."""
 STYLES = {"proved": "green", "refuted": "bold red", "failed": "bold red"}
@@ -38,6 +42,10 @@ def verify(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Save a certificate of each theorem here, as JSON."),
     ] = None,
+    kernel: Annotated[
+        Kernel | None, typer.Option(help="Also prove for every size by this kernel, where its library can (needs Coq).")
+    ] = None,
+    coqchk: Annotated[bool, typer.Option("--coqchk", help="Check the library again with coqchk (slow).")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Prove the theorems: all of them at the paper's sizes (N=20, D=5) unless told otherwise.
@@ -53,6 +61,8 @@ def verify(
       precls verify --list
 
       precls verify gd-doubling gd-tight --n-points 10 --n-dims 3 --certificates certificates
+
+      precls verify --kernel coq --coqchk
     """
     watch = Stopwatch()
     try:
@@ -65,10 +75,13 @@ def verify(
     if list_only:
         show_list(chosen, watch, json)
         return
+    if coqchk and kernel is None:
+        raise typer.BadParameter("--coqchk checks the library of a kernel: give --kernel coq as well")
+    every_size = ask_kernel(chosen, coqchk, watch, json) if kernel else None
     try:
         if certificates is not None:
             prepare(certificates, chosen)
-        proofs = prove(chosen, Size(n_points, n_dims), certificates)
+        proofs = prove(chosen, Size(n_points, n_dims), certificates, every_size)
     except OSError as error:
         fail(f"cannot save certificates in {certificates}: {error.strerror or error}", watch if json else None)
     render(proofs, Size(n_points, n_dims), watch, json)
@@ -85,10 +98,13 @@ def render(proofs: list[Certificate], size: Size, watch: Stopwatch, json: bool) 
     """The document, or the table with a summary; exit code 1 unless everything is proved."""
     ok = all(proof.status == "proved" for proof in proofs)
     if json:
-        listed = [{key: proof.to_json()[key] for key in JSON_KEYS} for proof in proofs]
+        asked = any(proof.every_size or proof.why_not_every_size for proof in proofs)
+        keys = (*JSON_KEYS, *KERNEL_KEYS) if asked else JSON_KEYS
+        listed = [{key: proof.to_json()[key] for key in keys} for proof in proofs]
         emit_json({"theorems": listed, "ok": ok, "n_points": size.n_points, "n_dims": size.n_dims}, watch)
     else:
         out.print(table(proofs))
+        show_kernel(proofs)
         n_proved = sum(proof.status == "proved" for proof in proofs)
         refused = sum(control["refused"] for proof in proofs for control in proof.controls)
         summary = f"{n_proved} of {len(proofs)} theorems proved at N={size.n_points}, D={size.n_dims} in {watch.seconds:.1f} s"
@@ -96,6 +112,26 @@ def render(proofs: list[Certificate], size: Size, watch: Stopwatch, json: bool) 
         out.print("[dim]Scope, ring, engine and controls of each: --json, or --certificates DIR.[/]", highlight=False)
     if not ok:
         fail("; ".join(f"{proof.id} {proof.status}: {proof.message}" for proof in proofs if proof.status != "proved"))
+
+
+def show_kernel(proofs: list[Certificate]) -> None:
+    """Where a kernel was asked: which theorems hold for every size by it, and why not the others."""
+    by_kernel = [proof for proof in proofs if proof.every_size]
+    if not by_kernel and not any(proof.why_not_every_size for proof in proofs):
+        return
+    sizes = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("theorem", "sizes", "by, or why not every size"):
+        sizes.add_column(column, overflow="fold", no_wrap=column == "theorem")
+    for proof in proofs:
+        if proof.every_size:
+            sizes.add_row(proof.id, "[green]every size[/]", f"{proof.kernel}: {proof.coq}")
+        else:
+            run = f"N={proof.n_points}, D={proof.n_dims}"
+            sizes.add_row(proof.id, run, escape(proof.why_not_every_size or ""))
+    out.print(sizes)
+    if by_kernel:
+        closed = f"{len(by_kernel)} of {len(proofs)} theorems proved for every size by {by_kernel[0].kernel}"
+        out.print(f"{closed}: closed under the global context, no axiom", highlight=False)
 
 
 def choose(known: dict[str, Theorem], wanted: list[str]) -> list[Theorem]:
@@ -125,13 +161,47 @@ def show_list(theorems: list[Theorem], watch: Stopwatch, json: bool) -> None:
     out.print(listing)
 
 
-def prove(theorems: list[Theorem], size: Size, certificates: Path | None) -> list[Certificate]:
-    """Run the checks with a progress bar on standard error, saving each certificate as soon as there is one."""
+def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bool) -> dict[str, dict[str, Any]]:
+    """What the kernel says of each theorem, as fields of its certificate; exit code 2 without Coq, 1 where it refuses."""
+    from precls_theory.kernel import library
+    from precls_theory.kernel.theorems import EVERY_SIZE, why_not
+
+    claimed = {theorem.id: EVERY_SIZE[theorem.id] for theorem in theorems if theorem.id in EVERY_SIZE}
+    try:
+        name = library.find_coq().name
+        with steps(None, "building the Coq library") as report:
+            built = library.build(progress=report.begin)
+            report.begin("asking Coq what the theorems rest on")
+            library.require_closed((coq for names in claimed.values() for coq in names), built)
+            if coqchk:
+                report.begin("coqchk checks the library again")
+                library.recheck(built)
+    except library.KernelMissing as error:
+        if json:
+            emit_json({"error": str(error)}, watch)
+        show_error(str(error))
+        raise typer.Exit(2) from error
+    except (library.KernelError, OSError) as error:
+        fail(str(error), watch if json else None)
+    proved = {id: {"every_size": True, "kernel": name, "coq": names[0]} for id, names in claimed.items()}
+    return {theorem.id: proved.get(theorem.id, {"why_not_every_size": why_not(theorem.id)}) for theorem in theorems}
+
+
+def prove(
+    theorems: list[Theorem],
+    size: Size,
+    certificates: Path | None,
+    every_size: dict[str, dict[str, Any]] | None = None,
+) -> list[Certificate]:
+    """Run the checks with a progress bar on standard error, saving each certificate as soon as there is one.
+
+    ``every_size`` is what :func:`ask_kernel` found.
+    """
     proofs = []
     with steps(len(theorems), "proving") as report:
         for theorem in theorems:
             report.begin(f"proving {theorem.id}")
-            proof = certify(theorem, size)
+            proof = replace(certify(theorem, size), **(every_size or {}).get(theorem.id, {}))
             proofs.append(proof)
             if certificates is not None:
                 proof.save(certificates)

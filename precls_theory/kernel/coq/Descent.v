@@ -184,6 +184,9 @@ have := congr1 fst (newton_residual t); rewrite /= => <-.
 elim: t => [|t IH]; first by rewrite /power /= mulmx1.
 by rewrite iterS /newton_pair /= IH -powerD addnn -mul2n expnS.
 Qed.
+(* The same with the factors exchanged: I - M_t G = (I - alpha G)^(2^t) *)
+Theorem newton_power_left t : 1%:M - newton_iterate t *m G = power (1%:M - alpha *: G) (2 ^ t).
+Proof. by rewrite -newton_commutes newton_power. Qed.
 (* M_t = alpha sum_(i < 2^t) (I - alpha G)^i *)
 Theorem newton_sum t : newton_iterate t = alpha *: \sum_(i < 2 ^ t) power (1%:M - alpha *: G) i.
 Proof.

@@ -245,8 +245,12 @@ Qed.
 Definition reads_of (t : term) : seq chan := let: (_, _, c, d) := t in seq_of_opt c ++ seq_of_opt d.
 Definition find_alias al (names' : seq chan) (S : spec) (c : chan) : option chan :=
   ohead [seq c' <- names' | agree (renamed al (S c)) (renamed al (S c'))].
+(* All entries of the matrix M, of which few have a channel where it is a multiple of the identity. *)
+Definition square_of (names' : seq chan) : seq chan :=
+  let D := foldr (fun c m => maxn c.1.2.+1 m) 0%N names' in
+  if has (fun c => c.1.1 == FM) names' then [seq (FM, i, j) | i <- iota 0 D, j <- iota 0 D] else [::].
 Definition new_aliases al (names' : seq chan) (S : spec) (needed : seq chan) : aliases :=
-  pmap (fun c => omap (pair c) (find_alias al names' S c)) (undup [seq c <- needed | c \notin names']).
+  pmap (fun c => omap (pair c) (find_alias al names' S c)) (undup [seq c <- needed ++ square_of names' | c \notin names']).
 Lemma new_aliasesP al names' S needed v : aliased al v -> aliased (new_aliases al names' S needed) (eval_spec S v).
 Proof.
 move=> H p; rewrite mem_pmap => /mapP[c _]; rewrite /find_alias; case E: [seq _ <- _ | _] => [|c' cs] //= [->] n nN /=.

@@ -1,0 +1,143 @@
+"""A network as a list of integers: the data of a certificate, and nothing but data.
+
+The list is read by ``coq/Decode.v``. Only integers are written, so that no name or text of a file can reach Coq. What is
+not understood here (an unknown layout, a name of another family) becomes a number that the decoder refuses; the
+verdict is the kernel's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from constructions.algebra.filters import Filter
+from constructions.files.reading import layer_key
+from constructions.networks.construction import ALIASES
+from constructions.networks.layer import Layer, SparseMap
+from constructions.networks.network import Network
+
+FAMILIES = (
+    "", "a", "b", "x", "aa", "ba", "P", "q", "W", "v", "G", "c", "previous", "r", "ra", "R", "M", "Y", "y", "is_start",
+    "at_target", "u",
+)  # fmt: skip
+"""Families of channels, by the code that ``coq/NormalForm.v`` gives them."""
+UNKNOWN = 2**20
+"""A choice that the decoder does not have."""
+ALGORITHMS = ("gradient_descent", "heavy_ball", "chebyshev", "newton", "read", "linear", "multiply")
+_NAME = re.compile(r"([A-Za-z_]+)(?:\[(\d{1,6})(?:,(\d{1,6}))?\])?\Z")
+
+
+class NotCovered(ValueError):
+    """The library has no theorem on this kind of network."""
+
+
+def stream(network: Network) -> list[int]:
+    """``network`` as ``Decode.a_file`` reads it; :class:`NotCovered` for an algorithm of which the library knows nothing."""
+    stored: list[Layer] = []
+    places: dict[Any, int] = {}
+    order = []
+    by_identity: dict[int, int] = {}
+    for layer in network.layers:
+        if id(layer) not in by_identity:
+            place = by_identity[id(layer)] = places.setdefault(layer_key(layer), len(stored))
+            if place == len(stored):
+                stored.append(layer)
+        order.append(by_identity[id(layer)])
+    positions = [[row, column, *_ratio(weight)] for (row, column), weight in sorted(network.positions.items())]
+    return [
+        *algorithm(network), network.n_rows, _choice(network.mode, ("causal", "circular")),
+        *_many(map(_name, network.inputs)), *_many(positions), *_many(map(_layer, stored)), *_many([p] for p in order),
+        *_many([column] for column in network.task.columns),
+    ]  # fmt: skip
+
+
+def algorithm(network: Network) -> list[int]:
+    """The claim: kind and parameters."""
+    name = ALIASES.get(network.algorithm, network.algorithm)
+    if name not in ALGORITHMS:
+        raise NotCovered(
+            f"the Coq library has no theorem on networks of algorithm {name!r}; it has theorems on {', '.join(ALGORITHMS)}"
+        )
+    kind = [ALGORITHMS.index(name)]
+
+    def count(key: str) -> int:
+        value = network.parameters.get(key, -1)
+        return value if isinstance(value, int) else -1
+
+    def ratio(key: str) -> list[int]:
+        return _ratio(network.parameters.get(key))
+
+    def choice(key: str, options: Sequence[str], default: str) -> int:
+        return _choice(network.parameters.get(key, default), options)
+
+    layout = choice("layout", "AES", "A")
+    sizes = [count("n_points"), count("n_dims")]
+    if name == "gradient_descent":
+        form = choice("form", ("residual", "gram", "doubling", "tight"), "doubling")
+        return [*kind, form, layout, *sizes, count("n_steps"), *ratio("step_size")]
+    if name == "heavy_ball":
+        return [*kind, layout, *sizes, count("n_steps"), *ratio("step_size"), *ratio("momentum")]
+    if name == "chebyshev":
+        return [*kind, layout, *sizes, count("n_steps"), *ratio("lower"), *ratio("upper")]
+    if name == "newton":
+        form = choice("form", ("direct", "residual", "doubling"), "doubling")
+        refinements = count("refinements") if "refinements" in network.parameters else 0
+        return [*kind, form, *sizes, count("n_iters"), *ratio("alpha"), refinements]
+    if name == "read":
+        keys = ("n_rows", "n_channels", "source", "target", "start", "stop")
+        return [*kind, *map(count, keys), choice("mode", ("causal", "circular"), "causal")]
+    if name == "linear":
+        weight, bias = network.parameters.get("weight", []), network.parameters.get("bias")
+        n_out = len(weight[0]) if weight else 0
+        rows = [_many(map(_ratio, row)) for row in weight]
+        return [*kind, count("n_rows"), *_many(rows), *_many(map(_ratio, bias if bias is not None else [0] * n_out))]
+    return [*kind, *map(count, ("n_rows", "n_channels", "left", "right", "target", "length"))]
+
+
+def _choice(value: Any, options: Sequence[str]) -> int:
+    return list(options).index(value) if value in list(options) else UNKNOWN
+
+
+def _ratio(value: Any) -> list[int]:
+    try:
+        fraction = Fraction(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return [0, 0]
+    return [fraction.numerator, fraction.denominator]
+
+
+def _many(items: Iterable[Sequence[int]]) -> list[int]:
+    """How many, then each."""
+    items = list(items)
+    return [len(items), *(number for item in items for number in item)]
+
+
+def _name(name: str) -> list[int]:
+    match = _NAME.match(name)
+    if match is None or match.group(1) not in FAMILIES:
+        return [0, 0, 0]
+    return [FAMILIES.index(match.group(1)), int(match.group(2) or 0), int(match.group(3) or 0)]
+
+
+def _layer(layer: Layer) -> list[int]:
+    conv, gate, out = (_forms(part) for part in (layer.conv, layer.gate, layer.out))
+    units = [[index, *c, *g] for index, c, g in zip(layer.filter_index.tolist(), conv, gate, strict=True)]
+    return [*_many(map(_name, layer.outputs)), *_many(map(_filter, layer.filters)), *_many(units), *_many(out)]
+
+
+def _filter(filter: Filter) -> list[int]:
+    return [*_many(map(_ratio, filter.head)), *_ratio(filter.tail)]
+
+
+def _forms(sparse: SparseMap) -> list[list[int]]:
+    """Each row of an affine map: its weights, then its constant."""
+    weights: list[list[list[int]]] = [[] for _ in range(sparse.n_out)]
+    constants = [[0, 1] for _ in range(sparse.n_out)]
+    for row, column, weight in zip(sparse.rows.tolist(), sparse.columns.tolist(), sparse.weights, strict=True):
+        if column == sparse.n_in:
+            constants[row] = _ratio(weight)
+        else:
+            weights[row].append([column, *_ratio(weight)])
+    return [[*_many(entries), *constant] for entries, constant in zip(weights, constants, strict=True)]

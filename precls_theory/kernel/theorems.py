@@ -1,0 +1,78 @@
+"""Which theorem of the registry the Coq library proves for every size, and why it does not prove the others.
+
+A theorem counts only where all of its statement is covered: the networks, every layout and row that it names, and the
+identities. The first of its Coq theorems is the one that says what the networks compute.
+"""
+
+from __future__ import annotations
+
+EVERY_SIZE: dict[str, tuple[str, ...]] = {
+    "gd-gram": ("Soundness.gram_every_size",),
+    "heavy-ball": ("Soundness.momentum_every_size",),
+    "gd-doubling": ("Soundness.doubling_every_size", "Descent.doubling_form"),
+    "gd-residual": ("Soundness.residual_every_size",),
+    "gd-tight": ("Soundness.tight_every_size", "Descent.tight_form"),
+    "newton-direct": ("Soundness.newton_every_size", "Descent.newton_direct"),
+    "newton-residual": ("Soundness.newton_every_size", "Descent.newton_residual"),
+    "newton-doubling": ("Soundness.newton_every_size", "Descent.newton_doubling"),
+    "newton-identities": ("Descent.newton_power", "Descent.newton_sum", "Descent.newton_descent"),
+    "refinement": (
+        "Soundness.refined_residual_every_size", "Soundness.refined_doubling_every_size", "Descent.refinement_error",
+        "Descent.newton_power_left",
+    ),
+    "gd-depth-lower-bound": (
+        "LowerBound.depth_lower_bound", "LowerBound.depth_lower_bound_from_zero", "LowerBound.tight_is_optimal",
+    ),
+    "primitive-read": ("Primitives.read_correct",),
+    "primitive-linear": ("Primitives.linear_correct",),
+    "primitive-multiply": ("Primitives.multiply_correct",),
+}  # fmt: skip
+"""Registry identifier to Coq theorems, each ``Module.name``."""
+
+CERTIFICATES = ("Decode.certificate", "Soundness.check_sound")
+"""What makes the checker of files count."""
+
+_ANALYSIS = "needs analysis (limits, analytic continuation, suprema) that the algebra of MathComp does not have"
+_FINITE = "its statement is about given sizes or given functions, and these are what is run"
+WHY_NOT: dict[str, str] = {
+    "depth-lower-bound": (
+        "the bound is LowerBound.degree_bound; that every degree is attained is a statement about the compiler, which is not "
+        "modelled in Coq"
+    ),
+    "degree-of-iterates": "the lower bound on a line is in LowerBound; the upper bound in all variables is not formalised yet",
+    "circuit-compilation": "the compiler is a Python program that is not modelled in Coq; each listed circuit is proved",
+    "polynomial-compilation": "the compiler is a Python program that is not modelled in Coq; each listed polynomial is proved",
+    "universal-approximation": _ANALYSIS,
+    "reciprocal-newton": _ANALYSIS,
+    "explicit-gradient": "not formalised yet: two layers in layout S, at the last row",
+    "gd-whole-networks": _FINITE,
+    "layout-s-last-row": "not formalised yet: its filters depend on the number of rows",
+    "published-block-not-gd": "the counterexample is one size (N=2, D=1); for all sizes there is nothing to prove",
+    "published-block-kaczmarz": _ANALYSIS,
+    "doubling-width": "a count of products that is run for D up to 8, not formalised yet",
+    "landscape-population-loss": _FINITE,
+    "landscape-square": _FINITE,
+    "sliced-digits": "not formalised yet: digits of given formats",
+    "growth-rules": "the spectral bounds are about computed numbers",
+    "any-depth-open-sets": _ANALYSIS,
+    "clamped-gate-on-open-sets": _FINITE,
+    "gate-identities": "SiLU and GELU are transcendental functions, which the algebra of MathComp does not have",
+    "gated-multiply": "not formalised yet: networks of Transformer blocks",
+    "gated-gradient-descent": "not formalised yet: networks of Transformer blocks",
+    "linear-attention-multiply": "not formalised yet: networks of attention blocks",
+    "linear-attention-causal": "not formalised yet: networks of attention blocks",
+    "linear-attention-causal-gap": "not formalised yet",
+    "linear-attention-ternary": "not formalised yet: networks of attention blocks",
+    "square-piecewise-linear": _ANALYSIS,
+    "square-one-causal-softmax-layer": _ANALYSIS,
+    "softmax-one-layer-causal": _ANALYSIS,
+    "softmax-one-layer-full": _ANALYSIS,
+}
+"""In words, for theorems that the library does not prove."""
+
+
+def why_not(identifier: str) -> str | None:
+    """Why the library does not prove this theorem for every size; ``None`` where it does."""
+    if identifier in EVERY_SIZE:
+        return None
+    return WHY_NOT.get(identifier, "not formalised yet")

@@ -1,0 +1,300 @@
+"""Certificates of saved networks: every algorithm is proved, every change is refused by the kernel, the evaluator agrees."""
+
+import dataclasses
+import json
+import random
+import re
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import constructions as C
+from constructions.algebra.filters import Filter
+from constructions.networks.layer import Layer, SparseMap
+from precls_theory.cli.main import app
+from precls_theory.kernel.certificates import HEADER, check_file, definition, verdicts
+from precls_theory.kernel.export import NotCovered, stream
+from precls_theory.kernel.library import build, run_coq
+
+runner = CliRunner()
+SIZE = {"n_points": 2, "n_dims": 2}
+STEP = Fraction(1, 10)
+NETWORKS = {
+    **{
+        f"{form} {layout}": (
+            C.gradient_descent, {**SIZE, "n_steps": 4, "step_size": STEP, "form": form, "layout": layout},
+        )
+        for form in ("residual", "gram", "doubling", "tight")
+        for layout in "AES"
+    },
+    **{f"heavy ball {layout}": (
+        C.heavy_ball, {**SIZE, "n_steps": 3, "step_size": STEP, "momentum": Fraction(1, 3), "layout": layout}
+    ) for layout in "AES"},
+    **{f"Chebyshev {layout}": (
+        C.chebyshev, {**SIZE, "n_steps": 3, "lower": Fraction(1, 7), "upper": 3, "layout": layout}
+    ) for layout in "AES"},
+    **{f"Newton {form} {t}": (
+        C.newton, {**SIZE, "n_iters": t, "alpha": Fraction(1, 7), "form": form}
+    ) for form in ("direct", "residual", "doubling") for t in (0, 1, 3)},
+    **{f"Newton {form} {t} refined {r}": (
+        C.newton, {**SIZE, "n_iters": t, "alpha": Fraction(1, 7), "form": form, "refinements": r}
+    ) for form in ("residual", "doubling") for t, r in ((0, 1), (2, 1), (1, 2))},
+    "Newton, alpha 1": (C.newton, {**SIZE, "n_iters": 2, "alpha": 1}),
+    "step size 0": (C.gradient_descent, {**SIZE, "n_steps": 3, "step_size": 0, "form": "gram"}),
+    "one column": (C.gradient_descent, {"n_points": 1, "n_dims": 1, "n_steps": 1, "step_size": 1, "form": "tight"}),
+    "read": (C.read, {"n_rows": 4, "n_channels": 3, "source": 1, "target": 2, "start": 0, "stop": 2}),
+    "read, circular": (
+        C.read, {"n_rows": 4, "n_channels": 3, "source": 3, "target": 1, "start": 1, "stop": 3, "mode": "circular"},
+    ),
+    "linear": (C.linear, {"n_rows": 2, "weight": [[1, 2, Fraction(1, 3)], [0, 4, 5]], "bias": [1, 0, 3]}),
+    "linear, equal columns": (C.linear, {"n_rows": 2, "weight": [[1, 1, 0], [0, 0, 0]]}),
+    "multiply": (C.multiply, {"n_rows": 2, "n_channels": 4, "left": 0, "right": 2, "target": 1, "length": 2}),
+}  # fmt: skip
+MUTATED = (
+    "residual A", "gram S", "doubling A", "tight E", "heavy ball A", "Chebyshev A", "Newton direct 3", "Newton residual 3",
+    "Newton doubling 3", "Newton doubling 2 refined 1", "read", "linear", "multiply",
+)  # fmt: skip
+N_CHANGES = 300
+
+
+def built(name):
+    construction, parameters = NETWORKS[name]
+    return construction(**parameters)
+
+
+def test_the_data_are_integers_alone():
+    for name in NETWORKS:
+        assert all(type(number) is int for number in stream(built(name))), name
+
+
+def test_no_text_of_a_file_reaches_coq():
+    network = built("read")
+    evil = dataclasses.replace(network, inputs=("x. Axiom a : False.", *network.inputs[1:]))
+    assert re.fullmatch(r"[-\d\s;:=\[\]A-Za-z_+.]*", definition("network", stream(evil)))
+    assert "Axiom" not in definition("network", stream(evil))
+    with pytest.raises(TypeError, match="integers alone"):
+        definition("network", ["1. Axiom a : False"])
+
+
+def test_an_algorithm_without_a_theorem_is_named():
+    with pytest.raises(NotCovered, match="published_block"):
+        stream(C.published_block(n_points=2, n_dims=1, n_applications=1, step_size=1))
+
+
+# --- Random changes ---------------------------------------------------------------------------------------------------
+
+
+def changed_map(sparse, chance):
+    """One weight, or one column, of an affine map is another."""
+    entries = sparse.entries()
+    key = chance.choice(sorted(entries))
+    if chance.random() < 0.5:
+        entries[key] += chance.choice([-2, -1, 1, Fraction(1, 3)])
+        if not entries[key]:
+            entries[key] = Fraction(7)
+    else:
+        free = [c for c in range(sparse.n_in + 1) if (key[0], c) not in entries]
+        if not free:
+            entries[key] += 1
+        else:
+            entries[key[0], chance.choice(free)] = entries.pop(key)
+    return SparseMap.of(sparse.n_in, sparse.n_out, entries)
+
+
+def changed_filter(filter, chance):
+    taps = [*filter.head, filter.tail]
+    place = chance.randrange(len(taps))
+    taps[place] += chance.choice([-1, 1, Fraction(1, 2)])
+    return Filter(tuple(taps[:-1]), taps[-1])
+
+
+def changed(network, chance):
+    """The network with one change that makes it another network, or another claim."""
+    kind = chance.choice(["map", "map", "map", "filter", "position", "name", "metadata", "column", "order"])
+    at = chance.randrange(network.depth)
+    layer: Layer = network.layers[at]
+    if kind == "position" and network.positions:
+        (row, column), weight = chance.choice(sorted(network.positions.items()))
+        positions = dict(network.positions)
+        if chance.random() < 0.5:
+            positions[row, column] = weight + 1
+        else:
+            del positions[row, column]
+            positions[(row + 1) % network.n_rows, column] = weight
+        return dataclasses.replace(network, positions=positions)
+    if kind == "name":
+        inputs = list(network.inputs)
+        first, second = chance.sample(range(len(inputs)), 2) if len(inputs) > 1 else (0, 0)
+        inputs[first], inputs[second] = inputs[second], inputs[first] + ("" if first != second else "'")
+        return dataclasses.replace(network, inputs=tuple(inputs))
+    if kind == "metadata":
+        parameters = dict(network.parameters)
+        numbers = [
+            k for k, v in parameters.items() if type(v) is int or (type(v) is str and re.fullmatch(r"[\d/]+", v))
+        ]
+        if network.algorithm == "linear" or chance.random() < 0.2:
+            mode = "circular" if network.mode == "causal" else "causal"
+            return dataclasses.replace(network, **chance.choice([{"mode": mode}, {"n_rows": network.n_rows + 1}]))
+        key = chance.choice(numbers)
+        value = parameters[key]
+        parameters[key] = value + chance.choice([1, 2]) if type(value) is int else str(Fraction(value) + 1)
+        return dataclasses.replace(network, parameters=parameters)
+    if kind == "column" and len(network.outputs) > 1:
+        columns = list(network.task.columns)
+        place = chance.randrange(len(columns))
+        columns[place] = chance.choice([c for c in range(len(network.outputs)) if c != columns[place]])
+        return dataclasses.replace(network, task=dataclasses.replace(network.task, columns=tuple(columns)))
+    if kind == "order" and network.depth > 1:
+        drop = chance.randrange(network.depth)
+        layers = network.layers[:drop] + network.layers[drop + 1 :]
+        return dataclasses.replace(network, layers=layers)
+    if kind == "filter":
+        place = chance.randrange(len(layer.filters))
+        filters = [changed_filter(f, chance) if i == place else f for i, f in enumerate(layer.filters)]
+        new = dataclasses.replace(layer, filters=tuple(filters))
+    else:
+        part = chance.choice([p for p in ("conv", "gate", "out") if getattr(layer, p).n_nonzero])
+        new = dataclasses.replace(layer, **{part: changed_map(getattr(layer, part), chance)})
+    layers = [new if i == at else other for i, other in enumerate(network.layers)]
+    return dataclasses.replace(network, layers=tuple(layers))
+
+
+def changed_verdicts(base, others, library):
+    """The checker on ``base`` with some numbers replaced; lists of another length are given in full."""
+    lines = [HEADER, definition("base", base)]
+    lines.append("Definition edited (es : seq (nat * Z)) : seq Z := foldl (fun s e => set_nth 0 s e.1 e.2) base es.\n")
+    cases = []
+    for place, other in enumerate(others):
+        if len(other) == len(base):
+            edits = [(i, new) for i, (old, new) in enumerate(zip(base, other, strict=True)) if old != new]
+            assert edits, "a change that changes nothing"
+            cases.append("edited [:: " + "; ".join(f"({i}%nat, {new})" for i, new in edits) + "]")
+        else:
+            lines.append(definition(f"other{place}", other))
+            cases.append(f"other{place}")
+    for start in range(0, len(cases), 50):
+        part = "; ".join(f"checks ({case})" for case in cases[start : start + 50])
+        lines.append(f'Redirect "answers{start}" Eval vm_compute in [:: {part}].\n')
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        (folder / "changes.v").write_text("".join(lines))
+        run_coq(["changes.v"], folder, library)
+        texts = [(folder / f"answers{start}.out").read_text() for start in range(0, len(cases), 50)]
+    return [word == "true" for text in texts for word in re.findall(r"true|false", text)]
+
+
+# --- With Coq ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def coq_library():
+    return build()
+
+
+@pytest.mark.coq
+class TestWithCoq:
+    def test_every_algorithm_layout_and_form_is_proved(self, coq_library):
+        answers = verdicts([stream(built(name)) for name in NETWORKS], coq_library)
+        assert [name for name, proved in zip(NETWORKS, answers, strict=True) if not proved] == []
+
+    @pytest.mark.parametrize("name", MUTATED)
+    def test_every_change_is_refused_by_the_kernel(self, name, coq_library):
+        network, chance = built(name), random.Random(name)
+        base = stream(network)
+        others: list[list[int]] = []
+        while len(others) < N_CHANGES:
+            other = stream(changed(network, chance))
+            if other != base:
+                others.append(other)
+        answers = changed_verdicts(base, others, coq_library)
+        assert len(answers) == N_CHANGES
+        assert not any(answers), [i for i, proved in enumerate(answers) if proved]
+
+    def test_a_file_is_proved_and_a_changed_one_refused(self, tmp_path, coq_library):
+        network = built("doubling A")
+        network.save(tmp_path / "gd.safetensors")
+        verdict = check_file(tmp_path / "gd.safetensors")
+        assert verdict.verdict == "proved"
+        result = runner.invoke(app, ["check", str(tmp_path / "gd.safetensors"), "--kernel", "coq", "--json"])
+        assert result.exit_code == 0, result.stderr
+        said = json.loads(result.stdout)["kernel"]
+        assert (said["verdict"], said["sha256"]) == ("proved", verdict.sha256)
+
+        layer = network.layers[0]
+        entries = layer.out.entries()
+        entries[min(entries)] += 1
+        out = SparseMap.of(layer.out.n_in, layer.out.n_out, entries)
+        layers = (dataclasses.replace(layer, out=out), *network.layers[1:])
+        dataclasses.replace(network, layers=layers).save(tmp_path / "changed.safetensors")
+        assert check_file(tmp_path / "changed.safetensors").verdict == "refused"
+        result = runner.invoke(app, ["check", str(tmp_path / "changed.safetensors"), "--kernel", "coq", "--json"])
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["kernel"]["verdict"] == "refused"
+
+    def test_the_evaluator_of_coq_and_that_of_python_agree(self, coq_library):
+        chance = random.Random(0)
+        cases = [random_case(chance, mode) for mode in ("causal", "circular") for _ in range(20)]
+        with tempfile.TemporaryDirectory() as work:
+            folder = Path(work)
+            lines = ["From Coq Require Import QArith.\n", HEADER]
+            lines.append(f"From Precls Require Import Network Certificate Evaluator.\n{RUN}")
+            for place, (network, u) in enumerate(cases):
+                rows = [
+                    len(u),
+                    *(n for row in u for n in [len(row), *(p for x in row for p in (x.numerator, x.denominator))]),
+                ]
+                lines += [definition(f"net{place}", stream(network)), definition(f"u{place}", rows)]
+                lines.append(f'Redirect "run{place}" Eval vm_compute in (ran net{place} u{place}).\n')
+            (folder / "runs.v").write_text("".join(lines))
+            run_coq(["runs.v"], folder, coq_library)
+            for place, (network, u) in enumerate(cases):
+                printed = (folder / f"run{place}.out").read_text().rsplit(":", 1)[0]
+                numbers = list(map(int, re.findall(r"-?\d+", printed)))
+                expected = network.evaluate(np.array(u, dtype=object))
+                assert numbers[0] == 1, "rows or positions outside the channels"
+                found = [Fraction(p, q) for p, q in zip(numbers[1::2], numbers[2::2], strict=True)]
+                assert found == list(expected.flat), (place, network.mode)
+
+
+RUN = """Definition table_of : parser (seq (seq Q)) := list_of (list_of fraction).
+Definition ran (net u : seq Z) : seq Z :=
+  if decode net is Some f then
+    if table_of u is Some (t, [::]) then
+      (if fits (network_of f) t then 1 else 0) ::
+      flatten [seq flatten [seq [:: Qnum x; Zpos (Qden x)] | x <- r] | r <- run (network_of f) t]
+    else [::]
+  else [::].
+"""
+
+
+def random_case(chance, mode):
+    """A network with random rational weights, filters and positions, and an input."""
+
+    def rational():
+        return Fraction(chance.randint(-4, 4), chance.randint(1, 3))
+
+    def affine(n_in, n_out):
+        entries = {(r, c): rational() for r in range(n_out) for c in range(n_in + 1) if chance.random() < 0.5}
+        return SparseMap.of(n_in, n_out, entries)
+
+    n_rows, width = chance.randint(1, 4), chance.randint(1, 3)
+    network = C.read(n_rows=n_rows, n_channels=width, source=0, target=0, start=0, stop=width, mode=mode)
+    layers, n_in = [], len(network.inputs)
+    for _ in range(chance.randint(1, 3)):
+        hidden, n_out = chance.randint(1, 4), chance.randint(1, 3)
+        filters = tuple(
+            Filter.of([rational() for _ in range(chance.randint(0, 5))], chance.choice([0, 1, rational()]))
+            for _ in range(2)
+        )
+        index = np.array([chance.randrange(2) for _ in range(hidden)])
+        names = tuple(f"y[{i}]" for i in range(n_out))
+        layers.append(Layer(affine(n_in, hidden), affine(n_in, hidden), affine(hidden, n_out), filters, index, names))
+        n_in = n_out
+    positions = {(chance.randrange(n_rows), chance.randrange(len(network.inputs))): rational() for _ in range(3)}
+    positions = {key: value for key, value in positions.items() if value}
+    u = [[rational() for _ in network.inputs] for _ in range(n_rows)]
+    return dataclasses.replace(network, layers=tuple(layers), positions=positions), u

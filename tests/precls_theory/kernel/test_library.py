@@ -1,0 +1,142 @@
+"""The Coq library: what its sources may contain, how it is found and built, and what counts as proved."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from precls_theory import all_theorems
+from precls_theory.cli.main import app
+from precls_theory.kernel import library, theorems
+from precls_theory.kernel.library import KernelError, KernelMissing
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def no_coq(monkeypatch):
+    library.find_coq.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    yield
+    library.find_coq.cache_clear()
+
+
+def test_every_file_of_the_library_is_listed_and_admits_nothing():
+    assert {path.stem for path in library.SOURCES.glob("*.v")} == set(library.FILES)
+    for name in library.FILES:
+        source = library.without_comments((library.SOURCES / f"{name}.v").read_text())
+        assert library.FORBIDDEN.search(source) is None, name
+
+
+@pytest.mark.parametrize(
+    "source", ["Axiom a : False.", "Lemma l : False. Admitted.", "Parameters a b : nat.", "admit."]
+)
+def test_words_that_leave_something_unproved_are_found(source):
+    assert library.FORBIDDEN.search(library.without_comments(f"(* (* Axiom *) Admitted *) {source}"))
+
+
+def test_comments_nest():
+    assert library.without_comments("a (* b (* c *) d *) e").split() == ["a", "e"]
+
+
+def test_only_registered_theorems_are_claimed_and_the_others_say_why_not():
+    known = set(all_theorems())
+    assert set(theorems.EVERY_SIZE) <= known
+    assert not set(theorems.EVERY_SIZE) & set(theorems.WHY_NOT)
+    for identifier in known:
+        assert (theorems.why_not(identifier) is None) == (identifier in theorems.EVERY_SIZE)
+
+
+def test_each_claimed_theorem_is_stated_in_the_source_that_it_names():
+    for name in [name for names in theorems.EVERY_SIZE.values() for name in names] + list(theorems.CERTIFICATES):
+        module, theorem = name.split(".")
+        source = library.without_comments((library.SOURCES / f"{module}.v").read_text())
+        assert f"Theorem {theorem} " in source, name
+
+
+@pytest.mark.parametrize("command", [["verify", "newton-identities", "--kernel", "coq"]])
+def test_without_coq_one_sentence_and_exit_code_2(no_coq, command):
+    result = runner.invoke(app, command)
+    assert result.exit_code == 2
+    assert library.INSTALL in " ".join(result.stderr.split())
+
+
+def test_nothing_else_needs_coq(no_coq):
+    assert runner.invoke(app, ["verify", "primitive-linear", "--n-points", "2", "--n-dims", "1"]).exit_code == 0
+
+
+def test_names_that_are_no_names_never_reach_coq(tmp_path):
+    for name in ("Descent.newton. Axiom a : False", "Nowhere.theorem", "Descent"):
+        with pytest.raises(KernelError, match="does not name a theorem"):
+            library.assumptions([name], tmp_path)
+
+
+@pytest.mark.coq
+class TestWithCoq:
+    @pytest.fixture
+    def tiny(self, monkeypatch, tmp_path):
+        """A library of one file, given as a source."""
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr(library, "FILES", ("Tiny",))
+
+        def build(source: str) -> Path:
+            (tmp_path / "Tiny.v").write_text(source)
+            return library.build(tmp_path)
+
+        return build
+
+    def test_a_theorem_of_logic_alone_is_closed(self, tiny):
+        library.require_closed(["Tiny.t"], tiny("Theorem t : 1 + 1 = 2. Proof. reflexivity. Qed."))
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "Variable cheat : False. Theorem t : 1 = 2. Proof. destruct cheat. Qed.",
+            "Hypothesis cheat : 1 = 2. Theorem t : 1 = 2. Proof. exact cheat. Qed.",
+            "From Coq Require Import FunctionalExtensionality. Theorem t : (fun x : nat => x + 0) = (fun x => x). "
+            "Proof. apply functional_extensionality; intro x; symmetry; apply plus_n_O. Qed.",
+        ],
+    )
+    def test_what_rests_on_something_else_is_refused(self, tiny, source):
+        built = tiny(source)
+        with pytest.raises(KernelError, match="rests on something unproved"):
+            library.require_closed(["Tiny.t"], built)
+
+    def test_an_axiom_is_refused_by_its_word(self, tiny):
+        with pytest.raises(KernelError, match="admits nothing"):
+            tiny("Axiom cheat : False. Theorem t : 1 = 2. Proof. destruct cheat. Qed.")
+
+    def test_a_wrong_lemma_makes_verify_fail(self, monkeypatch, tmp_path):
+        copy = tmp_path / "coq"
+        shutil.copytree(library.SOURCES, copy)
+        scalars = (copy / "Scalars.v").read_text()
+        assert "Lemma weight0 : phi q0 = 0." in scalars
+        (copy / "Scalars.v").write_text(scalars.replace("Lemma weight0 : phi q0 = 0.", "Lemma weight0 : phi q0 = 1."))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr(library, "SOURCES", copy)
+        result = runner.invoke(app, ["verify", "newton-identities", "--kernel", "coq"])
+        assert result.exit_code == 1
+        assert "Coq refuses Scalars.v" in result.stderr
+
+    def test_every_claimed_theorem_is_closed_and_verify_says_so(self):
+        built = library.build()
+        names = [name for names in theorems.EVERY_SIZE.values() for name in names] + list(theorems.CERTIFICATES)
+        library.require_closed([*names, "Evaluator.run_correct"], built)
+        sizes = ["--n-points", "2", "--n-dims", "1"]
+        result = runner.invoke(
+            app, ["verify", "newton-identities", "depth-lower-bound", *sizes, "--kernel", "coq", "--json"]
+        )
+        assert result.exit_code == 0, result.stderr
+        newton, degree = json.loads(result.stdout)["theorems"]
+        assert newton["every_size"] is True
+        assert newton["kernel"] == library.find_coq().name
+        assert newton["coq"] == "Descent.newton_power"
+        assert degree["every_size"] is False
+        assert degree["kernel"] is degree["coq"] is None
+        assert "compiler" in degree["why_not_every_size"]
+
+    def test_a_library_without_mathcomp_is_missing_not_wrong(self, monkeypatch, tiny):
+        with pytest.raises((KernelMissing, KernelError), match=r"mathcomp|MathComp|not found|Cannot find"):
+            tiny("From mathcomp Require Import no_such_library.")
