@@ -13,9 +13,8 @@ from fractions import Fraction
 from typing import Any
 
 from constructions.algebra.filters import Filter
-from constructions.files.reading import layer_key
 from constructions.networks.construction import ALIASES
-from constructions.networks.layer import Layer, SparseMap
+from constructions.networks.layer import Layer, SparseMap, layer_key
 from constructions.networks.network import Network
 
 FAMILIES = (
