@@ -6,6 +6,7 @@ import math
 from typing import Literal, NoReturn, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from constructions.algebra.arrays import refuse_reduced_precision
@@ -92,7 +93,7 @@ class LoweredNetwork(nn.Module):
         self.register_buffer("take_constant", torch.tensor(constant) if constant else None)
         self.register_buffer("order", None if order == sorted(order) else torch.tensor(order).argsort())
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "*batch rows channels"]) -> Float[Tensor, "*batch rows_out outputs"]:
         """Run on ``u`` (..., n_rows, n_channels); ``ValueError`` for another shape, ``TypeError`` for another dtype.
 
         ``RuntimeError`` where PyTorch is set to multiply float32 in TF32.

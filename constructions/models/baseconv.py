@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from constructions.algebra.arrays import refuse_reduced_precision
@@ -46,7 +47,9 @@ class DirectConvolution(nn.Module):
         self.register_buffer("lags", lags % n_rows, persistent=False)
         self.register_buffer("visible", (lags >= 0) | (mode == "circular"), persistent=False)
 
-    def forward(self, filter: Tensor, u: Tensor) -> Tensor:
+    def forward(
+        self, filter: Float[Tensor, "rows channels"], u: Float[Tensor, "*batch rows channels"]
+    ) -> Float[Tensor, "*batch rows channels"]:
         """``filter`` (N, D) and ``u`` (..., N, D): (..., N, D)."""
         refuse_reduced_precision(u)
         lags, visible = self.get_buffer("lags"), self.get_buffer("visible")
@@ -71,7 +74,7 @@ class BaseConvOperator(nn.Module):
         self.H = nn.Parameter(torch.randn(n_rows, n_channels) * n_rows**-0.5)
         self.B2 = nn.Parameter(torch.zeros(n_rows, n_channels))
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "*batch rows channels_in"]) -> Float[Tensor, "*batch rows channels_out"]:
         check_input(u, self.n_rows, self.n_channels)
         return (u @ self.W + self.B1) * (self.convolution(self.H, u) + self.B2)
 
@@ -123,7 +126,7 @@ class BaseConvLayer(nn.Module):
         self.conv_bias = nn.Parameter(torch.zeros(d_hidden))
         self.branch_weights = nn.Parameter(torch.full((2,), 0.5)) if branch_weights else None
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "*batch rows channels_in"]) -> Float[Tensor, "*batch rows channels_out"]:
         check_input(u, self.n_rows, self.n_in)
         conv = self.convolution(self.filter, self.in_proj(u)) + self.conv_bias
         y = self.out_proj(conv * self.gate_proj(u))
@@ -197,7 +200,7 @@ class BaseConvModel(nn.Module):
             for n_in, n_out, width in zip(channels[:-1], channels[1:], hidden, strict=True)
         )
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "*batch rows channels_in"]) -> Float[Tensor, "*batch rows channels_out"]:
         check_input(u, self.n_rows, self.positions.shape[1])
         state = u + self.positions
         for layer in self.layers:
@@ -266,7 +269,7 @@ def check_sizes(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, got {size}")
 
 
-def check_input(u: Tensor, n_rows: int, n_channels: int) -> None:
+def check_input(u: Float[Tensor, "*batch rows channels"], n_rows: int, n_channels: int) -> None:
     """Raises ``ValueError`` unless ``u`` is (..., n_rows, n_channels)."""
     if u.ndim < 2 or tuple(u.shape[-2:]) != (n_rows, n_channels):
         raise ValueError(f"expected input of shape (..., {n_rows} rows, {n_channels} channels), got {tuple(u.shape)}")

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from constructions.networks.layer import Mask
@@ -22,6 +23,9 @@ NormPlacement = Literal["pre", "post", "mlp"]
 MLPKind = Literal["none", "relu", "gelu", "silu", "glu", "swiglu", "geglu", "reglu", "bilinear"]
 AttentionKind = Literal["softmax", "linear", "none"]
 Positions = Literal["none", "learned", "rotary", "alibi"]
+
+
+Heads = Float[Tensor, "batch heads rows head_dim"]
 
 
 def identity(x: Tensor) -> Tensor:
@@ -44,7 +48,7 @@ def _one_of(name: str, value: object, choices: object) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, get_args(choices)))}, got {value!r}")
 
 
-def attention_mask(n_rows: int, mask: Mask, device: torch.device | None = None) -> Tensor:
+def attention_mask(n_rows: int, mask: Mask, device: torch.device | None = None) -> Bool[Tensor, "rows rows"]:
     """Boolean ``(n_rows, n_rows)``, true where row i may look at row j: all j, j <= i, or j < i."""
     _one_of("mask", mask, Mask)
     everything = torch.ones(n_rows, n_rows, dtype=torch.bool, device=device)
@@ -80,7 +84,7 @@ class MLP(nn.Module):
         self.up = nn.Linear(width, hidden, bias=bias)
         self.down = nn.Linear(hidden, width, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch rows width"]) -> Float[Tensor, "batch rows width"]:
         return self.down(ACTIVATIONS[self.activation](self.up(x)))
 
 
@@ -96,7 +100,7 @@ class GatedMLP(nn.Module):
         self.up = nn.Linear(width, hidden, bias=bias)
         self.down = nn.Linear(hidden, width, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch rows width"]) -> Float[Tensor, "batch rows width"]:
         return self.down(GATE_ACTIVATIONS[self.kind](self.gate(x)) * self.up(x))
 
 
@@ -125,15 +129,15 @@ class MultiheadProjections(nn.Module):
         self.v_proj = nn.Linear(width, inner, bias=bias)
         self.out_proj = nn.Linear(inner, width, bias=bias)
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self, x: Float[Tensor, "batch rows width"]) -> tuple[Heads, Heads, Heads]:
         """Queries, keys and values, each ``(batch, heads, rows, head_dim)``."""
 
-        def heads(y: Tensor) -> Tensor:
+        def heads(y: Float[Tensor, "batch rows inner"]) -> Heads:
             return y.view(y.shape[0], y.shape[1], self.n_heads, self.head_dim).transpose(1, 2)
 
         return heads(self.q_proj(x)), heads(self.k_proj(x)), heads(self.v_proj(x))
 
-    def join(self, mixed: Tensor) -> Tensor:
+    def join(self, mixed: Heads) -> Float[Tensor, "batch rows width"]:
         """``out_proj`` of the heads side by side, ``(batch, rows, width)``."""
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
@@ -162,7 +166,7 @@ class SoftmaxAttention(MultiheadProjections):
         if positions == "rotary" and self.head_dim % 2:
             raise ValueError(f"rotary positions rotate pairs of channels: head_dim must be even, got {self.head_dim}")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch rows width"]) -> Float[Tensor, "batch rows width"]:
         n_rows = x.shape[1]
         q, k, v = self.split(x)
         if self.positions == "rotary":
@@ -190,7 +194,7 @@ class LinearAttention(MultiheadProjections):
         super().__init__(width, n_heads, head_dim, bias)
         self.mask = mask
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch rows width"]) -> Float[Tensor, "batch rows width"]:
         q, k, v = self.split(x)
         weights = q @ k.transpose(-2, -1)
         if self.mask != "full":
@@ -233,7 +237,7 @@ class TransformerBlock(nn.Module):
         self.norm2 = make_norm(norm, width, eps)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch rows width"]) -> Float[Tensor, "batch rows width"]:
         for norm, part in ((self.norm1, self.attention), (self.norm2, self.mlp)):
             if part is None:
                 continue
@@ -298,7 +302,7 @@ class Transformer(nn.Module):
         self.final_norm = make_norm(norm if final_norm else "none", width, eps)
         self.unembed = nn.Linear(width, n_out)
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Float[Tensor, "batch rows n_in"]) -> Float[Tensor, "batch rows n_out"]:
         if u.ndim != 3:
             raise ValueError(f"expected an input of shape (batch, rows, channels), got shape {tuple(u.shape)}")
         x = self.embed(u)
