@@ -4,7 +4,7 @@ from precls_theory.expressivity.counterexample import Counterexample, counterexa
 from precls_theory.expressivity.growth import (
     Growth,
     GrowthCertificate,
-    Rule,
+    Operation,
     growth_certificate,
     register_rule,
     registered_rules,
@@ -21,15 +21,16 @@ from precls_theory.expressivity.quantitative import (
     piecewise_linear,
     piecewise_linear_lower_bound,
 )
-from precls_theory.expressivity.tracing import Inconclusive, register_formula, trace
+from precls_theory.expressivity.tracing.program import Inconclusive
+from precls_theory.expressivity.tracing.trace import register_formula, trace
 
 __all__ = [
     "Counterexample",
     "Growth",
     "GrowthCertificate",
     "Inconclusive",
+    "Operation",
     "Partition",
-    "Rule",
     "SquareError",
     "best_partition",
     "causal_softmax_error",

@@ -26,8 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from constructions.models.transformer import SoftmaxAttention, Transformer, TransformerBlock
-from precls_theory.expressivity.ball import evaluate
-from precls_theory.expressivity.tracing import single_thread, trace
+from precls_theory.enclosures.threads import single_thread
+from precls_theory.expressivity.balls.evaluator import evaluate
+from precls_theory.expressivity.tracing.trace import trace
 
 Affine = tuple[Fraction, Fraction]  # (constant, slope)
 

@@ -22,11 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from constructions.models.transformer import Mask, MLPKind, Norm, NormPlacement, Positions, Transformer
-from precls_theory.expressivity.ball import Evaluator, precision
-from precls_theory.expressivity.bounds import as_float64, spectral_norm
-from precls_theory.expressivity.counterexample import counterexample, make_target
+from precls_theory.enclosures.jets import precision
+from precls_theory.enclosures.norms import as_float64, spectral_norm
+from precls_theory.expressivity.balls.evaluator import Evaluator
+from precls_theory.expressivity.counterexample import counterexample
 from precls_theory.expressivity.growth import growth_certificate
-from precls_theory.expressivity.tracing import Inconclusive, trace
+from precls_theory.expressivity.targets import make_target
+from precls_theory.expressivity.tracing.program import Inconclusive
+from precls_theory.expressivity.tracing.trace import trace
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 SOURCE = "new; asked for by the reviewers of Liu et al. 2025, extends Thm. D.34 and Cor. D.32"

@@ -8,7 +8,8 @@ import sympy
 import torch
 
 from constructions.models.transformer import SoftmaxAttention
-from precls_theory.expressivity.ball import Evaluator, precision
+from precls_theory.enclosures.jets import precision
+from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.quantitative import (
     Partition,
     best_partition,
@@ -17,7 +18,7 @@ from precls_theory.expressivity.quantitative import (
     piecewise_linear_lower_bound,
     relu_network,
 )
-from precls_theory.expressivity.tracing import trace
+from precls_theory.expressivity.tracing.trace import trace
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.transformers.softmax_one_layer import check_row0_every_width, raw_attention
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from precls_theory.expressivity.bounds import up, up_div, up_mul, up_sqrt
+from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,19 @@ class Rounding:
         product = up_mul(float(terms), self.unit)
         return up_div(product, math.nextafter(1 - product, 0)) if product < 1 else math.inf
 
+    def least(self, x: float) -> float:
+        """What is left of a positive constant in this format, from below; not positive where it may underflow."""
+        return math.nextafter(x * (1 - 4 * self.unit), 0) - 4 * self.tiny
+
+    def holds(self, eps: float, terms: int) -> bool:
+        """Whether eps is so far above underflow that a mean of ``terms`` squares plus eps keeps half of eps at least."""
+        return eps >= 8 * (terms + 4) * self.tiny
+
+    def root_mean_square(self, terms: int) -> float:
+        """Upper bound of the ratio of a root mean square to the computed one, whose sum has this many terms."""
+        gamma = self.gamma(4 * terms + 64)
+        return up_div(1.0, math.nextafter(math.sqrt(1 - gamma), 0)) if gamma < 1 else math.inf
+
     def layer_norm_slope(self, terms: int, eps: float) -> float:
         """The constant c of ``‖LN(x)‖ ≤ √2 √n + c ‖x‖``, with all roundings of the formula."""
         gamma = self.gamma(4 * terms + 64)
@@ -56,17 +69,15 @@ def model_dtypes(model: nn.Module) -> set[torch.dtype]:
     return found or {torch.get_default_dtype()}
 
 
-SUMS_OVER_SEVERAL_DIMS = frozenset({"einsum", "conv1d", "layer_norm", "rms_norm", "group_norm", "var"})
+ONE_ENTRY_AT_A_TIME = frozenset({"add", "sub", "mul", "div"})
 
 
 def terms_of(name: str, operands: Iterable[Tensor], out: Tensor) -> int:
     """How many terms the sums of an operation have at most, with room for a few roundings more of each."""
     operands = list(operands)
-    if name in SUMS_OVER_SEVERAL_DIMS:
-        longest = max(x.numel() for x in operands)
-    else:
-        longest = max(
-            max((*x.shape, 1)) if x.numel() <= out.numel() else max((*x.shape, x.numel() // max(out.numel(), 1)))
-            for x in operands
-        )
+    if name in ONE_ENTRY_AT_A_TIME:
+        return 4 + 64
+    if name in ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm"):  # sums along one dimension
+        return 4 * max(max((*x.shape, 1)) for x in operands) + 64
+    longest = max((x.numel() for x in operands), default=1)
     return 4 * longest + 64

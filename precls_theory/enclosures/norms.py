@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from precls_theory.expressivity.tracing import single_thread
+from precls_theory.enclosures.threads import single_thread
 
 _UNIT = 2.0**-53
 _TINY = 5e-324

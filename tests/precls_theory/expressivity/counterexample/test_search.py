@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from helpers.models import MODELS, TRACED, Wrap, build, certified, run
 from hypothesis import given
 from hypothesis import strategies as st
-from test_growth import MODELS, TRACED, Wrap, build, run
 from torch import nn
 
 from constructions.models.transformer import GatedMLP, Transformer, TransformerBlock
+from precls_theory.enclosures.jets import ball, precision
+from precls_theory.enclosures.norms import spectral_norm
 from precls_theory.expressivity import (
     Inconclusive,
     counterexample,
@@ -26,11 +28,10 @@ from precls_theory.expressivity import (
     register_rule,
     trace,
 )
-from precls_theory.expressivity.ball import Evaluator, UncertainSign, Unsupported, ball, evaluate, precision
-from precls_theory.expressivity.bounds import spectral_norm
+from precls_theory.expressivity.balls.evaluator import Evaluator, UncertainSign, Unsupported, evaluate
 from precls_theory.expressivity.counterexample import make_target
 from precls_theory.expressivity.growth import MODULE_RULES
-from precls_theory.expressivity.tracing import _FORMULAS
+from precls_theory.expressivity.tracing.trace import FORMULAS
 from precls_theory.registry import Refuted, Size
 from precls_theory.theorems.transformers import any_depth
 
@@ -189,9 +190,8 @@ WITHOUT_BALLS = {"Fourier", "attention's averaged weights", "group norm", "flatt
 
 @pytest.mark.parametrize("name", sorted(set(TRACED) - WITHOUT_BALLS))
 def test_ball_evaluation_encloses_the_model(name):
-    model = build(TRACED[name])
+    model, program, _ = certified(name)
     u = torch.randn(SHAPE, dtype=torch.float64)
-    program = trace(model, SHAPE)
     try:
         out = evaluate(program, u, 200)
     except Unsupported:
@@ -278,7 +278,7 @@ def test_a_formula_gives_bound_and_enclosure():
         assert found.confirmed
         assert growth_certificate(Tripled(), SHAPE).C1 == pytest.approx(3.0)  # noqa: SIM300
     finally:
-        _FORMULAS.pop(Tripled, None)
+        FORMULAS.pop(Tripled, None)
 
 
 def test_the_symbolic_block_is_the_certificate_of_a_block():

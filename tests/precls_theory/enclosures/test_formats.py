@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.models import CHANNELS, FASTER, MODELS, ROWS, SHAPE, TRACED, Wrap, build, certified, run
 from hypothesis import given
 from hypothesis import strategies as st
-from test_growth import CHANNELS, FASTER, MODELS, ROWS, SHAPE, TRACED, Wrap, build, run
 from torch import Tensor, nn
 
-from precls_theory.expressivity import growth_certificate
-from precls_theory.expressivity.rounding import Rounding, model_dtypes
+from precls_theory.enclosures.formats import Rounding, model_dtypes
+from precls_theory.expressivity import GrowthCertificate, growth_certificate
 
 FORMATS = (torch.float64, torch.float32)
 DOUBLE_MASKS = {"encoder with a float mask, rows first", "unbatched attention, added padding"}
@@ -38,9 +39,10 @@ def rays(dtype: torch.dtype, seed: int) -> list[Tensor]:
             torch.eye(ROWS, CHANNELS, dtype=torch.float64)[None]]  # fmt: skip
 
 
-def worst(model: nn.Module, dtype: torch.dtype, exponents: range, computed: bool = True, seed: int = 0) -> float:
+def worst(model: nn.Module, dtype: torch.dtype, exponents: range, computed: bool = True, seed: int = 0,
+          certificate: GrowthCertificate | None = None) -> float:  # fmt: skip
     """The largest ratio of a computed norm to its bound, over the rays at powers of ten."""
-    certificate = growth_certificate(model, SHAPE, exponent=None)
+    certificate = growth_certificate(model, SHAPE, exponent=None) if certificate is None else certificate
     found = 0.0
     for exponent in exponents:
         for ray in rays(dtype, seed + exponent):
@@ -62,13 +64,21 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "dtype"), CASES, ids=str)
 def test_no_computed_output_exceeds_its_bound(name, dtype):
-    factory = MODELS.get(name) or TRACED[name]
-    assert 0 < worst(build(factory).to(dtype), dtype, range(-12, 13, 2)) <= 1
+    model, _, certificate = certified(name, 1.0, dtype)
+    assert 0 < worst(model, dtype, range(-12, 13, 2), certificate=certificate) <= 1
 
 
 @given(name=st.sampled_from(sorted(NORMS)), seed=st.integers(0, 2**20), dtype=st.sampled_from(FORMATS))
 def test_norms_of_nearly_constant_rows(name, seed, dtype):
-    assert worst(build(NORMS[name], seed % 100).to(dtype), dtype, range(0, 13, 3), seed=seed) <= 1
+    model, certificate = norm(name, dtype)
+    assert worst(model, dtype, range(0, 13, 3), seed=seed, certificate=certificate) <= 1
+
+
+@cache
+def norm(name: str, dtype: torch.dtype) -> tuple[nn.Module, GrowthCertificate]:
+    """A norm and its certificate."""
+    model = build(NORMS[name], len(name)).to(dtype)
+    return model, growth_certificate(model, SHAPE, exponent=None)
 
 
 def test_a_float32_norm_is_not_bounded():

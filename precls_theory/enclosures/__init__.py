@@ -1,0 +1,1 @@
+"""Rigorous enclosures: operator norms from above, floating-point formats, balls and jets."""

@@ -1,0 +1,1 @@
+"""Traced models in ball arithmetic."""

@@ -1,0 +1,283 @@
+"""Sums, means, variances, norms: triangle inequality and Cauchy-Schwarz."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
+from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.rules.pointwise import root_norm
+from precls_theory.expressivity.growth.value import NEITHER, Growth, poly_add, poly_mul, poly_scale
+
+TRIANGLE = "triangle inequality: ‖x ± αy‖ ≤ ‖x‖ + |α|‖y‖"
+
+
+def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:
+    """Dimensions as negative numbers, in order; all of them where none is named."""
+    if dim is None or (isinstance(dim, tuple | list) and len(dim) == 0):
+        return tuple(range(-ndim, 0))
+    return tuple(sorted(d if d < 0 else d - ndim for d in ((dim,) if isinstance(dim, int) else dim)))
+
+
+def _low(x: float, y: float) -> float:
+    total = x + y
+    return math.nextafter(total, -math.inf) if total and math.isfinite(total) else total if total == 0 else -math.inf
+
+
+def _masks(c: Context, x: Growth, y: Growth) -> torch.Tensor | None:
+    parts = [m.masked.expand(c.shape) for m in (x, y) if m.masked is not None]
+    return None if not parts else parts[0] if len(parts) == 1 else parts[0] | parts[1]
+
+
+def _combined(c: Context, x: Growth, y: Growth, alpha: float) -> Growth:
+    """``x + alpha y``."""
+    n, scale = math.prod(c.shape), abs(alpha)
+    relation = None
+    for first, second in ((x, y), (y, x)):  # eps is added to a mean square, for norms written out by hand
+        if first.relation and first.relation[0] in ("mean square", "variance") and second.value is not None:
+            shift = float(second.value.min()) if second.numel else 0.0
+            size = first.relation[4]
+            if second.value.numel() == 1 and shift > 0 and alpha == 1 and not first.relation[3]:
+                if c.rounding is not None:
+                    shift = c.rounding.least(shift) if c.rounding.holds(shift, size) else 0.0
+                relation = (*first.relation[:3], shift, size) if shift > 0 else None
+    if y.relation and y.relation[0] == "mean" and y.relation[1] == x.origin and alpha == -1:
+        relation = ("centred", x.origin, y.relation[2], 0.0, y.relation[4])
+    ends = sorted((alpha * y.lower, alpha * y.upper)) if alpha and math.isfinite(y.lower + y.upper) else (
+        (alpha * y.lower, math.inf) if alpha > 0 else (-math.inf if not math.isfinite(y.upper) else alpha * y.upper, math.inf)
+    )  # fmt: skip
+    if alpha == 0:
+        ends = (0.0, 0.0)
+    lower = _low(x.lower, ends[0])
+    upper = -_low(-x.upper, -ends[1])
+    if abs(alpha) != 1 and math.isfinite(lower):
+        lower = math.nextafter(lower, -math.inf)
+    if abs(alpha) != 1 and math.isfinite(upper):
+        upper = math.nextafter(upper, math.inf)
+    return Growth(
+        c.shape, poly_add(x.expanded(n), poly_scale(y.expanded(n), scale)),
+        up(x.entry + up_mul(y.entry, scale)) if math.isfinite(x.entry + y.entry) else math.inf,
+        lower, upper, masked=_masks(c, x, y), relation=relation,
+    )  # fmt: skip
+
+
+@operation("add.Tensor add.Scalar", statement=TRIANGLE, masks=True, complex=True)
+def add(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
+    """-inf stays -inf unless it is multiplied by alpha."""
+    x, y, a = c.growth(self), c.growth(other), c.number(alpha)
+    if y.masked is not None and a != 1:
+        raise c.fail("-inf is multiplied by alpha")
+    return _combined(c, x, y, a)
+
+
+@operation("sub.Tensor sub.Scalar subtract.Tensor subtract.Scalar", statement=TRIANGLE, masks=True, complex=True)
+def subtract(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
+    """-inf may only be what is subtracted from."""
+    x, y, a = c.growth(self), c.growth(other), c.number(alpha)
+    if y.masked is not None:
+        raise c.fail("-inf is subtracted, which gives +inf")
+    return _combined(c, x, y, -a)
+
+
+@operation("rsub.Tensor rsub.Scalar", statement=TRIANGLE, complex=True)
+def reverse_subtract(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
+    """``other - alpha self``."""
+    return _combined(c, c.growth(other), c.growth(self), -c.number(alpha))
+
+
+@operation("lerp.Scalar lerp.Tensor", statement="‖x + w(y - x)‖ ≤ (1 + max|w|)‖x‖ + max|w| ‖y‖")
+def interpolate(c: Context, self: Any, end: Any, weight: Any) -> Growth:
+    """With a weight that is bounded; convex where it is in [0, 1]."""
+    x, y, w = c.growth(self), c.growth(end), c.growth(weight)
+    if not math.isfinite(w.entry):
+        raise c.fail("a weight that is not bounded is not covered")
+    n = math.prod(c.shape)
+    own = 1.0 if w.lower >= 0 and w.upper <= 1 else up(1 + w.entry)
+    return Growth(c.shape, poly_add(poly_scale(x.expanded(n), own), poly_scale(y.expanded(n), w.entry)))
+
+
+def _count(c: Context, x: Growth) -> int:
+    return x.numel // max(math.prod(c.shape), 1)
+
+
+@operation("sum sum.dim_IntList", statement="Cauchy-Schwarz: ‖Σ x‖ ≤ √n ‖x‖ over n entries", complex=True)
+def total(c: Context, self: Growth, dim: Any = None, keepdim: bool = False) -> Growth:
+    """Signs stay."""
+    n = _count(c, self)
+    lower = math.nextafter(n * self.lower, -math.inf) if math.isfinite(self.lower) and self.lower else self.lower
+    upper = math.nextafter(n * self.upper, math.inf) if math.isfinite(self.upper) and self.upper else self.upper
+    entry = up_mul(self.entry, float(n)) if math.isfinite(self.entry) else math.inf
+    return Growth(c.shape, poly_scale(self.norm, up_sqrt(float(n))), entry, lower, upper)
+
+
+@operation("mean mean.dim", statement="Cauchy-Schwarz: ‖mean x‖ ≤ ‖x‖/√n over n entries", complex=True)
+def mean(c: Context, self: Growth, dim: Any = None, keepdim: bool = False) -> Growth:
+    """It lies between the least and the largest."""
+    dims, n = dims_of(dim, len(self.shape)), _count(c, self)
+    relation: tuple[Any, ...] | None = None
+    if keepdim:
+        square = self.relation is not None and self.relation[0] == "square"
+        relation = ("mean square", self.relation[1], dims, 0.0, n) if square else ("mean", self.origin, dims, 0.0, n)  # type: ignore[index]
+    return Growth(
+        c.shape, poly_scale(self.norm, up_div(1.0, math.nextafter(math.sqrt(n), 0))), self.entry,
+        _low(self.lower, 0.0), -_low(-self.upper, 0.0), relation=relation,
+    )  # fmt: skip
+
+
+def _variance(
+    c: Context, x: Growth, dim: Any, unbiased: bool, correction: Any, keepdim: bool, shape: tuple[int, ...]
+) -> Growth:
+    dims = dims_of(dim, len(x.shape))
+    n = math.prod(x.shape[d] for d in dims)
+    less = (1 if unbiased else 0) if correction is None else c.number(correction)
+    if not 0 <= less < n:
+        raise c.fail(f"correction {less} needs more than {less} entries, there are {n}")
+    relation = ("variance", x.origin, dims, 0.0, n) if keepdim else None
+    factor = up_div(1.0, math.nextafter(n - less, 0))
+    entry = up_mul(up_mul(x.entry, x.entry), up_mul(float(n), factor)) if math.isfinite(x.entry) else math.inf
+    return Growth(shape, poly_scale(poly_mul(x.norm, x.norm), factor), entry, 0.0, relation=relation)
+
+
+VARIANCE = "‖var x‖ ≤ ‖x‖²/(n - correction)"
+
+
+@operation("var var.dim var.correction", statement=VARIANCE, exponent=2)
+def variance(
+    c: Context, self: Growth, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False
+) -> Growth:
+    """``Σ (x - μ)² ≤ Σ x²``, and the norm of a vector of nonnegative numbers is at most their sum."""
+    return _variance(c, self, dim, unbiased, correction, keepdim, c.shape)
+
+
+def _root(x: Growth) -> Growth:
+    return Growth(x.shape, root_norm(x), up_sqrt(x.entry) if math.isfinite(x.entry) else math.inf, 0.0)
+
+
+def _deviation(c: Context, x: Growth, v: Growth, dim: Any, correction: float) -> Growth:
+    """``‖std x‖² = Σ var x ≤ ‖x‖²/(n - correction)``."""
+    n = math.prod(x.shape[d] for d in dims_of(dim, len(x.shape)))
+    c.kind = NEITHER
+    factor = up_sqrt(up_div(1.0, math.nextafter(n - correction, 0)))
+    entry = up_sqrt(v.entry) if math.isfinite(v.entry) else math.inf
+    return Growth(v.shape, poly_scale(x.norm, factor), entry, 0.0)
+
+
+DEVIATION = "‖std x‖ ≤ ‖x‖/√(n - correction)"
+
+
+@operation("std std.dim std.correction", statement=DEVIATION, analytic="neither")
+def deviation(
+    c: Context, self: Growth, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False
+) -> Growth:
+    """The root of the variance, not analytic where it is 0."""
+    v = _variance(c, self, dim, unbiased, correction, False, c.shape)
+    return _deviation(c, self, v, dim, (1 if unbiased else 0) if correction is None else correction)
+
+
+@operation("var_mean var_mean.dim var_mean.correction std_mean std_mean.dim std_mean.correction",
+           statement=VARIANCE + "; " + DEVIATION + "; ‖mean x‖ ≤ ‖x‖/√n", exponent=2)  # fmt: skip
+def variance_and_mean(
+    c: Context, self: Growth, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False
+) -> tuple[Growth, Growth]:
+    """Both at once."""
+    v = _variance(c, self, dim, unbiased, correction, keepdim, c.shape)
+    if c.name.startswith("std"):
+        v = _deviation(c, self, v, dim, (1 if unbiased else 0) if correction is None else correction)
+    return v, mean(c, self, dim, keepdim)
+
+
+@operation("linalg_vector_norm norm.ScalarOpt_dim norm.Scalar norm.ScalarOpt_dim_dtype linalg_norm",
+           statement="‖(‖x‖_p)‖ ≤ n^max(0, 1/p - 1/2) ‖x‖", analytic="neither", complex=True)  # fmt: skip
+def vector_norm(c: Context, self: Growth, ord: Any = 2, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Growth:
+    """p-norms, p >= 1, of groups of n entries, against the Euclidean norm of the group."""
+    if c.name == "linalg_norm" and not (ord in (None, 2) and dim is not None and isinstance(dim, int | tuple | list) and
+                                        (isinstance(dim, int) or len(dim) == 1)):  # fmt: skip
+        raise c.fail("only Euclidean norms along one dimension are covered")
+    power = ord if "linalg" in c.name else p
+    power = 2 if power is None else power
+    if not isinstance(power, int | float) or not power >= 1:
+        raise c.fail(f"the norm of order {power} is not covered, only those from 1 to inf")
+    n = _count(c, self)
+    stretch = 1.0 if power >= 2 else up(n ** (1 / power - 0.5) * (1 + 1e-12))
+    relation = None
+    if power == 2 and keepdim and not c.call.operands()[0].is_complex():
+        relation = ("root square sum", self.origin, dims_of(dim, len(self.shape)), 0.0, n)
+    entry = up_mul(self.entry, up_mul(float(n), 1.0)) if math.isfinite(self.entry) else math.inf
+    return Growth(c.shape, poly_scale(self.norm, stretch), entry, 0.0, relation=relation)
+
+
+@operation("cumsum", statement="prefix sums: ‖L x‖ ≤ ‖L‖_F ‖x‖ with ‖L‖_F² = n(n+1)/2", complex=True)
+def prefix_sums(c: Context, self: Growth, dim: int) -> Growth:
+    """A triangular matrix of ones along one dimension."""
+    n = self.shape[dim] if self.shape else 1
+    entry = up_mul(self.entry, float(n)) if math.isfinite(self.entry) else math.inf
+    return Growth(c.shape, poly_scale(self.norm, up_sqrt(n * (n + 1) / 2)), entry)
+
+
+@operation("logsumexp special_logsumexp", statement="|log Σ exp x| ≤ max|x| + log n")
+def log_sum_exp(c: Context, self: Growth, dim: Any, keepdim: bool = False) -> Growth:
+    """``max x ≤ log Σ exp x ≤ max x + log n``, in each group."""
+    n = _count(c, self)
+    shift = up(math.log(n) * (1 + 1e-12)) if n > 1 else 0.0
+    norm = poly_add(self.norm, (up_mul(shift, up_sqrt(float(math.prod(c.shape)))),))
+    return Growth(c.shape, norm, up(self.entry + shift) if math.isfinite(self.entry) else math.inf)
+
+
+@operation("diff", statement="‖x_{i+1} - x_i‖ ≤ 2‖x‖")
+def difference(c: Context, self: Growth, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Growth:
+    """Repeated n times."""
+    if prepend is not None or append is not None:
+        raise c.fail("prepended and appended rows are not covered")
+    return Growth(c.shape, poly_scale(self.norm, 2.0**n))
+
+
+@operation("trace", statement="Cauchy-Schwarz: |Σ x_ii| ≤ √n ‖x‖")
+def trace(c: Context, self: Growth) -> Growth:
+    """The sum of the diagonal."""
+    return Growth(c.shape, poly_scale(self.norm, up_sqrt(float(min(self.shape)))))
+
+
+@operation("avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
+           "_adaptive_avg_pool2d _adaptive_avg_pool3d",
+           statement="means of windows, an entry in at most m of them: ‖y‖ ≤ √m ‖x‖")  # fmt: skip
+def average_pool(
+    c: Context, self: Growth, kernel_size: Any = None, stride: Any = (), padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: Any = None, output_size: Any = None,
+) -> Growth:  # fmt: skip
+    """``y_w² ≤ Σ_{i in w} x_i² · n_w/d²`` with n_w entries in the window and divisor d >= 1 (d = n_w if not overridden)."""
+    spatial = int(next(ch for ch in c.name if ch.isdigit()))
+    if output_size is not None:
+        pairs = zip(c.shape[-spatial:], self.shape[-spatial:], strict=True)
+        factor = float(math.prod(-(-out // size) + 1 for out, size in pairs))
+    else:
+        sizes = _each(kernel_size, spatial)
+        strides = _each(stride, spatial) if stride not in ((), [], None) else sizes
+        factor = float(math.prod(-(-k // s) for k, s in zip(sizes, strides, strict=True)))
+        if divisor_override is not None:
+            window = float(math.prod(sizes))
+            factor = up_mul(factor, up_div(up_mul(window, 1.0), float(divisor_override) ** 2))
+            return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)))
+    return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)), self.entry, _low(min(self.lower, 0.0), 0.0))
+
+
+def _each(value: Any, count: int) -> tuple[int, ...]:
+    items = list(value) if isinstance(value, tuple | list) else [value]
+    return tuple(items * count if len(items) == 1 else items)
+
+
+@operation(
+    "upsample_nearest1d upsample_nearest2d upsample_nearest3d",
+    statement="entries are repeated: ‖y‖ ≤ √m ‖x‖",
+    exact=True,
+)
+def nearest(c: Context, self: Growth, output_size: Any, scales: Any = None, scales_h: Any = None, scales_w: Any = None,
+            scales_d: Any = None) -> Growth:  # fmt: skip
+    """Run on positions."""
+    from precls_theory.expressivity.growth.rules.moves import placed
+
+    numbered = torch.arange(self.numel, dtype=torch.float64).reshape(self.shape)
+    given = {k: v for k, v in c.call.arguments.items() if k not in ("self", "output_size")}
+    return placed(c, c.call.target(numbered, output_size, **given).long(), [self])
