@@ -151,7 +151,7 @@ class Bounds:
                 if other in self.state and max(g.degree for g in _growths({"": self.state[other]})) > exponent
             ]
             if not faster:
-                return place_of(node), getattr(node.target, "_schema", node.target).name.removeprefix("aten::")
+                return place_of(node), str(getattr(node.target, "_schema", node).name).removeprefix("aten::")
             node = faster[0]
 
 

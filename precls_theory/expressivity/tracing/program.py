@@ -197,7 +197,8 @@ def walk(program: Program, domain: Domain, record: Callable[[fx.Node, Any], None
             continue
         if node.op != "call_function":
             raise Inconclusive(place, f"{node.op} {node.target} is not part of a flat graph of operations")
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), state.__getitem__)
+        operands: Any = fx.node.map_arg((node.args, node.kwargs), state.__getitem__)
+        args, kwargs = operands
         if not _depends((args, kwargs)):
             state[node] = _constant(node, node.target, args, kwargs, place)
             continue

@@ -45,7 +45,7 @@ FUNCTIONS = (
     Function("erfc special_erfc", "0 < erfc < 2", low=0.0, high=2.0),
     Function("atan arctan", "|arctan x| ≤ min(|x|, π/2)", 1, low=-HALF_PI, high=HALF_PI),
     Function("asinh arcsinh", "|asinh x| ≤ |x|", 1),
-    Function("log_sigmoid log_sigmoid_forward", "|log σ(x)| ≤ |x| + log 2", 1, LOG2, high=0.0),
+    Function("log_sigmoid", "|log σ(x)| ≤ |x| + log 2", 1, LOG2, high=0.0),
     Function("sign sgn", "|sign| ≤ 1", low=-1.0, high=1.0, analytic="piecewise analytic", pieces=(0, 1), exact=True),
     Function("floor ceil trunc fix", "|round x| ≤ |x| + 1", 1, 1.0, analytic="neither", exact=True),
     Function("frac", "|x - trunc x| ≤ min(|x|, 1)", 1, low=-1.0, high=1.0, analytic="neither"),
@@ -160,8 +160,8 @@ def rrelu(
 def prelu(c: Context, self: Any, weight: Any) -> Growth:
     """The slope of each channel is a weight."""
     x, w = c.growth(self), c.growth(weight)
-    if w.value is None:
-        raise c.fail("a slope that depends on the input is not covered")
+    if w.value is None or x.shape != c.shape:
+        raise c.fail("a slope that depends on the input, or of another shape, is not covered")
     return bounded(c, x, max(1.0, w.entry))
 
 

@@ -98,7 +98,7 @@ IN_PLACE = [
     lambda a, b: halves(a), row_written, through_a_view, rows_unbound, out_argument, two_names,
     lambda a, b: a.clone().masked_fill_(torch.ones(N, N).triu(1) > 0, 0.5), lambda a, b: F.relu(a * 1, inplace=True),
     lambda a, b: torch.zeros(1, N, N, dtype=a.dtype).index_copy_(1, torch.tensor([0, 2]), b[:, :2]),
-    lambda a, b: a.clone().transpose_(1, 2).contiguous(), lambda a, b: (a * 1).addcmul_(a, b, value=0.1),
+    lambda a, b: a.clone().transpose_(1, 2).contiguous(), lambda a, b: (a * 1).add_(b, alpha=0.1),
     lambda a, b: a.clone().clamp_(min=-1),
 ]  # fmt: skip
 
