@@ -214,14 +214,14 @@ def sweep(mlps: tuple[MLPKind, ...]) -> list[tuple[MLPKind, Norm, NormPlacement]
 
 
 def require_block_degree(mlp: MLPKind, norm: Norm, placement: NormPlacement, at_most: int = 1) -> None:
-    """The induction step: generic constants, and the interpreter on a concrete model of depth 2 agrees."""
+    """The induction step: generic constants, and the interpreter on a concrete block agrees."""
     degree = SymbolicBlock(mlp, norm, placement).degree()
     if degree > at_most:
         raise Refuted(f"a block with {mlp}, norm {norm} ({placement}) has growth exponent {degree}",
                       {"mlp": mlp, "norm": norm, "placement": placement})  # fmt: skip
     positions: Positions = ("none", "rotary", "alibi", "learned")[(len(mlp) + len(placement)) % 4]  # type: ignore[assignment]
     mask: Mask = "full" if norm == "rms" else "causal"
-    model = Transformer(3, 3, 4, 2, 3, n_heads=2, mask=mask, mlp=mlp, norm=norm, norm_placement=placement,
+    model = Transformer(3, 3, 4, 1, 3, n_heads=2, mask=mask, mlp=mlp, norm=norm, norm_placement=placement,
                         positions=positions)  # fmt: skip
     try:
         certificate = growth_certificate(model, (1, 3, 3), exponent=at_most)
