@@ -83,12 +83,13 @@ def statistics(
         ulp = size / spacing
         by_sample = (size**2).reshape(-1, size.shape[-1]).mean(axis=0)
         values = np.zeros(1) if computed is None else np.abs(computed)
-    return Statistics(
-        largest=float(size.max(initial=0.0)), median=float(np.median(size)), relative=float(relative.max(initial=0.0)),
-        median_relative=float(np.median(relative)), ulp=float(ulp.max(initial=0.0)), mean_square=float((size**2).mean()),
-        median_mean_square=float(np.median(by_sample)), not_finite=int((~np.isfinite(size)).sum()),
-        subnormal=int(((values > 0) & (values < info.tiny)).sum()),
-    )  # fmt: skip
+    with np.errstate(over="ignore"):
+        return Statistics(
+            largest=float(size.max(initial=0.0)), median=float(np.median(size)), relative=float(relative.max(initial=0.0)),
+            median_relative=float(np.median(relative)), ulp=float(ulp.max(initial=0.0)), mean_square=float((size**2).mean()),
+            median_mean_square=float(np.median(by_sample)), not_finite=int((~np.isfinite(size)).sum()),
+            subnormal=int(((values > 0) & (values < info.tiny)).sum()),
+        )  # fmt: skip
 
 
 def lowered_states(network: Network, module: Any, u: torch.Tensor) -> list[np.ndarray]:

@@ -1,0 +1,37 @@
+"""The picture of ``precls precision``: median squared errors by case, with the figures of Liu et al. 2025 beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PAPER = {"softmax Transformers, best (paper)": 1e-8, "trained BaseConv, float32 (paper)": 1e-13}
+"""Mean squared errors that the paper reports on its explicit-gradient task."""
+
+
+def draw(table: Any, folder: Path) -> None:
+    """Write ``precision.svg`` and ``precision.png`` into ``folder``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    known = table[table["median_mse"].notna() & (table["median_mse"] > 0)].reset_index(drop=True)
+    labels = [
+        f"{c} {int(k)}" + (f", {int(s)} slices" if s else "") + (f", κ={q:.0e}" if q else "")
+        for c, k, s, q in zip(known["construction"], known["n_steps"], known["slices"], known["condition"], strict=True)
+    ]
+    names = list(dict.fromkeys(labels))
+    figure, axes = plt.subplots(figsize=(7, 1.5 + 0.22 * max(len(names), 4)))
+    for dtype in dict.fromkeys(known["dtype"]):
+        rows = [index for index, kind in enumerate(known["dtype"]) if kind == dtype]
+        axes.plot(known["median_mse"][rows], [names.index(labels[i]) for i in rows], "o", label=dtype, markersize=4)
+    for name, value in PAPER.items():
+        axes.axvline(value, color="0.6", linewidth=0.8, linestyle="--" if "Transformer" in name else ":", label=name)
+    axes.set(xscale="log", xlabel="median mean squared error against the network over Q", yticks=range(len(names)))
+    axes.set_yticklabels(names)
+    axes.invert_yaxis()
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    for kind in ("svg", "png"):
+        figure.savefig(folder / f"precision.{kind}", bbox_inches="tight", dpi=150)
+    plt.close(figure)

@@ -1,0 +1,288 @@
+"""Measured cases in a table: constructions × formats × sizes × conditioning, in parallel, resumed where they stopped.
+
+Every finished case is a JSON file of its own in ``DIR/cases``, named by a hash of the case, written all at once: an interrupted
+sweep loses none and repeats none. The table is ``DIR/precision.parquet``; its columns are :data:`COLUMNS`. joblib runs the cases;
+``joblib.parallel_config(backend=…)`` around :func:`sweep` hands them to another of its backends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COLUMNS = {
+    "construction": "name of the construction and its form",
+    "dtype": "number format of inputs, weights and arithmetic",
+    "device": "PyTorch device",
+    "n_points": "data rows N",
+    "n_dims": "unknowns D",
+    "n_steps": "steps of gradient descent, or Newton iterates",
+    "condition": "condition number of the design (0: normal data)",
+    "scale": "factor of the data",
+    "rank": "rank of the design",
+    "slices": "digits a channel (0: plain)",
+    "samples": "regressions measured",
+    "seed": "seed of the data",
+    "depth": "layers",
+    "width": "hidden channels",
+    "n_nonzero": "nonzero weights",
+    "median_mse": "median over samples of the mean squared error against the network over Q",
+    "largest": "largest absolute error against the network over Q",
+    "median_digits": "median over samples of the smallest number of correct digits against the network over Q",
+    "worst_digits": "smallest number of correct digits",
+    "largest_ulp": "largest error in units in the last place",
+    "weights_mse": "median mean squared error from rounding the weights",
+    "arithmetic_mse": "median mean squared error from rounding in the arithmetic",
+    "truncation_mse": "median mean squared distance of the network over Q from the least-squares solution",
+    "solution_mse": "median mean squared distance of the computed result from the least-squares solution",
+    "lapack_mse": "the same for LAPACK's least squares in the same format",
+    "median_bound_ratio": "median over samples of proven bound over largest error",
+    "bound_violations": "errors above their proven bound",
+    "not_finite": "results that are NaN or infinite",
+    "message": "why there is no number, where there is none",
+}
+"""The columns of the table, and what they hold; errors are absolute, in units of the results."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: a construction on random regressions in a format."""
+
+    construction: str
+    dtype: str = "float32"
+    device: str = "cpu"
+    n_points: int = 20
+    n_dims: int = 5
+    n_steps: int = 4
+    condition: float = 0.0
+    scale: float = 1.0
+    rank: int = 0
+    slices: int = 0
+    samples: int = 32
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """A hash that names the case."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:24]
+
+
+def network_of(case: Case) -> Any:
+    """The plain network of a case."""
+    import constructions as C
+
+    common: dict[str, Any] = {"n_points": case.n_points, "n_dims": case.n_dims}
+    if case.construction.startswith("newton"):
+        refinements = 1 if case.construction == "newton refined" else 0
+        return C.newton(**common, n_iters=case.n_steps, alpha="1/64", refinements=refinements)
+    if case.construction == "chebyshev":
+        return C.chebyshev(**common, n_steps=case.n_steps, lower="1/10", upper=3)
+    if case.construction in ("residual", "gram", "doubling", "tight"):
+        return C.gradient_descent(**common, n_steps=case.n_steps, step_size="1/4", form=case.construction)  # type: ignore[arg-type]
+    raise ValueError(f"no construction is called {case.construction!r}")
+
+
+def data_of(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """A (samples, N, D) and b (samples, N), rounded to the format: normal data, or a given condition number or rank."""
+    import torch
+
+    rng = np.random.default_rng(case.seed)
+    A = rng.standard_normal((case.samples, case.n_points, case.n_dims))
+    if case.condition or case.rank:
+        left = np.linalg.qr(A)[0]
+        right = np.linalg.qr(rng.standard_normal((case.samples, case.n_dims, case.n_dims)))[0]
+        sizes = np.logspace(0, -math.log10(max(case.condition, 1.0)), case.n_dims) * math.sqrt(2 * case.n_points)
+        sizes[case.rank or case.n_dims :] = 0
+        A = (left * sizes) @ right.swapaxes(1, 2)
+    x = rng.standard_normal((case.samples, case.n_dims))
+    b = (A @ x[..., None])[..., 0]
+    dtype = getattr(torch, case.dtype)
+    return tuple(torch.tensor(value * case.scale).to(dtype).double().numpy() for value in (A, b))  # type: ignore[return-value]
+
+
+def run_case(case: Case) -> dict[str, Any]:
+    """Measure one case: a row of the table. What cannot be measured is a row with a message."""
+    import torch
+
+    torch.set_num_threads(1)
+    row: dict[str, Any] = {**asdict(case)}
+    try:
+        network = network_of(case)
+        row |= _plain(case, network) if not case.slices else _sliced(case, network)
+    except (OverflowError, ArithmeticError, ValueError, RuntimeError) as error:
+        row["message"] = f"{type(error).__name__}: {error}"
+    return {name: row.get(name) for name in COLUMNS}
+
+
+def _inputs(case: Case, network: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+    import torch
+
+    A, b = data_of(case)
+    dtype = getattr(torch, case.dtype)
+    u = network.encode(torch.tensor(A, dtype=dtype), torch.tensor(b, dtype=dtype))
+    return u, A, b
+
+
+def _size(network: Any) -> dict[str, Any]:
+    return {"depth": network.depth, "width": network.width, "n_nonzero": network.n_nonzero}
+
+
+def _plain(case: Case, network: Any) -> dict[str, Any]:
+    import torch
+
+    from precls_theory.precision.bounds import FORMATS, Bounder
+    from precls_theory.precision.measure import measure
+
+    u, A, b = _inputs(case, network)
+    found = measure(network, u, device=case.device)
+    total, e = found.results["total"], found.errors
+    row = _size(network) | {
+        "median_mse": total.median_mean_square, "largest": total.largest, "largest_ulp": total.ulp,
+        "weights_mse": found.results["weights"].median_mean_square,
+        "arithmetic_mse": found.results["arithmetic"].median_mean_square, "not_finite": total.not_finite,
+    }  # fmt: skip
+    if "truncation" in e:
+        row["truncation_mse"] = found.results["truncation"].median_mean_square
+        row["solution_mse"] = float(np.median(((e["total"] + e["truncation"]) ** 2).mean(axis=(1, 2))))
+        dtype = getattr(torch, case.dtype)
+        if dtype in (torch.float32, torch.float64) and not case.rank:
+            exact = (
+                network.decode(network.to_torch(dtype=dtype)(u)).double().numpy() - (e["total"] + e["truncation"])[:, 0]
+            )
+            lapack = torch.linalg.lstsq(torch.tensor(A, dtype=dtype), torch.tensor(b, dtype=dtype)[..., None]).solution
+            row["lapack_mse"] = float(np.median(((lapack[..., 0].double().numpy() - exact) ** 2).mean(axis=1)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = (
+            network.decode(network.to_torch(dtype=u.dtype, device=case.device)(u.to(case.device)))
+            .double()
+            .cpu()
+            .numpy()
+        )
+        relative = np.abs(e["total"][:, 0]) / np.abs(values - e["total"][:, 0])
+        digits = -np.log10(np.maximum(relative, 1e-60)).min(axis=1)
+    row |= {"median_digits": float(np.median(digits)), "worst_digits": float(digits.min())}
+    if u.dtype in FORMATS:
+        bounder = Bounder(network, u.dtype)
+        columns = list(network.task.columns)
+        bounds = np.array([bounder.bound(one)[:, columns] for one in u[:4].double().numpy()])
+        errors = np.abs(e["total"][:4])
+        row["bound_violations"] = int((errors > bounds).sum())
+        largest = errors.max(axis=(1, 2))
+        known = (largest > 0) & np.isfinite(largest)
+        if known.any():
+            row["median_bound_ratio"] = float(np.median(bounds.max(axis=(1, 2))[known] / largest[known]))
+    return row
+
+
+def _sliced(case: Case, network: Any) -> dict[str, Any]:
+    import torch
+
+    import constructions as C
+    from constructions.algebra.rings import FMPQ
+    from constructions.slicing.task import SlicedTask
+    from precls_theory.precision.exact import layer_values, to_ring
+
+    u, _, _ = _inputs(case, network)
+    dtype = getattr(torch, case.dtype)
+    sliced = C.sliced(network, slices=case.slices, dtype=case.dtype, bounds=u)
+    module = sliced.to_torch(dtype=dtype, device=case.device)
+    assert isinstance(sliced.task, SlicedTask)
+    with torch.no_grad():
+        results = sliced.decode(module(sliced.task.slice(u).to(case.device)))
+    worst, squares, largest = [], [], 0.0
+    for one, found in zip(u.double().numpy(), results, strict=True):
+        exact = layer_values(network, to_ring(one[None], FMPQ), network.task.readout_rows, FMPQ)[-1]
+        truth = [exact[column, -1, 0] for column in network.task.columns]
+        true = [Fraction(int(value.p), int(value.q)) for value in truth]
+        gaps = [abs(f - t) for f, t in zip(found, true, strict=True)]
+        relative = [float(gap / abs(t)) if t else float(gap) for gap, t in zip(gaps, true, strict=True)]
+        worst.append(min(60.0 if not r else -math.log10(r) for r in relative))
+        squares.append(sum(float(gap) ** 2 for gap in gaps) / len(gaps))
+        largest = max(largest, *map(float, gaps))
+    return _size(sliced) | {
+        "median_mse": float(np.median(squares)), "largest": largest, "median_digits": float(np.median(worst)),
+        "worst_digits": min(worst), "not_finite": 0,
+    }  # fmt: skip
+
+
+def sweep(cases: Iterable[Case], folder: Path, jobs: int = 1, progress: Callable[[int], object] | None = None) -> Any:
+    """Measure the cases that are not in ``folder`` yet; returns the table of all of them (pandas), also saved as Parquet.
+
+    ``progress(n)`` is told how many more are done.
+    """
+    import joblib
+    import pandas as pd
+
+    wanted = list(dict.fromkeys(cases))
+    store = folder / "cases"
+    store.mkdir(parents=True, exist_ok=True)
+    missing = [case for case in wanted if not (store / f"{case.key}.json").exists()]
+    if progress is not None and len(wanted) > len(missing):
+        progress(len(wanted) - len(missing))
+    runner = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    finished: Iterator[tuple[Case, dict[str, Any]]] = runner(joblib.delayed(_one)(case) for case in missing)
+    for case, row in finished:
+        _write(store / f"{case.key}.json", row)
+        if progress is not None:
+            progress(1)
+    rows = [json.loads((store / f"{case.key}.json").read_text()) for case in wanted]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = [name for name in COLUMNS if name not in ("construction", "dtype", "device", "message")]
+    table[numbers] = table[numbers].apply(pd.to_numeric)
+    table["message"] = table["message"].astype("string")
+    table.to_parquet(folder / "precision.parquet", index=False)
+    return table
+
+
+def _one(case: Case) -> tuple[Case, dict[str, Any]]:
+    return case, run_case(case)
+
+
+def _write(path: Path, row: dict[str, Any]) -> None:
+    plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        json.dump(plain, file)
+    os.replace(name, path)
+
+
+def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case]]:
+    """The cases of each named experiment."""
+    size: dict[str, Any] = {"n_points": 6, "n_dims": 2, "samples": 4} if quick else {"samples": 32}
+    size["device"] = device
+    formats = ("float32", "float64") if quick else ("float64", "float32", "bfloat16", "float16")
+    forms = [("gram", 4), ("doubling", 16), ("newton", 6)]
+    if not quick:
+        forms += [("residual", 4), ("tight", 5), ("chebyshev", 8), ("newton refined", 6), ("doubling", 4096)]
+    conditions = (1e1, 1e3) if quick else (1e1, 1e2, 1e3, 1e4, 1e5)
+    slices = {"float32": 4 if quick else 6, "float64": 3 if quick else 4}
+    steps = 16 if quick else 256
+    both = ("float32", "float64")
+    return {
+        "constructions": [Case(form, dtype, n_steps=k, **size) for form, k in forms for dtype in formats],
+        "sliced": [
+            Case("doubling", dtype, n_steps=steps, slices=s, **size) for dtype in both for s in (0, slices[dtype])
+        ],
+        "condition": [
+            Case(form, dtype, n_steps=16, condition=c, **size)
+            for form in ("newton", "newton refined")
+            for dtype in both
+            for c in conditions
+        ],
+        "rank": [
+            Case("doubling", "float32", n_steps=2**m, rank=max(1, size.get("n_dims", 5) - 2), slices=s, **size)
+            for m in ((4, 8) if quick else (8, 16, 24))
+            for s in (0, slices["float32"])
+        ],
+        "scale": [Case("gram", dtype, scale=2.0**e, **size) for dtype in both for e in (-40, -10, 10, 70)],
+    }  # fmt: skip

@@ -1,0 +1,77 @@
+"""Sweeps: nothing lost, nothing repeated, what is no number said to be none; the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from precls_theory.cli.main import app
+from precls_theory.precision import sweep as module
+from precls_theory.precision.sweep import COLUMNS, Case, experiments, run_case, sweep
+
+SMALL: dict[str, Any] = {"n_points": 6, "n_dims": 2, "samples": 3}
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [Case("gram", dtype, **SMALL) for dtype in ("float32", "float64", "bfloat16")]
+    sweep(cases[:2], tmp_path)
+    ran: list[Case] = []
+    original = run_case
+    monkeypatch.setattr(module, "run_case", lambda case: ran.append(case) or original(case))
+    done: list[int] = []
+    table = sweep(cases, tmp_path, progress=done.append)
+    assert ran == cases[2:]
+    assert sum(done) == 3
+    assert list(table.columns) == list(COLUMNS)
+    again = pd.read_parquet(tmp_path / "precision.parquet")
+    assert again["dtype"].tolist() == ["float32", "float64", "bfloat16"]
+    assert (again["bound_violations"] == 0).all()
+
+
+def test_another_backend_gives_the_same_table(tmp_path: Path) -> None:
+    cases = [Case("gram", "float32", seed=seed, **SMALL) for seed in range(2)]
+    first = sweep(cases, tmp_path / "a")
+    with joblib.parallel_config(backend="threading"):
+        second = sweep(cases, tmp_path / "b", jobs=2)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_overflow_is_never_a_small_error() -> None:
+    row = run_case(Case("gram", "float32", scale=2.0**70, n_steps=4, **SMALL))
+    assert row["not_finite"] > 0
+    assert row["largest"] == float("inf")
+
+
+def test_sliced_cases_have_more_digits() -> None:
+    plain, sliced = (run_case(Case("doubling", "float32", n_steps=16, slices=s, **SMALL)) for s in (0, 4))
+    assert sliced["median_digits"] > plain["median_digits"] + 2
+
+
+def test_every_experiment_has_cases() -> None:
+    for quick in (True, False):
+        for name, cases in experiments(quick=quick).items():
+            assert cases, name
+            assert len({case.key for case in cases}) == len(set(cases))
+
+
+def test_the_command(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["precision", "sliced", "--quick", "--json", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert [case["slices"] for case in document["cases"]] == [0, 4, 0, 3]
+    assert all(set(COLUMNS) <= set(case) for case in document["cases"])
+    for kind in ("parquet", "svg", "png"):
+        assert (tmp_path / "out" / f"precision.{kind}").stat().st_size > 0
+    assert CliRunner().invoke(app, ["precision", "nothing"]).exit_code == 2
+
+
+@pytest.mark.gpu
+def test_the_command_on_a_gpu(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["precision", "--device", "cuda", "--json", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
