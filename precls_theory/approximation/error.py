@@ -124,6 +124,10 @@ _SERIES: Mapping[Any, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+_QUOTIENTS: Mapping[Any, tuple[Any, Any]] = {sp.sec: (None, sp.cos), sp.csc: (None, sp.sin), sp.cot: (sp.cos, sp.sin)}
+"""Quotients of functions that have a series (None is 1): by exponentials they would be complex."""
+
+
 @contextmanager
 def _terms_kept(length: int) -> Iterator[None]:
     """python-flint cuts every series at ``ctx.cap`` terms (10 unless told), whatever its own precision says."""
@@ -167,6 +171,9 @@ def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> An
             return arb_series([arb(1).exp()], length)
         if e.func in _SERIES:
             return _SERIES[e.func](build(e.args[0]))
+        if e.func in _QUOTIENTS:
+            above, below = (1 if part is None else _SERIES[part](build(e.args[0])) for part in _QUOTIENTS[e.func])
+            return above / below
         argument = sp.Dummy()
         rewritten = e.func(argument).rewrite(sp.exp) if len(e.args) == 1 else e
         if any(part.func is not sp.exp for part in rewritten.atoms(sp.Function)):

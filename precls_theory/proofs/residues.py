@@ -144,6 +144,12 @@ def plan(bound: Bound, failure_log2: float = FAILURE_LOG2) -> Plan:
         bits = 128 if bits == WORD_BITS else 2 * bits
 
 
+def uniform(shape: tuple[int, ...], prime: int, ring: Ring, source: random.Random) -> np.ndarray:
+    """An array of independent uniform residues."""
+    size = math.prod(shape)
+    return np.fromiter((source.randrange(prime) for _ in range(size)), ring.dtype, size).reshape(shape)
+
+
 def random_prime(bits: int, source: random.Random) -> int:
     """A uniform prime of [2^bits, 2^(bits+1))."""
     while True:
@@ -179,8 +185,7 @@ def prove_zero(
             ring = residue_ring(prime)
 
             def draw(shape: tuple[int, ...], prime: int = prime, ring: Ring = ring) -> np.ndarray:
-                size = math.prod(shape)
-                return np.fromiter((source.randrange(prime) for _ in range(size)), ring.dtype, size).reshape(shape)
+                return uniform(shape, prime, ring, source)
 
             try:
                 values = ring.reduce(difference(ring, draw, chosen.points))

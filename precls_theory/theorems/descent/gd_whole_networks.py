@@ -79,6 +79,9 @@ def reversed_decode(network: C.Network, output: Any) -> Any:
         "the last weight off by 1/3": {"build": wrong(C.gradient_descent, last_weight)},
         "the first sum a row late": {"build": wrong(C.gradient_descent, late_row)},
         "a step size of 1/10 whatever is asked for": {"build": hard_coded(C.gradient_descent, step_size="1/10")},
+        "the last weight off by 1/3, by residues alone": lambda: prove_by_residues(
+            last_weight(C.gradient_descent(n_points=2, n_dims=2, n_steps=2, step_size="1/10"))
+        ),
         "the decoder reversed": {"decode": reversed_decode},
     },
 )  # fmt: skip

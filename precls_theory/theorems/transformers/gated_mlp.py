@@ -15,7 +15,7 @@ from constructions.transformers.blocks import GATE_NAMES, EvenPartRemains, requi
 from constructions.transformers.exact import ExactTransformer
 from precls_theory.checking import transformers as claims
 from precls_theory.proofs.parameters import prove_every_step
-from precls_theory.proofs.variants import deaf_to_step, wrong_part
+from precls_theory.proofs.variants import deaf_to_step, wrong_part, wrong_transformer
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 STEP_SIZE = Fraction(1, 3)
@@ -91,6 +91,13 @@ def gate_identities(size: Size) -> Evidence:
     source="new",
     covers="symbolic entries at 3 rows, 4 channels; any activation with odd part z/2, its even part uninterpreted",
     controls={
+        "a weight of a bilinear MLP off by 1/3": lambda: claims.verify_multiply(
+            wrong_transformer(gated.multiply(n_rows=2, n_channels=3, left=0, right=1, target=2, gate="bilinear")),
+            3,
+            0,
+            1,
+            2,
+        ),
         "a weight of the MLP off by 1/3": {"build": wrong_part(gated.multiply)},
     },
 )
@@ -121,6 +128,13 @@ def multiply(size: Size, build: Callable[..., ExactTransformer] = gated.multiply
     "through the builder; the given size modulo a prime",
     controls={
         "a weight of the MLP off by 1/3": {"build": wrong_part(gated.gradient_descent)},
+        "a weight of a bilinear MLP off by 1/3, by residues alone": lambda: claims.verify_descent_residues(
+            wrong_transformer(gated.gradient_descent(n_points=2, n_dims=2, step_size=STEP_SIZE, gate="bilinear")),
+            2,
+            2,
+            1,
+            STEP_SIZE,
+        ),
         "a step size of 1/3 whatever is asked for": {"build": deaf_to_step(gated.gradient_descent, STEP_SIZE)},
     },
 )

@@ -26,7 +26,7 @@ from precls_theory.expressivity.tracing.program import Inconclusive
 from precls_theory.proofs import definitions
 from precls_theory.proofs.parameters import prove_every_step
 from precls_theory.proofs.symbolic import flint_variables, require_equal, sympy_variables
-from precls_theory.proofs.variants import deaf_to_step, wrong_part
+from precls_theory.proofs.variants import deaf_to_step, wrong_part, wrong_transformer
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.descent.degree import prove_ray
 
@@ -51,6 +51,9 @@ def build(
     covers="symbolic entries and η at small sizes for every mask; at the given size modulo a prime; k layers are k steps",
     controls={
         "a weight off by 1/3": {"construct": wrong_part(linear_attention.gradient_descent)},
+        "a weight off by 1/3, by residues alone": lambda: claims.verify_descent_residues(
+            wrong_transformer(build(2, 2, 2, "step")), 2, 2, 2, STEP_SIZE
+        ),
         "a step size of 1/3 whatever is asked for": {
             "construct": deaf_to_step(linear_attention.gradient_descent, STEP_SIZE)
         },

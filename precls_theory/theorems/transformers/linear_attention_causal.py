@@ -48,6 +48,9 @@ def at_most_243(**parameters: Any) -> ExactTransformer:
             "construct": deaf_to_step(linear_attention.gradient_descent, STEP_SIZE)
         },
         "243 steps where 244 are asked for": {"construct": at_most_243},
+        "a weight off by 1/3, by residues alone": lambda: claims.verify_descent_residues(
+            wrong_transformer(build(2, 2, 5, "causal")), 2, 2, 5, STEP_SIZE
+        ),
         "a block off by 1/3": lambda: prove_blocks(wrong_transformer(build(1, 2, 9, "causal")), 9, STEP_SIZE),
     },
 )

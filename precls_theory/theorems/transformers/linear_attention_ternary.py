@@ -171,6 +171,9 @@ def require_coordinatewise(net: ExactTransformer, small: ExactTransformer, n_dim
         "a step size of 1/4 whatever is asked for": {
             "construct": deaf_to_step(linear_attention.gradient_descent, Fraction(1, 4))
         },
+        "a weight off by 1/3, by residues alone": lambda: claims.verify_descent_residues(
+            wrong_transformer(build(2, 2, 4, "ternary")), 2, 2, 4, STEP_SIZE
+        ),
         "a weight of a layer off by 1/3": lambda: require_layer(1, 1, wrong_transformer(block_at(1, 1))),
         "the schedule of another layer": lambda: require_layer(1, 2, block_at(1, 1)),
         "one coordinate off by 1/3": lambda: require_coordinatewise(

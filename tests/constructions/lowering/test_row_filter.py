@@ -1,0 +1,42 @@
+"""Filters along the rows in floating point, against their matrices: every head, tail and choice of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from constructions.algebra.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter
+from constructions.lowering.row_filter import MixRows, PrefixSumRows, ShiftRows, SumRows, row_filter
+
+FILTERS = [
+    DELTA, PREFIX, EXCLUSIVE, MIDPOINT,
+    Filter.of((1,), 2), Filter.of((1, 2), 3), Filter.of((0, 5), -1), Filter.of((), "1/2"), Filter.of((1, 1, 1), 0),
+    Filter.of((0, 0, 1), 0), Filter.of((2, 0, 3), 0), Filter.of((1, 2, 3, 4, 5, 6, 7), 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["causal", "circular"])
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+def test_is_the_product_with_its_matrix(filter, mode):
+    """1, 2, 2, … once lost its tail in silence: integers stay exact, so equality is bit by bit."""
+    n_rows = 5
+    x = torch.tensor(np.random.default_rng(0).integers(-8, 9, (3, n_rows, 2)) * 2.0, dtype=torch.float64)
+    matrix = torch.tensor(filter.matrix(n_rows, mode).astype(float), dtype=torch.float64)
+    every = tuple(range(n_rows))
+    for wanted in (every, (n_rows - 1,), (0,), (1, 3)):
+        module = row_filter(filter, every, wanted, n_rows, mode, torch.float64)
+        result = module(x)
+        expected = (matrix @ x)[:, list(wanted)]
+        if result.shape[1] == 1 and len(wanted) > 1:  # a total, the same at every row
+            result = result.expand_as(expected)
+        assert torch.equal(result, expected), type(module).__name__
+
+
+def test_each_kind_is_met():
+    every = tuple(range(4))
+    kinds = {
+        type(row_filter(filter, every, wanted, 4, mode, torch.float64))
+        for filter in FILTERS for wanted in (every, (3,)) for mode in ("causal", "circular")
+    }  # fmt: skip
+    assert kinds == {ShiftRows, SumRows, PrefixSumRows, MixRows}
