@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "float64"]
 Missing = Literal["drop", "error"]
+MANY = 24
+"""Unknowns above which building the network takes so long that it is said."""
 CSV_COLUMNS = (
     "coefficient", "network", "exact", "exact_decimal", "standard_error", "t_value", "digits", "lapack_digits",
     "gd_digits",
@@ -154,8 +156,12 @@ def compute(
     from precls_theory.regression.solving import NumericalError, fit_to_json, full_precision
     from precls_theory.regression.solving import solve as solve_regression
 
+    many = regression.n_dims > MANY
+    size = (
+        f" (width grows as the third power of its {regression.n_dims} unknowns: this may take minutes)" if many else ""
+    )
     try:
-        with working("solving exactly, building and running the network …"):
+        with working(f"solving exactly, building and running the network{size} …"):
             wanted = full_precision(dtype) if digits is None and method == "doubling" else digits
             return solve_regression(regression, method, getattr(torch, dtype), device, wanted)
     except NumericalError as error:

@@ -27,6 +27,8 @@ from precls_theory.regression.slices import SlicePlan
 
 MAX_DEPTH = 512
 """Methods that take one layer a step are stopped at this depth, with a warning."""
+MAX_DIMS = 100
+"""Most unknowns: a doubling network has about 1.6 D³ hidden channels, each of them with dozens of exact weights."""
 GD_STEPS = 10_000
 """Steps of the plain gradient-descent loop set beside the network."""
 MAX_REFINEMENTS = 4
@@ -286,6 +288,12 @@ def solve(
     if digits is not None and not (method == "doubling" and 1 <= digits <= MAX_DIGITS):
         raise ValueError(f"digits must be from 1 to {MAX_DIGITS}, with method='doubling', got {digits} with {method!r}")
     fit = data.exact_fit()
+    if data.n_dims > MAX_DIMS:
+        raise NumericalError(
+            f"{data.n_dims} unknowns are too many for an exact network, whose width grows as their third power: at most "
+            f"{MAX_DIMS} are taken; leave columns out with --drop or --columns",
+            fit,
+        )
     exact = tuple(fit.coefficients.values())
     eps = float(torch.finfo(dtype).eps)
     scaled = scale(data, dtype, device)

@@ -439,6 +439,15 @@ def test_the_exact_solution_is_printed_where_floating_point_has_none(tmp_path):
     assert "condition number" in document["error"]
 
 
+def test_too_many_unknowns_for_a_network(tmp_path, monkeypatch):
+    monkeypatch.setattr("precls_theory.regression.solving.MAX_DIMS", 1)
+    result = run(csv(tmp_path, "x,y\n1,2\n2,3\n3,5\n"), "--target", "y", "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert "2 unknowns are too many" in document["error"]
+    assert document["exact"] == {"intercept": "1/3", "x": "3/2"}
+
+
 # --- Reading --------------------------------------------------------------------------------------------------------
 
 
