@@ -84,7 +84,7 @@ def with_name(component: Component, least: Fraction | None) -> Component:
     """A component at the least value of the loss is a global minimum, whatever its Hessian; other minima are spurious."""
     if least is None or component.loss is None:
         return component
-    if component.real and component.loss.rational == least:
+    if component.real and component.point and component.loss.rational == least:
         return replace(component, kind=GLOBAL, descent=None, reason=f"the loss is {least}, its greatest lower bound")
     return replace(component, kind=SPURIOUS) if component.kind == LOCAL else component
 

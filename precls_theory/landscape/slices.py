@@ -383,7 +383,8 @@ class Slice:
             extra = [renamed(integral(member, small), variety.context) for member in members]
             for part in varieties([*variety.basis, *extra], variety.context):
                 if part.no_real_point is None:
-                    yield from self.of_strata(part, tangent)
+                    # Over zeros of the denominator the graph, and with it the tangent space, may not be there.
+                    yield from self.of_strata(part, tangent if graph.denominator.is_constant() else None)
 
     def on_wall(self, graph: Graph, wall: Any, symmetric: list[Any]) -> dict[str, str]:
         """A rational point with semidefinite Hessian where ``wall`` is zero, if a small one is found."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cmp_to_key
 from typing import Any
 
 import flint
@@ -57,13 +58,22 @@ class Points:
         return {name: value(root) for name, value in zip(self.names, self.values, strict=True)}
 
 
+def _order(left: flint.arb, right: flint.arb) -> int:
+    """The order of disjoint balls."""
+    if left < right:
+        return -1
+    if right < left:
+        return 1
+    raise ArithmeticError("two real roots were not separated")
+
+
 def real_roots(polynomial: flint.fmpq_poly, precision: int = 128) -> list[flint.arb]:
     """The real roots of a polynomial without multiple roots, in increasing order, in disjoint balls."""
     old = flint.ctx.prec
     try:
         flint.ctx.prec = precision
         roots = [root for root, _ in polynomial.numer().complex_roots()]
-        return sorted((root.real for root in roots if root.imag == 0), key=lambda ball: float(ball.mid()))
+        return sorted((root.real for root in roots if root.imag == 0), key=cmp_to_key(_order))
     finally:
         flint.ctx.prec = old
 
@@ -77,6 +87,8 @@ class Graph:
     context: Any
     numerators: tuple[Any, ...]
     denominator: Any
+    slopes: tuple[Any, ...]
+    """Where one of these polynomials of the free variables is zero, the equations that were solved do not determine."""
 
     @property
     def dimension(self) -> int:
@@ -142,12 +154,31 @@ def strata(variety: Variety) -> Iterator[Stratum]:
 
 
 def exceptions(variety: Variety, graph: Graph) -> list[Variety]:
-    """The part of the variety over the zeros of the graph's denominator."""
-    if graph.denominator.is_constant():
-        return []
+    """The part of the variety that the graph may lack: over zeros of what was divided by, unless it is on the graph."""
     small = flint.fmpz_mpoly_ctx.get(graph.free, "degrevlex")
-    member = renamed(integral(graph.denominator, small), variety.context)
-    return varieties([*variety.basis, member], variety.context)
+    factors: dict[str, Any] = {}
+    for slope in graph.slopes:
+        for factor, _ in slope.factor()[1]:
+            factors[str(factor)] = factor
+    inside = graph_equations(variety, graph)
+    found = []
+    for factor in factors.values():
+        member = renamed(integral(factor, small), variety.context)
+        for part in varieties([*variety.basis, member], variety.context):
+            if not (graph.denominator.is_constant() and all(part.contains(equation) for equation in inside)):
+                found.append(part)
+    return found
+
+
+def graph_equations(variety: Variety, graph: Graph) -> list[Polynomial]:
+    """``δ·x_i − numerator_i``, in the variety's variables."""
+    context = flint.fmpq_mpoly_ctx.get(variety.names, "degrevlex")
+    generators = dict(zip(variety.names, context.gens(), strict=True))
+    equations = []
+    for name, numerator in zip(graph.names, graph.numerators, strict=True):
+        top, bottom = (renamed(part, context) for part in (numerator, graph.denominator))
+        equations.append(integral(bottom * generators[name] - top, variety.context))
+    return equations
 
 
 def parametrise(variety: Variety) -> Graph | None:
@@ -169,6 +200,7 @@ def _graph(
     order = list(context.names())
     if any(_confined(member, order, free) for member in basis):
         return None  # the free variables satisfy an equation: they are not free
+    slopes: list[Polynomial] = []
     solved: dict[str, tuple[Polynomial, Polynomial]] = {
         name: (generator, small.constant(1)) for name, generator in zip(free, small.gens(), strict=True)
     }
@@ -185,17 +217,20 @@ def _graph(
                 if top:
                     numerator, denominator = -bottom * top_denominator, top * bottom_denominator
                     common = numerator.gcd(denominator)
-                    candidates.append((numerator / common, denominator / common))
+                    candidates.append((numerator / common, denominator / common, top))
         if not candidates:
             return None
-        solved[name] = min(candidates, key=lambda pair: (len(pair[1]), len(pair[0])))
+        best = min(candidates, key=lambda found: (len(found[2]), len(found[1]), len(found[0])))
+        solved[name] = best[:2]
+        slopes.append(best[2])
     denominator = small.constant(1)
     for _, own in solved.values():
         denominator = denominator * own / denominator.gcd(own)
     rational = flint.fmpq_mpoly_ctx.get(free, "degrevlex")
     numerators = (solved[name][0] * (denominator / solved[name][1]) for name in names)
-    over_q = [rational.from_dict(dict(member.to_dict())) for member in (*numerators, denominator)]
-    return Graph(names, tuple(free), rational, tuple(over_q[:-1]), over_q[-1])
+    over_q = [rational.from_dict(dict(member.to_dict())) for member in (*numerators, denominator, *slopes)]
+    size = len(names)
+    return Graph(names, tuple(free), rational, tuple(over_q[:size]), over_q[size], tuple(over_q[size + 1 :]))
 
 
 def _confined(member: Polynomial, order: list[str], free: tuple[str, ...]) -> bool:
