@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,20 @@ import numpy as np
 
 MAX_DIGITS = 4200
 """Most digits of a parameter: it is recorded as text, and Python reads integers of up to 4300 digits."""
+
+
+MAX_DECIMAL_EXPONENT = MAX_DIGITS
+_DECIMAL_EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
+
+
+def check_exponent(name: str, text: str) -> None:
+    """Raises ``ValueError`` for a decimal such as 1e-1000000000, whose digits would fill the memory."""
+    exponent = _DECIMAL_EXPONENT.search(text)
+    digits = exponent.group(1).replace("_", "").lstrip("0") if exponent else ""
+    if len(digits) > 5 or int(digits or "0") > MAX_DECIMAL_EXPONENT:
+        raise ValueError(
+            f"{name} is {shown(text)}: its exponent is too large to be meant (at most {MAX_DECIMAL_EXPONENT})"
+        )
 
 
 def as_fraction(name: str, value: Any) -> Fraction:
@@ -26,6 +41,10 @@ def as_fraction(name: str, value: Any) -> Fraction:
         return value  # a kind of fraction with an arithmetic of its own, such as a symbolic parameter
     if isinstance(value, str) and len(value) > 2 * MAX_DIGITS:
         raise ValueError(f"{name} has {len(value)} characters: at most {MAX_DIGITS} digits over {MAX_DIGITS} are taken")
+    if isinstance(value, str):
+        check_exponent(name, value)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > MAX_DECIMAL_EXPONENT:
+        check_exponent(name, str(value))
     try:
         if isinstance(value, bool):
             raise TypeError("a bool is no number")

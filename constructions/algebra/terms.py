@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from constructions.algebra.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift
+from constructions.algebra.work import spend
 
 NOUGHT, UNIT = Fraction(0), Fraction(1)
 """Made once: these are the most frequent numbers of a layer, and a Fraction is slow to make."""
 
 
-def exact(value: Rational | str) -> Fraction:
+def exact(value: Rational | int | str) -> Fraction:
     """``value`` as a fraction; a fraction of any kind stays as it is, a symbolic one among them."""
     return value if isinstance(value, Fraction) else Fraction(value)
 
@@ -57,9 +58,11 @@ class Form:
         return not self.weights
 
     def scaled(self, factor: Fraction) -> Form:
+        spend(len(self.weights) + 1)
         return Form({name: weight * factor for name, weight in self.weights.items()}, self.constant * factor)
 
     def plus(self, other: Form) -> Form:
+        spend(len(self.weights) + len(other.weights) + 1)
         weights = dict(self.weights)
         for name, weight in other.weights.items():
             weights[name] = weights.get(name, NOUGHT) + weight
@@ -125,6 +128,7 @@ class Terms:
 
     @classmethod
     def product(cls, filter: Filter, conv: Form, gate: Form, coefficient: Fraction = UNIT) -> Terms:
+        spend(1)
         conv_scale, conv = conv.monic()
         gate_scale, gate = gate.monic()
         coefficient = coefficient * conv_scale * gate_scale
@@ -151,6 +155,7 @@ class Terms:
     def __add__(self, other: Any) -> Any:
         if isinstance(other, np.ndarray):
             return NotImplemented
+        spend(len(self.items) + 1)
         total = dict(self.items)
         for key, coefficient in as_terms(other).items.items():
             if key not in total:
@@ -260,6 +265,7 @@ def channel_name(family: str, *index: int) -> str:
 def channels(family: str, *shape: int) -> np.ndarray:
     """An object array of the given shape of channels ``family[i,j,…]``."""
     array = np.empty(shape, dtype=object)
+    spend(array.size)
     for index in np.ndindex(*shape):
         array[index] = channel(channel_name(family, *index))
     return array

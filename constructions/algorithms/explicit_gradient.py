@@ -18,22 +18,22 @@ from typing import Any
 import numpy as np
 
 from constructions.algebra.filters import Filter
-from constructions.algebra.rationals import as_count
 from constructions.algebra.terms import channel, channels, convolve, shifted
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
+from constructions.networks.parameters import Dims, Points
 from constructions.networks.tasks import Regression
 
 
 @construction
-def explicit_gradient(*, n_points: int, n_dims: int) -> Network:
+def explicit_gradient(*, n_points: Points, n_dims: Dims) -> Network:
     """``g(x_init) = (1/N) Σ_n (a_n·x_init − b_n) a_n`` at the last row of layout S, in two layers.
 
     Hidden widths D(D+1)/2 + 2D and D² + D. ``encode(A, b, x_init)``; ``decode`` gives g, shape (..., D).
     Raises ``ValueError`` for sizes below one.
     """
-    N, D = as_count("n_points", n_points), as_count("n_dims", n_dims)
+    N, D = n_points, n_dims
     builder = Builder(N + 1, [*(f"a[{i}]" for i in range(D)), "b"])
     a, b = channels("a", D), channel("b")
     upper = np.triu_indices(D)

@@ -7,15 +7,15 @@ zero, M can be left out altogether: ``y ← y + R y, R ← R²`` from y = αc (t
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from constructions.algebra.rationals import as_count, as_fraction
-from constructions.algebra.terms import identity, total
+from constructions.algebra.terms import exact, identity, total
 from constructions.networks.construction import construction
 from constructions.networks.layouts import Start, begin
 from constructions.networks.network import Network
+from constructions.networks.parameters import Count, Dims, Exact, Points, Rational
 
 NewtonForm = Literal["direct", "residual", "doubling"]
 NEWTON_FORMS: tuple[NewtonForm, ...] = ("direct", "residual", "doubling")
@@ -24,12 +24,12 @@ NEWTON_FORMS: tuple[NewtonForm, ...] = ("direct", "residual", "doubling")
 @construction
 def newton(
     *,
-    n_points: int,
-    n_dims: int,
-    n_iters: int,
-    alpha: Fraction | int | str,
+    n_points: Points,
+    n_dims: Dims,
+    n_iters: Annotated[int, Count("iterates", minimum=0, fits="layers")],
+    alpha: Annotated[Rational, Exact("starting point αI")],
     form: NewtonForm = "doubling",
-    refinements: int = 0,
+    refinements: Annotated[int, Count("residual refinements", minimum=0, fits="layers")] = 0,
 ) -> Network:
     """A network that decodes ``x = M_t c`` for ``t = n_iters``; ``net.encode(A, b)`` has rows [a_n, b_n].
 
@@ -38,11 +38,7 @@ def newton(
     is then circular, carries M (``residual`` or ``doubling``), and is exact at every row for the whole problem.
     Raises ``ValueError`` for a negative count or an unknown form, and for refinements in the direct form.
     """
-    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
-    n_iters, alpha = as_count("n_iters", n_iters, minimum=0), as_fraction("alpha", alpha)
-    refinements = as_count("refinements", refinements, minimum=0)
-    if form not in NEWTON_FORMS:
-        raise ValueError(f"form must be one of {', '.join(NEWTON_FORMS)}, got {form!r}")
+    alpha = exact(alpha)
     if refinements and form == "direct":
         raise ValueError("refinement carries M next to R = I − MG: use form='residual' or form='doubling'")
     start = begin("A", n_points, n_dims, mode="circular" if refinements else "causal", takes_start=False)
@@ -59,9 +55,12 @@ def direct_form(start: Start, n_dims: int, n_iters: int, alpha: Fraction) -> np.
     if n_iters == 0:
         return layer(x=alpha * c)
     G, c, M = layer(G=G, c=c, M=2 * alpha * eye - alpha**2 * G)
-    for _ in range(n_iters - 1):
+
+    def iterate(G: np.ndarray, c: np.ndarray, M: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         G, c, M, Y = layer(G=G, c=c, M=M, Y=G @ M)
-        G, c, M = layer(G=G, c=c, M=2 * M - M @ Y)
+        return layer(G=G, c=c, M=2 * M - M @ Y)  # type: ignore[no-any-return]
+
+    G, c, M = start.builder.repeat(n_iters - 1, iterate, G, c, M)
     return layer(x=M @ c)
 
 
@@ -80,8 +79,10 @@ def residual_form(
         a=a, b=b, c=c, R=R, M=M, y=y,
     )  # fmt: skip
     x: Any = y if form == "doubling" else layer(a=a, b=b, M=M, x=M @ c)[-1]
-    for _ in range(refinements):
+
+    def refine(a: np.ndarray, b: Any, M: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, Any, np.ndarray, np.ndarray]:
         a, b, M, x, r = layer(a=a, b=b, M=M, x=x, r=b - a @ x)
         a, b, M, x, ra = layer(a=a, b=b, M=M, x=x, ra=r * a)
-        a, b, M, x = layer(a=a, b=b, M=M, x=x + M @ total(ra))
-    return x
+        return layer(a=a, b=b, M=M, x=x + M @ total(ra))  # type: ignore[no-any-return]
+
+    return start.builder.repeat(refinements, refine, a, b, M, x)[-1]  # type: ignore[no-any-return]

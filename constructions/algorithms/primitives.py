@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence as Vector
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.layer import Mode
 from constructions.networks.network import Network
+from constructions.networks.parameters import Channels, Declaration, Place, Row, Rows
 from constructions.networks.tasks import Sequence
 
 
@@ -37,7 +38,7 @@ def _block(name: str, start: int, stop: int, n_channels: int) -> slice:
 
 @construction
 def read(
-    *, n_rows: int, n_channels: int, source: int, target: int, start: int, stop: int, mode: Mode = "causal"
+    *, n_rows: Rows, n_channels: Channels, source: Row, target: Row, start: Place, stop: Place, mode: Mode = "causal"
 ) -> Network:
     """Copy channels ``start:stop`` of row ``source`` into row ``target``; everything else is unchanged (Read, App. D.2).
 
@@ -62,7 +63,12 @@ def read(
 
 
 @construction
-def linear(*, n_rows: int, weight: Rows[Rows[Any]], bias: Rows[Any] | None = None) -> Network:
+def linear(
+    *,
+    n_rows: Rows,
+    weight: Annotated[Vector[Vector[Any]], Declaration("matrix, n_in × n_out, as nested lists")],
+    bias: Annotated[Vector[Any] | None, Declaration("n_out numbers")] = None,
+) -> Network:
     """``u ↦ u W + c`` with rational ``weight`` (n_in × n_out) and ``bias`` (n_out, zero when left out), at every row (Linear).
 
     Raises ``ValueError`` for a ragged or empty weight or a bias of another length, ``TypeError`` for floats.
@@ -80,12 +86,13 @@ def linear(*, n_rows: int, weight: Rows[Rows[Any]], bias: Rows[Any] | None = Non
 
 
 @construction
-def multiply(*, n_rows: int, n_channels: int, left: int, right: int, target: int, length: int) -> Network:
+def multiply(
+    *, n_rows: Rows, n_channels: Channels, left: Place, right: Place, target: Place, length: Channels
+) -> Network:
     """Channels ``target:target+length`` become ``u[:, left:left+length] ⊙ u[:, right:right+length]`` (Multiply, App. D.2).
 
     Everything else is unchanged. Raises ``ValueError`` when a block leaves the channels.
     """
-    length = as_count("length", length)
     builder, u = _open(n_rows, n_channels)
     p, q, r = (
         _block(name, start, start + length if is_integer(start) else start, n_channels)

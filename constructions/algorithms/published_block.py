@@ -13,33 +13,42 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
-from constructions.algebra.terms import channel, channels, prefix
+from constructions.algebra.terms import Form, channel, channels, exact, prefix
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
+from constructions.networks.parameters import Count, Dims, Points, StepSize
 from constructions.networks.tasks import IterateByRow
 
 
 @construction
-def published_block(*, n_points: int, n_dims: int, n_applications: int, step_size: Fraction | int | str) -> Network:
+def published_block(
+    *,
+    n_points: Points,
+    n_dims: Dims,
+    n_applications: Annotated[int, Count("applications of the block", fits="layers")],
+    step_size: StepSize,
+) -> Network:
     """``n_applications`` of the published block, three layers each; ``step_size`` is its η, without a factor 1/N.
 
     ``net.encode(A, b, x_init)`` has rows [a_n, b_n, x_init]. The first application is a step of gradient descent; the
     second is not. Raises ``ValueError`` for sizes below one.
     """
-    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
-    step = as_fraction("step_size", step_size)
+    step = exact(step_size)
     builder = Builder(n_points, [*(f"a[{i}]" for i in range(n_dims)), "b", *(f"x[{i}]" for i in range(n_dims))])
     a, b, x = channels("a", n_dims), channel("b"), channels("x", n_dims)
-    for _ in range(as_count("n_applications", n_applications)):
+
+    def apply(a: np.ndarray, b: Form, x: np.ndarray) -> tuple[np.ndarray, Form, np.ndarray]:
         a, b, x, r = builder.layer(a=a, b=b, x=x, r=a @ x - b)
         a, b, x, ra = builder.layer(a=a, b=b, x=x, ra=r * a)
-        a, b, x = builder.layer(a=a, b=b, x=x - step * prefix(ra))
+        return builder.layer(a=a, b=b, x=x - step * prefix(ra))  # type: ignore[no-any-return]
+
+    a, b, x = builder.repeat(n_applications, apply, a, b, x)
     return builder.build(x, partial(IterateByRow, n_points, n_dims, n_inputs=2 * n_dims + 1))
 
 

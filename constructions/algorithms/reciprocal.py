@@ -11,28 +11,34 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
-from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
-from constructions.algebra.terms import channel
+from constructions.algebra.terms import channel, exact
 from constructions.approximation.chebyshev_network import Approximation
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
+from constructions.networks.parameters import Count, Exact, Rational
 
 
 @construction
-def reciprocal(*, low: Fraction | int | str, high: Fraction | int | str, n_iters: int) -> Network:
+def reciprocal(
+    *,
+    low: Annotated[Rational, Exact("lower end of the interval")],
+    high: Annotated[Rational, Exact("upper end of the interval")],
+    n_iters: Annotated[int, Count("iterates", minimum=0, fits="layers")],
+) -> Network:
     """The network of ``n_iters`` Newton iterates for 1/x on [low, high], 0 < low < high, in ``n_iters`` + 1 layers.
 
     ``net.encode([x])``, ``net.decode`` of shape (..., 1); ``net.error_bound`` is q^(2^t)/low, which is attained.
     The depth is the least possible, ⌈log2 d⌉ for the degree d = 2^(t+1) − 1. Raises ``ValueError`` for other
     intervals.
     """
-    a, b, n_iters = as_fraction("low", low), as_fraction("high", high), as_count("n_iters", n_iters, minimum=0)
+    a, b = exact(low), exact(high)
     if not 0 < a < b:
         raise ValueError(f"expected 0 < low < high (1/x has a pole at 0), got [{a}, {b}]")
     builder = Builder(1, ["x"])

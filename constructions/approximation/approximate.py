@@ -17,6 +17,7 @@ import numpy as np
 import sympy as sp
 from flint import arb
 
+from constructions.algebra.rationals import check_exponent
 from constructions.approximation.ball_functions import Box, exact_numbers, resolve_signs
 from constructions.approximation.chebyshev_network import (
     LABEL_SEPARATOR,
@@ -122,6 +123,8 @@ def _read_domain(
 
 def _exact(what: str, value: object) -> Fraction:
     """A finite real number as the rational that it is (a float as its binary value); ``ValueError`` otherwise."""
+    if isinstance(value, str) or (isinstance(value, sp.Float) and value.is_finite):
+        check_exponent(what, str(value))
     if isinstance(value, sp.Expr):
         if not value.is_Rational and not value.is_Float:
             raise ValueError(f"{what} must be a finite rational number, got {value}")

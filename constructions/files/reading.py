@@ -10,27 +10,38 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from constructions.algebra.filters import Filter
-from constructions.algebra.rationals import read_rational, shown
-from constructions.files.writing import FORMAT, FORMAT_VERSION, MAPS, MAX_ROWS, METADATA
+from constructions.algebra.rationals import check_exponent, is_integer, read_rational, shown
+from constructions.algebra.work import TooMuchWork, at_most
+from constructions.files.writing import (
+    FORMAT,
+    FORMAT_VERSION,
+    MAPS,
+    MAX_ROWS,
+    METADATA,
+    TRANSFORMER_METADATA,
+    TRANSFORMER_VERSION,
+)
 from constructions.networks.base import ExactNetwork
-from constructions.networks.construction import rebuild
-from constructions.networks.layer import Layer, SparseMap, layer_key
+from constructions.networks.construction import parameters_of, rebuild
+from constructions.networks.layer import MASKS, Layer, Mode, SparseMap, layer_key
+from constructions.networks.parameters import Count, Sizes
 from constructions.networks.stack import LayerStack
+from constructions.transformers.blocks import GATE_NAMES, Block, BlockStack, Gated, Head, block_key
 
 MAX_COUNT = 2**20
 """Largest integer among the parameters of a stored network, where the file itself gives no smaller bound."""
-MAX_DECIMAL_EXPONENT = 4000
-
-_DECIMAL_EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
+WORK = 20_000
+WORK_PER_NUMBER = 40
+"""Steps of the algebra of layers that rebuilding may take: some in any case, and more for each number in the file."""
 
 
 class CorruptFileError(ValueError):
@@ -69,37 +80,91 @@ def load(path: str | Path) -> ExactNetwork:
         raise FileNotFoundError(f"there is no file {path}")
     found = _Findings(path)
     metadata, tensors = _read(path, found)
-    found.expect(
-        metadata.get("format_version") == FORMAT_VERSION,
-        f"its format version is {shown(metadata.get('format_version'))}, expected {FORMAT_VERSION}",
-    )
-    found.stop_if_any()
-    unexpected = sorted(set(metadata) ^ set(METADATA))
+    given = metadata.get("format_version")
+    keys = {FORMAT_VERSION: METADATA, TRANSFORMER_VERSION: TRANSFORMER_METADATA}.get(str(given))
+    if keys is None:
+        known = f"expected {FORMAT_VERSION} or {TRANSFORMER_VERSION}: a newer precls may read it"
+        raise CorruptFileError(f"{path} is not a valid saved network: its format version is {shown(given)}, {known}")
+    unexpected = sorted(set(metadata) ^ set(keys))
     found.expect(not unexpected, f"missing or unexpected metadata: {', '.join(map(shown, unexpected))}")
     found.stop_if_any()
-
     n_rows = _n_rows(metadata["n_rows"], found)
+    parameters = _from_json("parameters", metadata, found)
+    found.expect(isinstance(parameters, dict), "parameters must be an object")
+    stored = (_read_layers if keys is METADATA else _read_blocks)(metadata, tensors, n_rows, found)
+    _check_pool_use(tensors, len(stored.pool), found)
+    found.stop_if_any()
+
+    algorithm = metadata["algorithm"]
+    sizes = Sizes(n_rows, len(stored.inputs), stored.depth)
+    _check_sizes(algorithm, parameters, sizes, found)
+    found.stop_if_any()
+    # The parameters are small, and what they ask for may be huge: building stops where the file could not hold it.
+    held = sum(tensor.size for tensor in tensors.values())
+    try:
+        with at_most(WORK + WORK_PER_NUMBER * held):
+            claimed = rebuild(algorithm, parameters)
+    except TooMuchWork as error:
+        raise CorruptFileError(
+            f"{path} is not a valid saved network: its parameters ask for a much larger network than the {held} numbers "
+            "that it holds"
+        ) from error
+    except (ValueError, TypeError, ArithmeticError, IndexError, KeyError, AttributeError) as error:
+        raise CorruptFileError(
+            f"{path} is not a valid saved network: its parameters do not rebuild: {error}"
+        ) from error
+    if not isinstance(claimed, stored.kind):
+        raise CorruptFileError(f"{path} is not a valid saved network: {algorithm} builds a {type(claimed).__name__}")
+    found.expect(claimed.n_rows == n_rows, f"it has {n_rows} rows, its parameters say {claimed.n_rows}")
+    found.expect(
+        len(claimed.inputs) == len(stored.inputs),
+        f"it has {len(stored.inputs)} inputs, its parameters say {len(claimed.inputs)}",
+    )
+    found.expect(
+        max(claimed.task.columns, default=-1) < stored.n_outputs,
+        f"it has {stored.n_outputs} outputs, its parameters say {len(claimed.outputs)}",
+    )
+    found.stop_if_any()
+    return replace(
+        claimed, n_rows=n_rows, inputs=stored.inputs, positions=stored.positions, algorithm=algorithm,
+        parameters=parameters, **stored.fields,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What a file holds of a network: its kind, and the fields of that kind."""
+
+    kind: type
+    inputs: tuple[str, ...]
+    n_outputs: int
+    depth: int
+    pool: np.ndarray
+    positions: dict[tuple[int, int], Fraction]
+    fields: dict[str, Any]
+
+
+def _read_layers(metadata: dict[str, str], tensors: dict[str, np.ndarray], n_rows: int, found: _Findings) -> _Stored:
+    """The layers of a BaseConv network."""
     mode: Any = metadata["mode"]
-    found.expect(mode in ("causal", "circular"), f"mode is {shown(mode)}, expected 'causal' or 'circular'")
+    found.expect(mode in get_args(Mode), f"mode is {shown(mode)}, expected 'causal' or 'circular'")
     inputs = _names("inputs", _from_json("inputs", metadata, found), found)
     outputs = _from_json("outputs", metadata, found)
-    parameters = _from_json("parameters", metadata, found)
     if not found.expect(isinstance(outputs, list) and bool(outputs), "outputs must be a non-empty list of lists"):
         found.stop_if_any()
     outputs = [_names(f"outputs of stored layer {place}", names, found) for place, names in enumerate(outputs)]
-    found.expect(isinstance(parameters, dict), "parameters must be an object")
-    _check_tensors(tensors, len(outputs), found)
+    expected = set()
+    for place in range(min(len(outputs), len(tensors) + 1)):
+        expected |= {f"layer.{place}.{name}.{part}" for name in MAPS for part in ("rows", "columns", "weights")}
+        expected |= {f"layer.{place}.filter_index"}
+        expected |= {f"layer.{place}.filters.{part}" for part in ("starts", "heads", "tails")}
+    _check_tensors(tensors, expected, found)
     found.stop_if_any()
-
     pool = _pool(tensors["pool"], found)
-    order = tensors["order"]
-    used = list(dict.fromkeys(order.tolist()))
-    found.expect(used == list(range(len(outputs))), "order must name every stored layer, in order of first use")
-    found.stop_if_any()
-    layers: list[Layer | None] = []
+    order = _order(tensors["order"], len(outputs), "layer", found)
     n_in: dict[int, int] = {}
     width = len(inputs)
-    for place in order.tolist():
+    for place in order:
         known = n_in.setdefault(place, width)
         found.expect(known == width, f"stored layer {place} is used after layers of {known} and of {width} channels")
         width = len(outputs[place])
@@ -109,34 +174,109 @@ def load(path: str | Path) -> ExactNetwork:
     found.stop_if_any()
     built = [layer for layer in layers if layer is not None]
     found.expect(len({layer_key(layer) for layer in built}) == len(built), "two stored layers are equal")
-    _check_pool_use(tensors, pool, found)
-    found.stop_if_any()
+    fields = {"mode": mode, "layers": tuple(built[place] for place in order)}
+    return _Stored(LayerStack, inputs, len(outputs[order[-1]]), len(order), pool, positions, fields)
 
-    algorithm = metadata["algorithm"]
-    _check_sizes(algorithm, parameters, n_rows, len(inputs), len(order), found)
-    found.stop_if_any()
-    try:
-        claimed = rebuild(algorithm, parameters)
-    except (ValueError, TypeError, ArithmeticError, IndexError, KeyError, AttributeError) as error:
-        raise CorruptFileError(
-            f"{path} is not a valid saved network: its parameters do not rebuild: {error}"
-        ) from error
-    if not isinstance(claimed, LayerStack):
-        raise CorruptFileError(f"{path} is not a valid saved network: {algorithm} is no BaseConv network")
-    stored_layers = tuple(built[place] for place in order.tolist())
-    found.expect(claimed.n_rows == n_rows, f"it has {n_rows} rows, its parameters say {claimed.n_rows}")
+
+def _read_blocks(metadata: dict[str, str], tensors: dict[str, np.ndarray], n_rows: int, found: _Findings) -> _Stored:
+    """The blocks of a Transformer."""
+    for name, words in (("mask", MASKS), ("attention", ("linear", "softmax")), ("gate", (*GATE_NAMES, "none"))):
+        found.expect(metadata[name] in words, f"{name} is {shown(metadata[name])}, expected one of {', '.join(words)}")
+    channels = _names("channels", _from_json("channels", metadata, found), found)
+    text = metadata["n_inputs"]
+    fits = bool(re.match(r"(0|[1-9][0-9]{0,8})\Z", text)) and int(text) <= len(channels)
+    found.expect(fits, f"n_inputs is {shown(text)}, expected an integer from 0 to {len(channels)}")
+    sizes = _from_json("blocks", metadata, found)
+    well_formed = isinstance(sizes, list) and bool(sizes) and all(map(_is_block, sizes))
     found.expect(
-        len(claimed.inputs) == len(inputs), f"it has {len(inputs)} inputs, its parameters say {len(claimed.inputs)}"
-    )
-    found.expect(
-        max(claimed.task.columns, default=-1) < len(stored_layers[-1].outputs),
-        f"it has {len(stored_layers[-1].outputs)} outputs, its parameters say {len(claimed.outputs)}",
+        well_formed, "blocks must be a non-empty list of lists of {'scores': n} and at most one last {'units': n}"
     )
     found.stop_if_any()
-    return replace(
-        claimed, n_rows=n_rows, mode=mode, inputs=inputs, layers=stored_layers, positions=positions,
-        algorithm=algorithm, parameters=parameters,
-    )  # fmt: skip
+    linear, gated = metadata["attention"] == "linear", metadata["gate"] != "none"
+    expected = {"reads"}
+    for place, parts in enumerate(sizes[: len(tensors) + 1]):
+        for number, part in enumerate(parts):
+            found.expect("scores" not in part or bool(part["scores"]) == linear, f"block {place} has other attention")
+            found.expect("units" not in part or gated, f"block {place} has an MLP, and the network no gate")
+            expected |= {f"block.{place}.{number}.targets"}
+            expected |= {
+                f"block.{place}.{number}.{name}.{side}"
+                for name in _part_maps(part)
+                for side in ("rows", "columns", "weights")
+            }
+    _check_tensors(tensors, expected, found)
+    found.stop_if_any()
+    pool = _pool(tensors["pool"], found)
+    order = _order(tensors["order"], len(sizes), "block", found)
+    found.expect(_inside(tensors["reads"], len(channels)), f"reads must lie in 0..{len(channels) - 1}")
+    blocks = [_block(place, parts, tensors, pool, len(channels), found) for place, parts in enumerate(sizes)]
+    positions = _positions(tensors, pool, n_rows, len(channels), found)
+    found.stop_if_any()
+    found.expect(len(set(map(block_key, blocks))) == len(blocks), "two stored blocks are equal")
+    reads = tuple(tensors["reads"].tolist())
+    fields = {
+        "mask": metadata["mask"], "attention": metadata["attention"], "gate": metadata["gate"] if gated else None,
+        "channels": channels, "reads": reads, "blocks": tuple(blocks[place] for place in order),
+    }  # fmt: skip
+    return _Stored(BlockStack, channels[: int(text)], len(reads), len(order), pool, positions, fields)
+
+
+def _is_block(parts: Any) -> bool:
+    """Whether the metadata of a block are heads and then at most one MLP, each with a size."""
+    if not isinstance(parts, list) or not all(isinstance(part, dict) and len(part) == 1 for part in parts):
+        return False
+    kinds = [next(iter(part)) for part in parts]
+    sizes = [next(iter(part.values())) for part in parts]
+    in_order = all(kind == "scores" for kind in kinds[:-1]) and all(kind in ("scores", "units") for kind in kinds)
+    return in_order and all(type(size) is int and 0 <= size < 2**31 for size in sizes)
+
+
+def _part_maps(part: dict[str, int]) -> tuple[str, ...]:
+    if "units" in part:
+        return ("gate", "up", "down")
+    return ("query", "key", "value") if part["scores"] else ("value",)
+
+
+def _block(
+    place: int, parts: list[dict[str, int]], tensors: dict[str, np.ndarray], pool: np.ndarray, width: int,
+    found: _Findings,
+) -> Block:  # fmt: skip
+    heads: list[Head] = []
+    mlp: Gated | None = None
+    for number, part in enumerate(parts):
+        name = f"block.{place}.{number}"
+        targets = tensors[f"{name}.targets"]
+        found.expect(_inside(targets, width), f"{name}.targets must lie in 0..{width - 1}")
+        found.expect(len(set(targets.tolist())) == len(targets), f"{name}.targets repeat a channel")
+        hidden = next(iter(part.values()))
+        maps = {}
+        for kind in _part_maps(part):
+            n_in = hidden if kind == "down" else width
+            n_out = len(targets) if kind in ("value", "down") else hidden
+            entries = _sparse(f"{name}.{kind}", tensors, pool, n_out, n_in + 1, found)
+            if entries is None:
+                return Block()
+            maps[kind] = SparseMap(n_in, n_out, *entries)
+            if n_out == hidden and kind not in ("value", "down"):
+                used = len(np.unique(entries[0]))
+                found.expect(used == hidden or kind in ("gate", "up"), f"{name}.{kind} has a row without a weight")
+                found.expect(hidden <= len(entries[0]) + 1, f"{name}.{kind} is said to be larger than what is stored")
+        where = targets.astype(np.int64)
+        if "units" in part:
+            mlp = Gated(targets=where, **maps)
+        else:
+            heads.append(Head(targets=where, **maps))
+    return Block(tuple(heads), mlp)
+
+
+def _order(tensor: np.ndarray, n_stored: int, what: str, found: _Findings) -> list[int]:
+    order: list[int] = tensor.tolist()
+    found.expect(
+        list(dict.fromkeys(order)) == list(range(n_stored)),
+        f"order must name every stored {what}, in order of first use",
+    )
+    found.stop_if_any()
+    return order
 
 
 def _read(path: Path, found: _Findings) -> tuple[dict[str, str], dict[str, np.ndarray]]:
@@ -208,12 +348,8 @@ def _names(what: str, names: Any, found: _Findings) -> tuple[str, ...]:
     return ("",)
 
 
-def _check_tensors(tensors: dict[str, np.ndarray], n_stored: int, found: _Findings) -> None:
-    expected = {"pool", "order", *(f"positions.{part}" for part in ("rows", "columns", "weights"))}
-    for place in range(min(n_stored, len(tensors) + 1)):
-        expected |= {f"layer.{place}.{name}.{part}" for name in MAPS for part in ("rows", "columns", "weights")}
-        expected |= {f"layer.{place}.filter_index"}
-        expected |= {f"layer.{place}.filters.{part}" for part in ("starts", "heads", "tails")}
+def _check_tensors(tensors: dict[str, np.ndarray], stages: set[str], found: _Findings) -> None:
+    expected = {"pool", "order", *(f"positions.{part}" for part in ("rows", "columns", "weights")), *stages}
     missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
     found.expect(not missing, lambda: f"missing tensors: {', '.join(missing[:5])}")
     found.expect(not unexpected, lambda: f"unexpected tensors: {', '.join(map(shown, unexpected[:5]))}")
@@ -307,47 +443,53 @@ def _positions(
     return dict(zip(zip(rows.tolist(), columns.tolist(), strict=True), weights, strict=True))
 
 
-def _check_pool_use(tensors: dict[str, np.ndarray], pool: np.ndarray, found: _Findings) -> None:
+def _check_pool_use(tensors: dict[str, np.ndarray], n_numbers: int, found: _Findings) -> None:
     parts = (".weights", ".heads", ".tails")
     used = np.unique(np.concatenate([tensor for name, tensor in tensors.items() if name.endswith(parts)]))
-    found.expect(len(used) == len(pool), f"{len(pool) - len(used)} numbers of the pool are not used")
+    found.expect(len(used) == n_numbers, f"{n_numbers - len(used)} numbers of the pool are not used")
 
 
-def _check_sizes(
-    algorithm: str, parameters: dict[str, Any], n_rows: int, n_inputs: int, depth: int, found: _Findings
-) -> None:
-    """Refuse parameters that ask for a much larger network than the file holds, before anything is built from them."""
-    bounds = {"n_points": n_rows, "n_rows": n_rows, "n_dims": n_inputs, "n_channels": n_inputs, "n_iters": depth,
-              "refinements": depth}  # fmt: skip
-    repeated_squaring = parameters.get("form") in ("doubling", "tight")
-    bounds["n_steps"] = 2 ** min(depth, 4096) if repeated_squaring else depth
+def _check_sizes(algorithm: str, parameters: dict[str, Any], sizes: Sizes, found: _Findings) -> None:
+    """Refuse parameters that ask for a larger network than the file holds, before anything is built from them.
+
+    What a declared count may be is up to its declaration (:mod:`constructions.networks.parameters`).
+    """
+    try:
+        declarations = parameters_of(algorithm)
+    except LookupError:
+        declarations = {}
+    held = f"{sizes.rows} rows, {sizes.channels} inputs, {sizes.layers} layers"
 
     def visit(name: str, value: Any) -> None:
         if isinstance(value, bool) or value is None:
             return
         if isinstance(value, int):
-            # A count of an unknown kind is one of rows, channels or layers.
-            bound = bounds.get(name, max(n_rows, n_inputs, depth) if name.startswith("n_") else MAX_COUNT)
-            found.expect(
-                abs(value) <= bound,
-                f"parameter {name} is {_short(value)}: too large for {n_rows} rows, {n_inputs} inputs, {depth} layers",
-            )
+            # A count that nobody declares is one of rows, channels or layers.
+            bound = max(sizes.rows, sizes.channels, sizes.layers) if name.startswith("n_") else MAX_COUNT
+            found.expect(abs(value) <= bound, f"parameter {name} is {_short(value)}: too large for {held}")
         elif isinstance(value, str):
-            exponent = _DECIMAL_EXPONENT.search(value)
-            digits = exponent.group(1).replace("_", "").lstrip("0") if exponent else ""
-            found.expect(
-                len(digits) <= 4 and int(digits or "0") <= MAX_DECIMAL_EXPONENT,
-                f"parameter {name} is {shown(value)}: its exponent is too large",
-            )
+            try:
+                check_exponent(name, value)
+            except ValueError as error:
+                found.expect(False, f"parameter {error}")
         elif isinstance(value, list):
             for entry in value:
                 visit(name, entry)
+        elif isinstance(value, dict) and value.keys() == {"algorithm", "parameters"}:
+            if isinstance(value["parameters"], dict):  # a network made of another one
+                _check_sizes(str(value["algorithm"]), value["parameters"], sizes, found)
         elif isinstance(value, dict):
             for key, entry in value.items():
                 visit(str(key), entry)
 
+    form = parameters.get("form", declarations["form"].default if "form" in declarations else None)
     for name, value in parameters.items():
-        visit(name, value)
+        declaration = declarations[name].declaration if name in declarations else None
+        if isinstance(declaration, Count) and is_integer(value):
+            fits = abs(value) <= sizes.bound(declaration, form)
+            found.expect(fits, f"parameter {name} is {_short(value)}: too large for {held}")
+        else:
+            visit(name, value)
 
 
 def _short(value: int) -> str:

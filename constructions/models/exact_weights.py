@@ -13,7 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from constructions.algebra.filters import DELTA, Filter
-from constructions.models.baseconv import BaseConvLayer, BaseConvModel, LayerWeights
+from constructions.models.baseconv import BaseConvLayer, BaseConvModel
+from constructions.models.operators import LayerWeights
 from constructions.networks.layer import Layer, SparseMap
 from constructions.networks.network import Network
 

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from constructions.models.baseconv import LayerWeights
 from constructions.models.exact_weights import exact_layer, rationals, without_branches
+from constructions.models.operators import LayerWeights
 from constructions.networks.network import Network
 
 ConvType = Literal["short", "long"]

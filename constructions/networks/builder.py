@@ -74,6 +74,21 @@ class Builder:
                 break
         return tuple(state.values())
 
+    def repeat(self, times: int, step: Callable[..., tuple[Any, ...]], *state: Any) -> tuple[Any, ...]:
+        """Take ``state = step(*state)`` ``times`` times, where a step adds several layers.
+
+        As in :meth:`iterate`: once a step ends with the channels that it began with, every further one is the same.
+        """
+        for done in range(1, times + 1):
+            first = len(self.layers)
+            new = step(*state)
+            settled = all(np.array_equal(after, before) for after, before in zip(new, state, strict=True))
+            state = new
+            if settled:
+                self.layers += self.layers[first:] * (times - done)
+                break
+        return state
+
     def _check_reads(self, outputs: dict[str, Terms]) -> None:
         available = set(self.layers[-1]) if self.layers else set(self.inputs)
         missing = {name for terms in outputs.values() for name in terms.channels()} - available
@@ -87,21 +102,28 @@ class Builder:
         """
         names = [name for form in np.asarray(outputs, dtype=object).flat for name in form.weights]
         needed = set(names)
+        # Iterations repeat layers: each is looked at and compiled once, and shared.
         kept: list[dict[str, Terms]] = []
+        read: dict[tuple[int, frozenset[str]], tuple[dict[str, Terms], set[str]]] = {}
         for spec in reversed(self.layers):
-            spec = {name: terms for name, terms in spec.items() if name in needed}
-            needed = set().union(*(terms.channels() for terms in spec.values())) if spec else set()
+            wanted = id(spec), frozenset(needed)
+            if wanted not in read:
+                chosen = {name: terms for name, terms in spec.items() if name in needed}
+                read[wanted] = chosen, set().union(*(terms.channels() for terms in chosen.values()))
+            spec, needed = read[wanted]
             kept.append(spec)
         layers: list[Layer] = []
         inputs = self.inputs
         previous: tuple[tuple[str, ...], dict[str, Terms]] | None = None
+        compiled: dict[tuple[int, tuple[str, ...]], Layer] = {}
         for spec in reversed(kept):
-            # Iterations repeat a layer: compile it once and share it.
-            if previous is None or (inputs, spec) != previous:
-                compiled = compile_layer(inputs, spec)
-                previous = inputs, spec
-            layers.append(compiled)
-            inputs = compiled.outputs
+            place = id(spec), inputs
+            if place not in compiled:
+                again = previous is not None and (inputs, spec) == previous
+                compiled[place] = layers[-1] if again else compile_layer(inputs, spec)
+            previous = inputs, spec
+            layers.append(compiled[place])
+            inputs = layers[-1].outputs
         columns = tuple(inputs.index(name) for name in names)
         return Network(
             n_rows=self.n_rows, mode=self.mode, inputs=self.inputs, layers=tuple(layers), positions=self.positions,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from decimal import Decimal
 from numbers import Integral, Rational
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 import flint
 
 import constructions
 from constructions.algebra.rationals import as_fraction
 from constructions.networks.base import ExactNetwork
+from constructions.networks.parameters import Parameter, declared
 
 
 class Constructions(MutableMapping[str, Callable[..., ExactNetwork]]):
@@ -77,19 +78,52 @@ P = ParamSpec("P")
 N = TypeVar("N", bound=ExactNetwork)
 
 
-def construction(function: Callable[P, N]) -> Callable[P, N]:
-    """Register a construction under its name; the network that it returns records its name and parameters."""
-    signature = inspect.signature(function)
+@overload
+def construction(function: Callable[P, N], /) -> Callable[P, N]: ...
+
+
+@overload
+def construction(*, name: str) -> Callable[[Callable[P, N]], Callable[P, N]]: ...
+
+
+def construction(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Register a construction under its name; the network that it returns records its name and parameters.
+
+    The builder receives its parameters as their declarations say (:mod:`constructions.networks.parameters`): checked, counts as
+    ints and rational numbers as fractions. ``name`` is for a function whose own name is taken.
+    """
+    if function is None:
+        return functools.partial(_register, name=name)
+    return _register(function, name)
+
+
+def _register(function: Callable[P, N], name: str | None) -> Callable[P, N]:
+    signature, parameters, known_as = inspect.signature(function), declared(function), name or function.__name__
 
     @functools.wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> N:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
+        recorded = plain(dict(bound.arguments))
+        for parameter in parameters.values():
+            bound.arguments[parameter.name] = parameter.convert(bound.arguments[parameter.name])
         network = function(*bound.args, **bound.kwargs)
-        return replace(network, algorithm=function.__name__, parameters=plain(dict(bound.arguments)))
+        return replace(network, algorithm=known_as, parameters=recorded)
 
-    CONSTRUCTIONS[function.__name__] = build
+    CONSTRUCTIONS[known_as] = build
     return build
+
+
+def parameters_of(algorithm: str) -> dict[str, Parameter]:
+    """The declared parameters of a construction by name; ``LookupError`` where there is no such construction."""
+    build = CONSTRUCTIONS[ALIASES.get(algorithm, algorithm)]
+    return declared(inspect.unwrap(build))
+
+
+def converted(algorithm: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded parameters as the builder receives them: rational numbers as fractions."""
+    parameters = parameters_of(algorithm)
+    return {name: parameters[name].convert(value) if name in parameters else value for name, value in recorded.items()}
 
 
 def rebuild(algorithm: str, parameters: dict[str, Any]) -> ExactNetwork:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
+from typing import Annotated
 
-from constructions.algebra.rationals import as_count, as_fraction
-from constructions.algebra.terms import Form, channel, channel_name, channels, names, symmetric
+from constructions.algebra.terms import Form, channel, channel_name, channels, exact, names, symmetric
+from constructions.networks.construction import construction
 from constructions.networks.layer import Mask
+from constructions.networks.parameters import Channels, Count, Dims, Place, Points, Rows, StepSize
 from constructions.networks.tasks import Regression, Sequence
 from constructions.transformers.blocks import GateName
 from constructions.transformers.builder import TransformerBuilder
@@ -27,14 +29,15 @@ def _check_mask(mask: Mask) -> None:
         raise ValueError(f"mask must be 'causal' or 'full' (softmax needs a row to attend to), got {mask!r}")
 
 
+@construction(name="gated_multiply")
 def multiply(
     *,
-    n_rows: int,
-    n_channels: int,
-    left: int,
-    right: int,
-    target: int,
-    length: int = 1,
+    n_rows: Rows,
+    n_channels: Channels,
+    left: Place,
+    right: Place,
+    target: Place,
+    length: Channels = 1,
     gate: GateName = "swiglu",
     mask: Mask = "causal",
     clear: bool = True,
@@ -45,11 +48,6 @@ def multiply(
     ``target`` held; ``clear=False`` leaves these out and adds the product to the target channels.
     Raises ``ValueError`` when a block leaves the channels or for an unknown gate.
     """
-    n_rows, n_channels, length = (
-        as_count("n_rows", n_rows),
-        as_count("n_channels", n_channels),
-        as_count("length", length),
-    )
     check_blocks(n_channels, length, left=left, right=right, target=target)
     _check_mask(mask)
     u = channels("u", n_channels)
@@ -64,12 +62,13 @@ def multiply(
     return builder.build(n_rows, mask, names("u", n_channels), task)
 
 
+@construction(name="gated_gradient_descent")
 def gradient_descent(
     *,
-    n_points: int,
-    n_dims: int,
-    n_steps: int = 1,
-    step_size: Fraction | int | str = Fraction(1, 4),
+    n_points: Points,
+    n_dims: Dims,
+    n_steps: Annotated[int, Count("steps", fits="layers")] = 1,
+    step_size: StepSize = Fraction(1, 4),
     gate: GateName = "swiglu",
     mask: Mask = "causal",
 ) -> ExactTransformer:
@@ -80,9 +79,7 @@ def gradient_descent(
     are in its channels and are taken away, an affine map, so ``g = (N+1)·mean − own`` is G and c exactly. Its MLP and
     that of every further block multiply G by x.
     """
-    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
-    n_steps = as_count("n_steps", n_steps)
-    step = as_fraction("step_size", step_size) / n_points
+    step = exact(step_size) / n_points
     _check_mask(mask)
     a, b = channels("a", n_dims), channel("b")
     pairs = [(i, j) for i in range(n_dims) for j in range(i, n_dims)]

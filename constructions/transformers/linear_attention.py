@@ -12,28 +12,32 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from constructions.algebra.rationals import as_count, as_fraction
-from constructions.algebra.terms import Form, channel, channel_name, channels, identity, names
+from constructions.algebra.terms import Form, channel, channel_name, channels, exact, identity, names
+from constructions.networks.construction import construction
 from constructions.networks.layer import Mask
+from constructions.networks.parameters import Channels, Count, Dims, Held, Place, Points, Rows, StepSize
 from constructions.networks.tasks import Regression, Sequence
 from constructions.transformers.builder import TransformerBuilder
 from constructions.transformers.exact import ExactTransformer
 
 QueryLayout = Literal["separate", "E"]
 DescentForm = Literal["step", "ternary", "causal"]
+STEPS_THAT_FIT: dict[str, Held] = {"step": "layers", "ternary": "triplings", "causal": "triplings"}
+"""By form: what the steps of a stored network are bounded by."""
 MINUS_ONE = Form({}, Fraction(-1))
 
 
+@construction(name="linear_attention_gradient_descent")
 def gradient_descent(
     *,
-    n_points: int,
-    n_dims: int,
-    n_steps: int = 1,
-    step_size: Fraction | int | str = Fraction(1, 4),
+    n_points: Points,
+    n_dims: Dims,
+    n_steps: Annotated[int, Count("steps", fits=STEPS_THAT_FIT)] = 1,
+    step_size: StepSize = Fraction(1, 4),
     form: DescentForm = "step",
     mask: Mask | None = None,
     layout: QueryLayout = "separate",
@@ -44,13 +48,7 @@ def gradient_descent(
     ``"step"`` with the strict mask and a single step, since otherwise the query row attends to itself and the data rows
     are overwritten. Raises ``ValueError`` where the construction would silently be wrong.
     """
-    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
-    n_steps = as_count("n_steps", n_steps)
-    step = as_fraction("step_size", step_size) / n_points
-    if form not in ("step", "ternary", "causal"):
-        raise ValueError(f"form must be 'step', 'ternary' or 'causal', got {form!r}")
-    if layout not in ("separate", "E"):
-        raise ValueError(f"layout must be 'separate' or 'E', got {layout!r}")
+    step = exact(step_size) / n_points
     default: Mask = "full" if form == "ternary" else "strict" if layout == "E" else "causal"
     mask = mask or default
     if layout == "E" and (form, mask, n_steps) != ("step", "strict", 1):
@@ -213,8 +211,16 @@ def _causal(n_points: int, n_dims: int, n_steps: int, step: Fraction) -> ExactTr
     )  # fmt: skip
 
 
+@construction(name="linear_attention_multiply")
 def multiply(
-    *, n_rows: int, n_channels: int, left: int, right: int, target: int, length: int = 1, mask: Mask = "causal"
+    *,
+    n_rows: Rows,
+    n_channels: Channels,
+    left: Place,
+    right: Place,
+    target: Place,
+    length: Channels = 1,
+    mask: Mask = "causal",
 ) -> ExactTransformer:
     """Channels ``target:target+length`` become ``u[:, left:left+length] ⊙ u[:, right:right+length]``, in two layers.
 
@@ -222,11 +228,6 @@ def multiply(
     layer 1 writes p_n e_n, layer 2 has scores (p_n e_n)·e_j = p_n [n = j] and the right factor as its value. Raises
     ``ValueError`` when a block leaves the channels, and for the strict mask, where no row sees itself.
     """
-    n_rows, n_channels, length = (
-        as_count("n_rows", n_rows),
-        as_count("n_channels", n_channels),
-        as_count("length", length),
-    )
     check_blocks(n_channels, length, left=left, right=right, target=target)
     if mask == "strict":
         raise ValueError("Multiply needs a mask under which a row sees itself: 'causal' or 'full', got 'strict'")

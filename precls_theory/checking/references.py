@@ -204,7 +204,8 @@ def _normal_equations(
         G[..., index, :, :], c[..., index, :], start = sum_G, sum_c, stop
     x = ring.zeros((*batch, D))
     if task.takes_start:
-        where = {"A": (0, slice(D + 1, 2 * D + 1)), "E": (N, slice(D)), "S": (0, slice(D))}[task.layout]
+        own = slice(D + 1, 2 * D + 1)
+        where = {"A": (0, own), "E": (N, slice(D)), "S": (0, slice(D)), "separate": (N, own)}[task.layout]
         x = u[..., where[0], where[1]]
     return G, c, np.broadcast_to(x[..., None, :], c.shape)
 
@@ -219,6 +220,8 @@ def _identity(like: np.ndarray, scale: Fraction, ring: Ring) -> np.ndarray:
     return np.broadcast_to(ring.elements(eye), like.shape)
 
 
+@regression("gated_gradient_descent")
+@regression("linear_attention_gradient_descent")
 @regression("gradient_descent")
 def gradient_descent(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
     """``x ← x − (η/N)(G x − c)``, k times."""
@@ -316,12 +319,15 @@ def linear(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     return ring.reduce(product + ring.elements([Fraction(entry) for entry in bias]))
 
 
+@reference("linear_attention_multiply")
+@reference("gated_multiply")
 @reference("multiply")
 def multiply(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
-    """Channels ``target:target+length`` replaced by the product of two blocks."""
+    """Channels ``target:target+length`` replaced by the product of two blocks; with ``clear=False`` it is added to them."""
     p = network.parameters
     u = ring.coerce(u)[..., : p["n_channels"]]
     y, length = u.copy(), p["length"]
-    left, right = (u[..., p[name] : p[name] + length] for name in ("left", "right"))
-    y[..., p["target"] : p["target"] + length] = ring.reduce(left * right)
+    left, right, target = (u[..., p[name] : p[name] + length] for name in ("left", "right", "target"))
+    product = ring.reduce(left * right)
+    y[..., p["target"] : p["target"] + length] = product if p.get("clear", True) else ring.reduce(target + product)
     return y

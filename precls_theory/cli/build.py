@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json as json_module
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.main
 from rich.markup import escape
+from typer.core import TyperCommand
 
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
 from precls_theory.cli.paths import check_writable
@@ -17,36 +19,86 @@ from precls_theory.cli.words import as_options
 
 if TYPE_CHECKING:
     from constructions.networks.base import ExactNetwork
+    from constructions.networks.parameters import Parameter
 
-DEFAULTS: dict[str, Any] = {"n_points": 20, "n_dims": 5}
-_EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
+DECLARED = f"{__name__}.declared"
+
+
+class BuildCommand(TyperCommand):
+    """The command with an option for each parameter that some construction declares, read when it is called."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        own = super().get_params(ctx)
+        taken = {parameter.name for parameter in own}
+        return [*own[:1], *(option for option in _options() if option.name not in taken), *own[1:]]
+
+
+@functools.cache
+def _options() -> list[Any]:
+    """An option a name, with the words of all constructions that take it."""
+    from constructions.networks.construction import CONSTRUCTIONS, parameters_of
+    from constructions.networks.parameters import Count
+
+    takers: dict[str, dict[str, Parameter]] = {}
+    for algorithm in sorted(CONSTRUCTIONS):
+        for parameter in parameters_of(algorithm).values():
+            if parameter.declaration is not None and parameter.declaration.metavar != "JSON":
+                takers.setdefault(parameter.name, {})[algorithm] = parameter
+    wanted: list[inspect.Parameter] = []
+    for name, by_algorithm in takers.items():
+        declarations = [parameter.declaration for parameter in by_algorithm.values() if parameter.declaration]
+        counts = all(isinstance(declaration, Count) for declaration in declarations)
+        choices = {
+            d.metavar: a for a, d in reversed(list(zip(by_algorithm, declarations, strict=True))) if "|" in d.metavar
+        }
+        words = "; ".join(dict.fromkeys(declaration.help for declaration in declarations if declaration.help))
+        words = f"{words[:1].upper()}{words[1:]}" or "; ".join(
+            f"{algorithm}: {metavar}" for metavar, algorithm in sorted(choices.items())
+        )
+        usual = next((d.usual for d in declarations if isinstance(d, Count) and d.usual is not None), None)
+        default = "" if usual is None else f" ({usual} unless given)"
+        option = typer.Option(
+            f"--{name.replace('_', '-')}", help=f"{words}{default}.",
+            metavar="WORD" if choices else declarations[0].metavar,
+        )  # fmt: skip
+        kind: Any = int | None if counts else str | None
+        wanted.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+        )
+    return _from_signature(wanted)
+
+
+def _from_signature(parameters: list[inspect.Parameter]) -> list[Any]:
+    """What typer makes of a command with these parameters: options that keep what they are given in the context."""
+
+    def command(**_: Any) -> None: ...
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    application = typer.Typer(add_completion=False)
+    application.command()(command)
+    options = [option for option in typer.main.get_command(application).params if option.name != "help"]
+    for option in options:
+        option.expose_value, option.callback = False, _keep
+    return options
+
+
+def _keep(ctx: Any, option: Any, value: Any) -> Any:
+    if value is not None:
+        ctx.meta.setdefault(DECLARED, {})[option.name] = value
+    return value
 
 
 def build(
+    ctx: typer.Context,
     algorithm: Annotated[
-        str,
-        typer.Argument(
-            help="Construction: gradient_descent (gd), heavy_ball, chebyshev, newton, read, linear, multiply, …"
-        ),
-    ],
-    n_points: Annotated[int | None, typer.Option(help="Data rows N (20 unless given).")] = None,
-    n_dims: Annotated[int | None, typer.Option(help="Unknowns D (5 unless given).")] = None,
-    n_steps: Annotated[int | None, typer.Option(help="Steps of gradient descent and its kin.")] = None,
-    step_size: Annotated[str | None, typer.Option(metavar="P/Q", help="Step size η, exactly: 1/10 or 0.1.")] = None,
-    form: Annotated[
-        str | None, typer.Option(help="residual, gram, doubling, tight; newton: direct, residual, doubling.")
-    ] = None,
-    layout: Annotated[str | None, typer.Option(help="Where x_init stands: A, E or S.")] = None,
-    momentum: Annotated[str | None, typer.Option(metavar="P/Q", help="Momentum β of heavy_ball.")] = None,
-    lower: Annotated[str | None, typer.Option(metavar="P/Q", help="Least eigenvalue of G/N, for chebyshev.")] = None,
-    upper: Annotated[str | None, typer.Option(metavar="P/Q", help="Largest eigenvalue of G/N, for chebyshev.")] = None,
-    n_iters: Annotated[int | None, typer.Option(help="Iterates of newton.")] = None,
-    alpha: Annotated[str | None, typer.Option(metavar="P/Q", help="Starting point αI of newton.")] = None,
-    refinements: Annotated[int | None, typer.Option(help="Residual refinements of newton.")] = None,
+        str, typer.Argument(help="Construction: gradient_descent (gd), newton, read, …; --list shows all.")
+    ] = "",
     parameter: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Any other parameter, its value in JSON; may be repeated."),
+        typer.Option(metavar="NAME=VALUE", help="Any parameter, its value in JSON; may be repeated."),
     ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="The constructions and what each takes.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to save; without it nothing is saved.")
     ] = None,
@@ -64,17 +116,18 @@ def build(
 
       precls build newton --n-iters 20 --alpha 1/100 --refinements 1 -o newton.safetensors
 
-      precls build read --parameter n_rows=4 --parameter n_channels=3 --parameter source=0 --parameter target=2
-      --parameter start=0 --parameter stop=2 -o read.safetensors
+      precls build read --n-rows 4 --n-channels 3 --source 0 --target 2 --start 0 --stop 2 -o read.safetensors
+
+      precls build linear_attention_gradient_descent --form ternary --n-steps 40 --step-size 1/10 -o attention.safetensors
     """
     watch = Stopwatch()
-    given: dict[str, Any] = {
-        "n_points": n_points, "n_dims": n_dims, "n_steps": n_steps, "step_size": step_size, "form": form,
-        "layout": layout, "momentum": momentum, "lower": lower, "upper": upper, "n_iters": n_iters, "alpha": alpha,
-        "refinements": refinements,
-    }  # fmt: skip
+    if list_all:
+        _show_constructions(json, watch)
+        return
+    if not algorithm:
+        raise typer.BadParameter("name a construction, such as gd; --list shows all", param_hint="ALGORITHM")
+    given: dict[str, Any] = dict(ctx.meta.get(DECLARED, {}))
     check_writable(output, None, watch if json else None)
-    given = {name: value for name, value in given.items() if value is not None}
     for text in parameter or []:
         name, value = parse_parameter(text)
         if name in given:
@@ -91,7 +144,8 @@ def build(
             {
                 "algorithm": network.algorithm, "parameters": network.parameters, "depth": network.depth,
                 "width": network.width, "n_nonzero": network.n_nonzero, "n_rows": network.n_rows,
-                "n_inputs": len(network.inputs), "outputs": list(network.outputs), "mode": getattr(network, "mode", None),
+                "n_inputs": len(network.inputs), "outputs": list(network.outputs),
+                "mode": getattr(network, "mode", None) or getattr(network, "mask", None),
                 "file": None if output is None else str(output),
             },
             watch,
@@ -102,6 +156,33 @@ def build(
     out.print(f"depth {network.depth}, width {network.width}, {network.n_nonzero} nonzero weights", highlight=False)
     if output is not None:
         out.print(f"saved to {escape(str(output))}", highlight=False, soft_wrap=True)
+
+
+def _show_constructions(json: bool, watch: Stopwatch) -> None:
+    from constructions.networks.construction import CONSTRUCTIONS, parameters_of
+
+    listed: dict[str, list[dict[str, Any]]] = {}
+    for algorithm in sorted(CONSTRUCTIONS):
+        listed[algorithm] = [
+            {
+                "name": parameter.name, "required": parameter.required,
+                "value": parameter.declaration.metavar if parameter.declaration else "JSON",
+                "help": parameter.declaration.help if parameter.declaration else "",
+            }
+            for parameter in parameters_of(algorithm).values()
+        ]  # fmt: skip
+    if json:
+        emit_json({"constructions": listed}, watch)
+        return
+    for algorithm, parameters in listed.items():
+        out.print(f"[bold]{algorithm}[/]", highlight=False)
+        for entry in parameters:
+            words = f"{entry['help']}{'' if entry['required'] else ' (may be left out)'}".strip()
+            out.print(
+                f"  {_option(entry['name']):24} {escape(entry['value'])}  {escape(words)}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def parse_parameter(text: str) -> tuple[str, Any]:
@@ -118,33 +199,36 @@ def parse_parameter(text: str) -> tuple[str, Any]:
 
 def construct(algorithm: str, given: dict[str, Any]) -> ExactNetwork:
     """The network, or a usage error in words: an unknown name, an option it does not take, one that is missing."""
-    from constructions.networks.construction import ALIASES, CONSTRUCTIONS
+    from constructions.networks.construction import ALIASES, CONSTRUCTIONS, parameters_of
+    from constructions.networks.parameters import Count, Switch
 
     name = ALIASES.get(algorithm, algorithm).replace("-", "_")
     if name not in CONSTRUCTIONS:
         raise typer.BadParameter(
             f"there is no construction {algorithm!r}: choose one of {', '.join(sorted(CONSTRUCTIONS))}"
         )
-    accepted = inspect.signature(CONSTRUCTIONS[name]).parameters
-    options = ", ".join(_option(parameter) for parameter in accepted)
+    accepted = parameters_of(name)
+    options = ", ".join(map(_option, accepted))
+    values: dict[str, Any] = {}
+    for parameter, described in accepted.items():
+        if isinstance(described.declaration, Count) and described.declaration.usual is not None:
+            values[parameter] = described.declaration.usual
     for parameter, value in given.items():
         if parameter not in accepted:
             raise typer.BadParameter(f"{name} takes no {_option(parameter)}: it takes {options}")
-        exponent = _EXPONENT.search(value) if isinstance(value, str) else None
-        if exponent and (len(exponent.group(1)) > 4 or int(exponent.group(1)) > 4000):
-            raise typer.BadParameter(f"{_option(parameter)} {value!r}: the exponent is too large to be meant")
-    defaults = {parameter: value for parameter, value in DEFAULTS.items() if parameter in accepted}
-    parameters = defaults | given
+        if isinstance(accepted[parameter].declaration, Switch) and value in ("true", "false"):
+            value = value == "true"
+        values[parameter] = value
     missing = [
         _option(parameter)
         for parameter, described in accepted.items()
-        if described.default is inspect.Parameter.empty and parameter not in parameters
+        if described.required and parameter not in values
     ]
     if missing:
         raise typer.BadParameter(f"{name} needs {', '.join(missing)}")
     try:
         with working(f"building {name} …"):
-            return CONSTRUCTIONS[name](**parameters)
+            return CONSTRUCTIONS[name](**values)
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise typer.BadParameter(f"{name}: {as_options(str(error), accepted, _named())}") from error
 
@@ -155,9 +239,9 @@ def _option(parameter: str) -> str:
 
 def _named() -> set[str]:
     """Parameters that have an option of their own."""
-    return {*inspect.signature(build).parameters} - {"algorithm", "parameter", "output", "json"}
+    return {option.name for option in _options()} - {*inspect.signature(build).parameters}
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command()(build)
+    app.command(cls=BuildCommand)(build)

@@ -16,8 +16,8 @@ import numpy as np
 import sympy
 
 import constructions as C
-from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import SYMPY, ElementRing, Ring, polynomials
+from constructions.networks.construction import converted
 from precls_theory.registry import Refuted
 
 Engine = Literal["python-flint", "sympy"]
@@ -192,6 +192,5 @@ def expand_gd_step(n_points: int, n_dims: int) -> None:
 
 
 def parameters_of(network: C.Network) -> dict[str, Any]:
-    """The parameters that a network claims, rationals as :class:`Fraction` where they are named as such."""
-    rational = ("step_size", "alpha", "momentum", "lower", "upper")
-    return {name: as_fraction(name, value) if name in rational else value for name, value in network.parameters.items()}
+    """The parameters that a network claims, rationals as :class:`Fraction` where the construction declares them so."""
+    return converted(network.algorithm, network.parameters)

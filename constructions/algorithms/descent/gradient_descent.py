@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from constructions.algebra.rationals import as_count, as_fraction
+from constructions.algebra.terms import exact
 from constructions.algorithms.descent.doubling import doubling_form
 from constructions.algorithms.descent.gram import gram_form
 from constructions.algorithms.descent.residual import residual_form
 from constructions.algorithms.descent.tight import tight_form
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
+from constructions.networks.parameters import Count, Dims, Held, Points, StepSize
 from constructions.networks.tasks import LayoutName
 
 Form = Literal["residual", "gram", "doubling", "tight"]
 FORMS: tuple[Form, ...] = ("residual", "gram", "doubling", "tight")
+STEPS_THAT_FIT: dict[str, Held] = {
+    "residual": "layers", "gram": "layers", "doubling": "doublings", "tight": "doublings",
+}  # fmt: skip
+"""By form: what the steps of a stored network are bounded by."""
 
 
 @construction
 def gradient_descent(
     *,
-    n_points: int,
-    n_dims: int,
-    n_steps: int,
-    step_size: Fraction | int | str,
+    n_points: Points,
+    n_dims: Dims,
+    n_steps: Annotated[int, Count("steps", fits=STEPS_THAT_FIT)],
+    step_size: StepSize,
     form: Form = "doubling",
     layout: LayoutName = "A",
 ) -> Network:
@@ -36,11 +41,8 @@ def gradient_descent(
     E for ``residual``). Source: Liu et al. 2025, App. D.2 for the residual form; doubling and tight are new.
     Raises ``ValueError`` for sizes below one, an unknown form or layout, and for a form that cannot do what is asked.
     """
-    n_points, n_dims = as_count("n_points", n_points), as_count("n_dims", n_dims)
-    n_steps, step = as_count("n_steps", n_steps), as_fraction("step_size", step_size)
+    step = exact(step_size)
     if form == "gram":
         return gram_form(n_points, n_dims, [(step, Fraction(0))] * n_steps, layout)
-    forms: dict[str, Any] = {"residual": residual_form, "doubling": doubling_form, "tight": tight_form}
-    if form not in forms:
-        raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+    forms = {"residual": residual_form, "doubling": doubling_form, "tight": tight_form}
     return forms[form](n_points, n_dims, n_steps, step, layout)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from constructions.algebra.terms import total
+import numpy as np
+
+from constructions.algebra.terms import Form, total
 from constructions.networks.layouts import begin
 from constructions.networks.network import Network
 from constructions.networks.tasks import LayoutName
@@ -20,8 +22,11 @@ def residual_form(n_points: int, n_dims: int, n_steps: int, step_size: Fraction,
     layer, a, b = start.builder.layer, start.a, start.b
     step = step_size / n_points
     a, b, x, r = layer(a=a, b=b, x=start.spread, r=start.spread @ a - b)
-    for _ in range(n_steps):
+
+    def one_step(a: np.ndarray, b: Form, x: np.ndarray, r: Form) -> tuple[np.ndarray, Form, np.ndarray, Form]:
         a, b, x, ra = layer(a=a, b=b, x=x, ra=r * a)
-        gradient_step = x - step * total(ra)
-        a, b, x, r = layer(a=a, b=b, x=gradient_step, r=gradient_step @ a - b)
+        stepped = x - step * total(ra)
+        return layer(a=a, b=b, x=stepped, r=stepped @ a - b)  # type: ignore[no-any-return]
+
+    _, _, x, _ = start.builder.repeat(n_steps, one_step, a, b, x, r)
     return start.finish(x)

@@ -246,7 +246,7 @@ def _parameters(**changes: Any) -> Callable[[Tensors, Metadata], Any]:
 
 
 DAMAGE: dict[str, tuple[Callable[[Tensors, Metadata], Any], str]] = {
-    "version": (_set("format_version", "2"), "format version is '2', expected 1"),
+    "version": (_set("format_version", "7"), "format version is '7', expected 1 or 2"),
     "missing key": (_drop("mode"), "missing or unexpected metadata: 'mode'"),
     "extra key": (_set("author", "x"), "missing or unexpected metadata: 'author'"),
     "n_rows word": (_set("n_rows", "two"), "n_rows is 'two'"),

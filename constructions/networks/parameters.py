@@ -1,0 +1,180 @@
+"""What a construction needs, it declares, once: the type, the bounds and the meaning of each of its parameters.
+
+A parameter of a function decorated with :func:`constructions.networks.construction.construction` is annotated with one
+of the declarations below::
+
+    @construction
+    def newton(*, n_points: Points, n_iters: Annotated[int, Count("iterates", minimum=0, fits="layers")], ...)
+
+The declaration is read by the decorator, which hands the builder checked and converted values; by ``precls build``, which
+makes an option of it; and by the reader of files, which refuses a count that the file cannot hold before anything is
+built. A ``Literal`` declares itself. What has no declaration is left to the builder as it is given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from constructions.algebra.rationals import as_count, as_fraction
+
+Held = Literal["rows", "channels", "layers", "doublings", "triplings"]
+"""What of a file bounds a count: its rows, its largest number of channels, its layers L, or 2^L, or 3^L."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A parameter in words; ``help`` says what it is, ``usual`` is what ``precls build`` takes unless told otherwise."""
+
+    help: str
+
+    def convert(self, name: str, value: Any) -> Any:
+        """The value as the builder wants it; ``ValueError`` in words when it is none."""
+        return value
+
+    @property
+    def metavar(self) -> str:
+        """How a value is written on the command line."""
+        return "JSON"
+
+
+@dataclass(frozen=True)
+class Count(Declaration):
+    """An integer of at least ``minimum``, which no file of fewer ``fits`` holds (by the value of the parameter ``form``,
+    where that is a dictionary)."""
+
+    minimum: int = 1
+    fits: Held | Mapping[str, Held] = "channels"
+    usual: int | None = None
+
+    def convert(self, name: str, value: Any) -> int:
+        """An int; ``ValueError`` for anything else, and below ``minimum``."""
+        return as_count(name, value, self.minimum)
+
+    @property
+    def metavar(self) -> str:
+        """How a value is written on the command line."""
+        return "INTEGER"
+
+
+@dataclass(frozen=True)
+class Exact(Declaration):
+    """A rational number."""
+
+    def convert(self, name: str, value: Any) -> Fraction:
+        """A fraction; ``ValueError`` for what is no rational number, ``TypeError`` for a float."""
+        return as_fraction(name, value)
+
+    @property
+    def metavar(self) -> str:
+        """How a value is written on the command line."""
+        return "P/Q"
+
+
+@dataclass(frozen=True)
+class Choice(Declaration):
+    """One of some words."""
+
+    options: tuple[str, ...] = ()
+
+    def convert(self, name: str, value: Any) -> str:
+        """The word; ``ValueError`` naming the words for any other value."""
+        if not isinstance(value, str) or value not in self.options:
+            raise ValueError(f"{name} must be one of {', '.join(self.options)}, got {value!r}")
+        return value
+
+    @property
+    def metavar(self) -> str:
+        """How a value is written on the command line."""
+        return "|".join(self.options)
+
+
+@dataclass(frozen=True)
+class Switch(Declaration):
+    """True or false."""
+
+    def convert(self, name: str, value: Any) -> bool:
+        """A bool; ``ValueError`` for anything else."""
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} must be true or false, got {value!r}")
+        return value
+
+
+Rational = Fraction | int | str
+Points = Annotated[int, Count("data rows N", fits="rows", usual=20)]
+Dims = Annotated[int, Count("unknowns D", usual=5)]
+Rows = Annotated[int, Count("rows", fits="rows")]
+Row = Annotated[int, Count("a row, from 0", minimum=0, fits="rows")]
+Place = Annotated[int, Count("a channel, from 0", minimum=0)]
+Channels = Annotated[int, Count("channels", fits="channels")]
+StepSize = Annotated[Rational, Exact("step size η, exactly: 1/10 or 0.1")]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a construction: its declaration, and its default (``inspect.Parameter.empty`` where it has none)."""
+
+    name: str
+    declaration: Declaration | None
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Must it be given?"""
+        return self.default is inspect.Parameter.empty
+
+    def convert(self, value: Any) -> Any:
+        """The value as the builder wants it; a default, and what is not declared, as it is."""
+        if self.declaration is None or (value is self.default) or (value is None and self.default is None):
+            return value
+        return self.declaration.convert(self.name, value)
+
+
+def declared(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """The parameters of a construction by name."""
+    hints = get_type_hints(function, include_extras=True)
+    return {
+        name: Parameter(name, _declaration(hints.get(name)), parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+
+
+def _declaration(hint: Any) -> Declaration | None:
+    """The declaration in an annotation, also behind ``| None``; ``None`` where it has none."""
+    help = ""
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        for note in notes:
+            if isinstance(note, Declaration) and type(note) is not Declaration:
+                return note
+            help = note.help if isinstance(note, Declaration) else help
+    if get_origin(hint) is Literal:
+        return Choice(help, tuple(map(str, get_args(hint))))
+    if hint is bool:
+        return Switch(help)
+    inner = [_declaration(part) for part in get_args(hint)] if get_origin(hint) is not Literal else []
+    found = next((part for part in inner if isinstance(part, (Choice, Count, Exact, Switch))), None)
+    if found is not None and type(None) in get_args(hint):
+        return found
+    return Declaration(help) if help else None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a file holds."""
+
+    rows: int
+    channels: int
+    layers: int
+
+    def bound(self, count: Count, form: Any) -> int:
+        """The largest value of a count that a network of these sizes can have been built with."""
+        held = count.fits if isinstance(count.fits, str) else count.fits.get(str(form), "layers")
+        layers = min(self.layers, 4096)
+        return {
+            "rows": self.rows, "channels": self.channels, "layers": self.layers, "doublings": 2**layers,
+            "triplings": 3**layers,
+        }[held]  # fmt: skip

@@ -1,0 +1,180 @@
+"""What a construction declares is all that it takes to add one; bounds hold for the library, the command and files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+import constructions as C
+from constructions.networks.construction import CONSTRUCTIONS, parameters_of
+from constructions.networks.parameters import Count
+from precls_theory.checking.check import check
+from precls_theory.checking.references import REFERENCES
+from precls_theory.cli import build
+from precls_theory.cli.main import app
+
+MODULE = """
+from fractions import Fraction
+from functools import partial
+from typing import Annotated, Literal
+
+import numpy as np
+
+from constructions.algebra.terms import channels, prefix
+from constructions.networks.builder import Builder
+from constructions.networks.construction import construction
+from constructions.networks.network import Network
+from constructions.networks.parameters import Channels, Count, Exact, Rational, Rows
+from constructions.networks.tasks import Sequence
+from precls_theory.checking.references import reference
+
+
+@construction
+def running_sum(
+    *, n_rows: Rows, n_channels: Channels, times: Annotated[int, Count("times", fits="layers")],
+    scale: Annotated[Rational, Exact("scale of each sum")], sign: Literal["plus", "minus"] = "plus",
+) -> Network:
+    builder = Builder(n_rows, [f"u[{i}]" for i in range(n_channels)])
+    factor = scale if sign == "plus" else -scale
+    y = channels("u", n_channels)
+    for _ in range(times):
+        y = builder.layer(y=prefix(y) * factor)
+    return builder.build(y, partial(Sequence, n_rows, n_channels, n_inputs=n_channels))
+
+
+@reference("running_sum")
+def claim(network, u, ring):
+    p = network.parameters
+    factor = ring.elements([Fraction(p["scale"]) * (1 if p["sign"] == "plus" else -1)])
+    u = ring.coerce(u)
+    for _ in range(p["times"]):
+        u = ring.reduce(factor * ring.reduce(np.add.accumulate(u, axis=-2)))
+    return u
+"""
+
+
+@pytest.fixture
+def running_sum(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of someone else's with a construction and its reference, for as long as a test."""
+    module = ModuleType("someone_elses_module")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(MODULE, module.__dict__)
+    build._options.cache_clear()
+    yield module.running_sum  # type: ignore[attr-defined]
+    del CONSTRUCTIONS["running_sum"]
+    del REFERENCES["running_sum"]
+    build._options.cache_clear()
+
+
+def test_an_algorithm_is_added_by_a_builder_and_a_reference(running_sum: Any, tmp_path: Path) -> None:
+    network, path = running_sum(n_rows=3, n_channels=2, times=2, scale="1/2"), tmp_path / "sum.safetensors"
+    network.save(path)
+    assert C.load(path) == network
+    assert check(C.load(path)).ok
+    arguments = [
+        "running_sum",
+        "--n-rows",
+        "3",
+        "--n-channels",
+        "2",
+        "--times",
+        "2",
+        "--scale",
+        "0.5",
+        "--sign",
+        "minus",
+    ]
+    result = CliRunner().invoke(app, ["build", *arguments, "-o", str(path)])
+    assert result.exit_code == 0, result.stderr
+    assert CliRunner().invoke(app, ["check", str(path)]).exit_code == 0
+    assert C.load(path) == running_sum(n_rows=3, n_channels=2, times=2, scale="1/2", sign="minus")
+    help = CliRunner().invoke(app, ["build", "--list"], env={"COLUMNS": "200"}).stdout
+    assert "running_sum" in help
+    assert "scale of each sum" in help
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"times": 0}, "times must be an integer of at least 1"), ({"n_rows": 1.5}, "n_rows must be an integer"),
+    ({"scale": "a"}, "scale must be a rational number"), ({"sign": "both"}, "sign must be one of plus, minus, got 'both'"),
+    ({"scale": "1e-1000000000"}, "exponent is too large"), ({"scale": Decimal("1e-1000000000")}, "exponent is too large"),
+])  # fmt: skip
+def test_declared_bounds_guard_the_library(running_sum: Any, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        running_sum(**{"n_rows": 2, "n_channels": 1, "times": 1, "scale": 1} | changes)
+
+
+def test_a_file_is_refused_by_what_is_declared(running_sum: Any, tmp_path: Path) -> None:
+    path = tmp_path / "sum.safetensors"
+    running_sum(n_rows=3, n_channels=2, times=2, scale="1/2").save(path)
+    claim_again(path, {"n_rows": 3, "n_channels": 2, "times": 10**6, "scale": "1/2", "sign": "plus"})
+    with pytest.raises(
+        C.CorruptFileError, match="parameter times is 1000000: too large for 3 rows, 2 inputs, 2 layers"
+    ):
+        C.load(path)
+
+
+def claim_again(path: Path, parameters: dict[str, Any]) -> None:
+    """Change the parameters that a file records."""
+    with safe_open(path, framework="numpy") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata | {"parameters": json.dumps(parameters)})
+
+
+@pytest.mark.parametrize("build_with", [
+    lambda number: C.newton(n_points=2, n_dims=1, n_iters=1, alpha=number),
+    lambda number: C.linear(n_rows=1, weight=[[number]]),
+    lambda number: C.linear(n_rows=1, weight=[[1]], bias=[number]),
+    lambda number: C.approximate("x", {"x": (0, 1)}, number),
+    lambda number: C.approximate("x", {"x": (0, number)}, "1e-3"),
+    lambda number: C.heavy_ball(n_points=2, n_dims=1, n_steps=1, step_size=1, momentum=number),
+    lambda number: C.chebyshev(n_points=2, n_dims=1, n_steps=1, lower=number, upper=1),
+    lambda number: C.reciprocal(low=number, high=2, n_iters=1),
+    lambda number: C.published_block(n_points=2, n_dims=1, n_applications=1, step_size=number),
+    lambda number: C.gated_gradient_descent(n_points=2, n_dims=1, step_size=number),
+    lambda number: C.gradient_descent(n_points=2, n_dims=1, n_steps=1, step_size=number),
+])  # fmt: skip
+@pytest.mark.parametrize("number", ["1e-1000000000", "1e1000000000", "1e-99_999_999_999"])
+def test_numbers_whose_digits_would_fill_the_memory_are_refused_at_once(build_with: Any, number: str) -> None:
+    with pytest.raises(ValueError, match="exponent is too large"):
+        build_with(number)
+
+
+def test_a_small_file_that_claims_much_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    """100 channels and hardly a weight: what the parameters ask for would take minutes."""
+    path = tmp_path / "hostile.safetensors"
+    C.gradient_descent(n_points=2, n_dims=1, n_steps=2, step_size=1).save(path)
+    network = C.read(n_rows=2, n_channels=201, source=0, target=1, start=0, stop=201)
+    network.save(path)
+    with safe_open(path, framework="numpy") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    claims = {"n_points": 2, "n_dims": 100, "n_steps": 1, "step_size": "1", "form": "tight", "layout": "A"}
+    save_file(tensors, path, metadata | {"algorithm": "gradient_descent", "parameters": json.dumps(claims)})
+    with pytest.raises(C.CorruptFileError, match=r"a much larger network than the \d+ numbers that it holds"):
+        C.load(path)
+
+
+def test_every_parameter_of_the_package_is_declared_or_data() -> None:
+    for name in CONSTRUCTIONS:
+        for parameter in parameters_of(name).values():
+            if parameter.name.startswith("n_") and name not in ("circuit", "sliced"):
+                assert isinstance(parameter.declaration, Count), f"{name}: {parameter.name}"
+
+
+def test_repeated_steps_of_several_layers_are_built_once() -> None:
+    for network, period in (
+        (C.gradient_descent(n_points=2, n_dims=1, n_steps=50, step_size=1, form="residual"), 2),
+        (C.published_block(n_points=2, n_dims=1, n_applications=50, step_size=1), 3),
+        (C.newton(n_points=2, n_dims=1, n_iters=50, alpha=1, form="direct"), 2),
+        (C.newton(n_points=2, n_dims=1, n_iters=1, alpha=1, refinements=50), 3),
+    ):
+        assert len({id(layer) for layer in network.layers}) <= 4 * period + 4
+        assert network.depth >= 100
