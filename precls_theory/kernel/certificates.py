@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from constructions.files.reading import load
-from precls_theory.kernel.export import stream
+from constructions.networks.network import Network
+from precls_theory.kernel.export import NotCovered, stream
 from precls_theory.kernel.library import CLOSED, LOGICAL_NAME, KernelError, Progress, build, find_coq, run_coq
 
 PART = 400
@@ -57,7 +58,12 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
     """
     path = Path(path)
     before = hashlib.sha256(path.read_bytes()).hexdigest()
-    numbers = stream(load(path))
+    network = load(path)
+    if not isinstance(network, Network):
+        raise NotCovered(
+            f"the kernel has theorems about BaseConv networks, and {path} holds a {type(network).__name__}"
+        )
+    numbers = stream(network)
     if hashlib.sha256(path.read_bytes()).hexdigest() != before:
         raise OSError(f"{path} changed while it was read")
     library = build(progress=progress)
