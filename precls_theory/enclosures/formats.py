@@ -70,6 +70,17 @@ def model_dtypes(model: nn.Module) -> set[torch.dtype]:
 
 
 ONE_ENTRY_AT_A_TIME = frozenset({"add", "sub", "mul", "div"})
+SUMS_OVER_SEVERAL_DIMS = (
+    "einsum",
+    "conv",
+    "layer_norm",
+    "rms_norm",
+    "group_norm",
+    "batch_norm",
+    "instance_norm",
+    "var",
+    "std",
+)
 
 
 def terms_of(name: str, operands: Iterable[Tensor], out: Tensor) -> int:
@@ -77,7 +88,8 @@ def terms_of(name: str, operands: Iterable[Tensor], out: Tensor) -> int:
     operands = list(operands)
     if name in ONE_ENTRY_AT_A_TIME:
         return 4 + 64
-    if name in ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm"):  # sums along one dimension
-        return 4 * max(max((*x.shape, 1)) for x in operands) + 64
-    longest = max((x.numel() for x in operands), default=1)
-    return 4 * longest + 64
+    if any(part in name for part in SUMS_OVER_SEVERAL_DIMS):
+        return 4 * max((x.numel() for x in operands), default=1) + 64
+    # along one dimension, or over as many entries as go into one of the result
+    sums = [max((*x.shape, x.numel() // max(out.numel(), 1), 1)) for x in operands]
+    return 4 * max(sums, default=1) + 64

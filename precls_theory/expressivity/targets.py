@@ -38,7 +38,7 @@ def _expect(ok: bool, target: str, expected: str, given: object) -> None:
 def _step_size(value: Any) -> Fraction:
     try:
         return Fraction(value)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise ValueError(f"step_size must be a finite number or a string such as '1/10', got {value!r}") from error
 
 

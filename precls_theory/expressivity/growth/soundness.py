@@ -375,6 +375,10 @@ def _shown(program: Program) -> str:
     return str(parts)[:300]
 
 
+CRASHING = ("native_batch_norm", "cudnn_batch_norm")
+"""Kernels that trust their arguments: random ones end the process."""
+
+
 def operations() -> list[OpOverload]:
-    """Every operation that has a record."""
-    return list(OPERATIONS)
+    """Every operation that has a record and can be called with random arguments."""
+    return [target for target in OPERATIONS if not any(name in str(target) for name in CRASHING)]

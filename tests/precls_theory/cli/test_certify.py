@@ -1,0 +1,73 @@
+"""``precls certify`` and ``precls counterexample`` of a user's own model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from precls_theory.cli.main import app
+
+MODELS = """
+import torch
+from torch import nn
+
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4))
+
+
+class Square(nn.Module):
+    def forward(self, u):
+        return u * u
+
+
+number = 3
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    (tmp_path / "models_of_a_user.py").write_text(MODELS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def test_certify(run):
+    result = run("certify", "models_of_a_user:build", "--shape", "1,3,4", "--json")
+    assert result.exit_code == 0
+    answer = json.loads(result.stdout)
+    assert answer["ok"]
+    assert answer["exponent"] == 1
+    assert "≤" in run("certify", "models_of_a_user:build", "--shape", "1,3,4").stdout
+
+
+def test_a_product_has_no_certificate_of_linear_growth(run):
+    result = run("certify", "models_of_a_user:Square", "--shape", "1,3,4", "--json")
+    assert result.exit_code == 1
+    assert "multiplies" in json.loads(result.stdout)["error"]
+    assert run("certify", "models_of_a_user:Square", "--shape", "1,3,4", "--any-growth").exit_code == 0
+
+
+def test_counterexample(run):
+    result = run("counterexample", "models_of_a_user:build", "square", "--shape", "1,3,4", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["proven_miss"] >= 1
+    assert "misses square" in run("counterexample", "models_of_a_user:build", "square", "--shape", "1,3,4").stdout
+    assert run("counterexample", "models_of_a_user:Square", "square", "--shape", "1,3,4").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["certify", "nowhere_to_be_found:build"], 1), (["certify", "models_of_a_user"], 1),
+        (["certify", "models_of_a_user:number"], 1), (["certify", "models_of_a_user:missing"], 1),
+        (["certify", "models_of_a_user:build", "--shape", "a,b"], 2),
+        (["counterexample", "models_of_a_user:build", "square", "--shape", "3,4"], 2),
+        (["counterexample", "models_of_a_user:build", "gradient_descent", "--shape", "1,3,4", "--step-size", "1/0"], 1),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_end_in_words(run, arguments, code):
+    assert run(*arguments).exit_code == code
