@@ -78,6 +78,8 @@ CONSTRUCTIONS["sliced"] = sliced
 def _original(network: ExactNetwork | Mapping[str, Any]) -> tuple[Network, bool]:
     """The network to slice, and whether it is the one that its parameters build (else the result claims nothing)."""
     if isinstance(network, Mapping):
+        if network.get("algorithm") == "sliced":
+            raise ValueError("a sliced network is not sliced again: slice the original with more slices")
         network, parameters = rebuild(str(network.get("algorithm")), dict(network.get("parameters", {}))), network
     else:
         parameters = None

@@ -141,6 +141,12 @@ def test_save_load_and_check(tmp_path: Any) -> None:
     assert result.first_difference is not None
 
 
+def test_many_steps_in_few_layers_load_again(tmp_path: Any) -> None:
+    network = C.sliced(descent(3, 1, 1024, "1/4"), slices=2)
+    network.save(tmp_path / "sliced.safetensors")
+    assert C.load(tmp_path / "sliced.safetensors").parameters == network.parameters
+
+
 def test_a_run_out_of_range_is_an_error_in_words() -> None:
     network = C.sliced(descent(n_steps=8), slices=4, slice_bits=8)
     A = torch.full((1, 4, 2), 7.0)  # (eta/N) G is far above 2 I, so P^j grows
