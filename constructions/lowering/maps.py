@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import cast
 
@@ -34,6 +34,17 @@ def as_float_dtype(dtype: torch.dtype | None) -> torch.dtype:
         names = ", ".join(map(str, FLOAT_DTYPES))
         raise ValueError(f"a network is lowered to a floating-point dtype ({names}), got {dtype!r}")
     return dtype
+
+
+def refuse_other_dtype(change: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
+    """Raises ``TypeError`` where a change of a module's tensors (``.float()``, ``.to(dtype)``) would round exact weights
+    a second time."""
+    wanted = change(torch.empty(0, dtype=dtype)).dtype
+    if wanted != dtype:
+        raise TypeError(
+            f"the weights of this network were rounded to {dtype} once, from exact ones, and {wanted} would round them again: "
+            f"lower the network anew with to_torch(dtype={wanted})"
+        )
 
 
 def rounded(values: Iterable[Fraction], dtype: torch.dtype) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, NoReturn, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from constructions.algebra.arrays import refuse_reduced_precision
 from constructions.lowering.block import Block
 from constructions.lowering.context import Location
-from constructions.lowering.maps import as_float_dtype, rounded
+from constructions.lowering.maps import as_float_dtype, refuse_other_dtype, rounded
 from constructions.lowering.plan import LayerPlan, plan_network
 from constructions.lowering.row_filter import Rows
 from constructions.networks.stack import LayerStack
@@ -83,6 +84,10 @@ class LoweredNetwork(nn.Module):
         self.limits = nn.ModuleList(limits_of(network, [layer.location for layer in layers], dtype))
         widest = max(plan.context.layer.width * len(plan.context.wanted) for plan in plans)
         self.batch_chunk = max(64, BATCH_ELEMENTS // max(1, widest))  # a constant network has no hidden channel
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LoweredNetwork:
+        refuse_other_dtype(fn, self.dtype)
+        return super()._apply(fn, recurse)
 
     def _register_outputs(self, location: tuple[Location, ...]) -> None:
         """Indices that put the outputs back into their order: those of the varying state first, then the others."""

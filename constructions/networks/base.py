@@ -93,8 +93,16 @@ class ExactNetwork(ABC):
     def decode(self, output: Any, **options: Any) -> Any:
         """What the network computed, read from its output (all rows, or the read-out rows alone).
 
-        ``options`` are those of the task: ``as_tensor`` of a sliced network.
+        ``options`` are those of the task: ``as_tensor`` of a sliced network. Raises ``ValueError`` for what has another
+        shape than the output.
         """
+        shape, wanted = getattr(output, "shape", None), len(self.outputs)
+        if shape is None or len(shape) < 2 or shape[-1] != wanted:
+            got = f"got {type(output).__name__}" if shape is None else f"got shape {tuple(shape)}"
+            raise ValueError(
+                f"decode takes the output of this network, shape (..., rows, {wanted} channels), {got}"
+                + (": is it the input?" if shape is not None and shape[-1:] == (len(self.inputs),) else "")
+            )
         return self.task.decode(output, **options)
 
     @abstractmethod

@@ -3,13 +3,15 @@ once; heads and hidden units are padded with zeros."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from constructions.algebra.arrays import refuse_reduced_precision
-from constructions.lowering.maps import as_float_dtype, rounded
+from constructions.lowering.maps import as_float_dtype, refuse_other_dtype, rounded
 from constructions.models.transformer import Transformer
 from constructions.networks.base import RowsKept
 from constructions.networks.layer import SparseMap
@@ -49,6 +51,12 @@ class LoweredTransformer(Transformer):
         self.to(dtype)
         self.load_state_dict(exact_state(network, self))
         self.requires_grad_(False)
+        self.lowered_to: torch.dtype | None = dtype
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LoweredTransformer:
+        if getattr(self, "lowered_to", None) is not None:
+            refuse_other_dtype(fn, self.embed.weight.dtype)
+        return super()._apply(fn, recurse)
 
     def forward(self, u: Float[Tensor, "*batch rows channels"]) -> Float[Tensor, "*batch kept outputs"]:
         """Run on ``u``; ``ValueError`` for another shape, ``TypeError`` for another dtype."""

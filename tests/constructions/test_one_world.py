@@ -177,3 +177,27 @@ def vars_of(network: Any) -> dict[str, Any]:
     """The fields of a network with its layer a thousand times."""
     fields = {name: getattr(network, name) for name in network.__dataclass_fields__}
     return fields | {"layers": network.layers * 1000}
+
+
+@pytest.mark.parametrize("name", ["step", "gated gd"])
+def test_a_second_rounding_is_refused(name: str) -> None:
+    baseconv = C.gradient_descent(n_points=2, n_dims=1, n_steps=2, step_size="1/3")
+    for network in (TRANSFORMERS[name](), baseconv):
+        model = network.to_torch()
+        assert model.double() is model
+        assert model.to("cpu") is model
+        for change in (model.float, model.half, torch.nn.Sequential(model).float, lambda m=model: m.to(torch.bfloat16)):
+            with pytest.raises(TypeError, match=r"rounded to torch\.float64 once.*to_torch\(dtype="):
+                change()
+
+
+def test_decode_takes_outputs_alone() -> None:
+    for network in (C.gradient_descent(n_points=2, n_dims=1, n_steps=2, step_size=1), TRANSFORMERS["step"]()):
+        u = network.encode([[1], [2]], [3, 4], [0])
+        with pytest.raises(ValueError, match="is it the input"):
+            network.decode(u)
+        with pytest.raises(ValueError, match="decode takes the output of this network"):
+            network.decode(np.zeros((2, 7)))
+        with pytest.raises(ValueError, match="got list"):
+            network.decode([1, 2])
+        network.decode(network.evaluate(u))
