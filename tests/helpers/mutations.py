@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+from hypothesis import settings
 
 from constructions import Network
 from precls_theory import Refuted
-from precls_theory.proofs.variants import changed_filters, changed_weights, exchanged_outputs
+from precls_theory.proofs import variants
+from precls_theory.proofs.variants import changed_filters, exchanged_outputs, weights_of
 
 __all__ = ["changed_filters", "changed_weights", "differs", "exchanged_outputs", "refuses", "sample"]
+DEEP = settings.get_current_profile_name() == "deep"
+FEW = 12
+"""Weights of a network that are changed, evenly spaced, but under the deep profile: there all are."""
+
+
+def changed_weights(network: Network, stride: int = 1) -> Iterator[tuple[str, Network]]:
+    """:func:`precls_theory.proofs.variants.changed_weights`: all under the deep profile, else at most about FEW."""
+    few = max(stride, len(weights_of(network)) // FEW) | 1  # odd: halves and changed signs are both met
+    yield from variants.changed_weights(network, stride if DEEP else few)
 
 
 def differs(network: Network, wrong: Network, seed: int = 0) -> bool:

@@ -109,7 +109,9 @@ def sliced_digits(size: Size) -> Evidence:
             prove_every_time(network, 4)
         chances.append(prove_equal(network))
     return Evidence(
-        f"N={N}, D={D}: the networks listed, every channel and class sum; any number of doublings",
+        f"executed: N={N}, D={D}, the networks listed, all channels and class sums, the bounds of a doubling "
+        "that repeat; argued: "
+        "any number of doublings, by their repetition",
         "integer intervals in units of the digits; residues for equality over Q", "exactness.py, residues.py",
         detail=found, failure_probability_log2=max(chances),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import constructions as C
-from precls_theory import Refuted, Size, all_theorems, certify
+from precls_theory import Refuted
 from precls_theory.proofs.symbolic import prove_gd_step
 from precls_theory.theorems.descent.degree import (
     degree_bounds,
@@ -105,10 +105,3 @@ def test_products_of_a_symmetric_square():
 
 def test_one_step_is_proved_at_the_papers_size():
     prove_gd_step(20, 5)
-
-
-@pytest.mark.parametrize("name", ["degree-of-iterates", "gd-depth-lower-bound", "doubling-width", "gd-whole-networks"])
-def test_certificates(name):
-    for size in (Size(3, 3), Size(1, 1)):
-        certificate = certify(all_theorems()[name], size)
-        assert certificate.status == "proved", certificate.message

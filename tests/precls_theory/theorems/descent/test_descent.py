@@ -6,7 +6,7 @@ import pytest
 from helpers.mutations import changed_filters, changed_weights, differs, exchanged_outputs, refuses
 
 import constructions as C
-from precls_theory import Refuted, Size, all_theorems, certify
+from precls_theory import Refuted
 from precls_theory.proofs.symbolic import flint_variables, sympy_variables
 from precls_theory.theorems.descent.gd_doubling import prove_doubling
 from precls_theory.theorems.descent.gd_gram import gradient_descent_schedule, heavy_ball_schedule, prove_gram
@@ -120,15 +120,3 @@ def test_a_refutation_carries_a_point_that_shows_it():
         prove(wrong)
     assert refusal.value.counterexample["value"] != "0"
     assert refusal.value.counterexample["point"]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["gd-residual", "gd-gram", "gd-doubling", "gd-tight", "heavy-ball", "layout-s-mixed-up", "layout-s-last-row"],
-)
-def test_certificates_at_the_papers_size_and_at_an_odd_one(name):
-    theorem = all_theorems()[name]
-    for size in (Size(), Size(3, 4)):
-        certificate = certify(theorem, size)
-        assert certificate.status == "proved", certificate.message
-        assert f"N={size.n_points}, D={size.n_dims}" in certificate.scope

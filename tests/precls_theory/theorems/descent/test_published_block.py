@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import constructions as C
-from precls_theory import Refuted, Size, all_theorems, certify
+from precls_theory import Refuted
 from precls_theory.proofs.symbolic import sympy_variables
 from precls_theory.theorems.descent.published_block import (
     limit,
@@ -111,10 +111,3 @@ def test_encoding_repeats_the_start_and_checks_shapes():
     assert (u[..., 3:] == [1.0, 2.0]).all()
     with pytest.raises(ValueError, match="A must have shape"):
         network.encode(np.ones((2, 2)), np.ones(3), np.ones(2))
-
-
-@pytest.mark.parametrize("name", ["published-block-not-gd", "published-block-kaczmarz"])
-def test_certificates(name):
-    for size in (Size(), Size(1, 1), Size(3, 4)):
-        certificate = certify(all_theorems()[name], size)
-        assert certificate.status == "proved", certificate.message

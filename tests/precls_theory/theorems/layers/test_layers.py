@@ -7,7 +7,7 @@ from helpers.mutations import changed_filters, changed_weights, differs, refuses
 
 import constructions as C
 from constructions.models.operators import layer_as_operators, operator_as_layer
-from precls_theory import Refuted, Size, all_theorems, certify
+from precls_theory import Refuted
 from precls_theory.proofs.symbolic import sympy_variables
 from precls_theory.theorems.descent.chebyshev import prove_error_polynomial, prove_recurrence
 from precls_theory.theorems.descent.gd_gram import chebyshev_schedule, prove_gram
@@ -107,20 +107,3 @@ def test_a_wrong_three_term_recurrence_is_refused():
     prove_recurrence(sympy_variables)
     with pytest.raises(Refuted):
         prove_recurrence(factor=3)
-
-
-NAMES = [
-    "chebyshev",
-    "primitive-read",
-    "primitive-linear",
-    "primitive-multiply",
-    "operator-as-layer",
-    "layer-as-operators",
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_certificates(name):
-    for size in (Size(6, 3), Size(1, 1)):
-        certificate = certify(all_theorems()[name], size)
-        assert certificate.status == "proved", certificate.message

@@ -6,7 +6,7 @@ import pytest
 from helpers.mutations import changed_filters, changed_weights, differs, exchanged_outputs, refuses
 
 import constructions as C
-from precls_theory import Refuted, Size, all_theorems, certify
+from precls_theory import Refuted
 from precls_theory.proofs.symbolic import sympy_variables
 from precls_theory.theorems.newton.newton import prove_direct, prove_residual_form
 from precls_theory.theorems.newton.newton_identities import prove_identities, prove_same_network_function
@@ -83,12 +83,3 @@ def test_a_wrong_newton_step_fails_the_identities(wrong):
 def test_newton_is_descent_also_where_the_gram_matrix_is_singular():
     prove_same_network_function(1, 2, 2)
     prove_error_map(3)
-
-
-@pytest.mark.parametrize(
-    "name", ["newton-direct", "newton-residual", "newton-doubling", "newton-identities", "refinement"]
-)
-def test_certificates(name):
-    for size in (Size(), Size(3, 4)):
-        certificate = certify(all_theorems()[name], size)
-        assert certificate.status == "proved", certificate.message
