@@ -24,7 +24,7 @@ JSON_KEYS = (
     "id", "title", "source", "status", "scope", "ring", "engine", "seconds", "failure_probability_log2", "message",
     "controls", "detail",
 )  # fmt: skip
-KERNEL_KEYS = ("every_size", "kernel", "coq", "why_not_every_size")
+KERNEL_KEYS = ("every_size", "kernel", "coq", "every_size_given", "why_not_every_size")
 """Of a run with ``--kernel``."""
 WIDE = 140
 """Columns of a terminal from which the table shows scopes and rings."""
@@ -124,7 +124,8 @@ def show_kernel(proofs: list[Certificate]) -> None:
         sizes.add_column(column, overflow="fold", no_wrap=column == "theorem")
     for proof in proofs:
         if proof.every_size:
-            sizes.add_row(proof.id, "[green]every size[/]", f"{proof.kernel}: {proof.coq}")
+            given = f", {escape(proof.every_size_given)}" if proof.every_size_given else ""
+            sizes.add_row(proof.id, "[green]every size[/]", f"{proof.kernel}: {proof.coq}{given}")
         else:
             run = f"N={proof.n_points}, D={proof.n_dims}"
             sizes.add_row(proof.id, run, escape(proof.why_not_every_size or ""))
@@ -164,7 +165,7 @@ def show_list(theorems: list[Theorem], watch: Stopwatch, json: bool) -> None:
 def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bool) -> dict[str, dict[str, Any]]:
     """What the kernel says of each theorem, as fields of its certificate; exit code 2 without Coq, 1 where it refuses."""
     from precls_theory.kernel import library
-    from precls_theory.kernel.theorems import EVERY_SIZE, why_not
+    from precls_theory.kernel.theorems import EVERY_SIZE, GIVEN, why_not
 
     claimed = {theorem.id: EVERY_SIZE[theorem.id] for theorem in theorems if theorem.id in EVERY_SIZE}
     try:
@@ -183,7 +184,10 @@ def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bo
         raise typer.Exit(2) from error
     except (library.KernelError, OSError) as error:
         fail(str(error), watch if json else None)
-    proved = {id: {"every_size": True, "kernel": name, "coq": names[0]} for id, names in claimed.items()}
+    proved = {
+        id: {"every_size": True, "kernel": name, "coq": names[0], "every_size_given": GIVEN.get(id)}
+        for id, names in claimed.items()
+    }
     return {theorem.id: proved.get(theorem.id, {"why_not_every_size": why_not(theorem.id)}) for theorem in theorems}
 
 

@@ -34,6 +34,7 @@ class NotCovered(ValueError):
 
 def stream(network: Network) -> list[int]:
     """``network`` as ``Decode.a_file`` reads it; :class:`NotCovered` for an algorithm of which the library knows nothing."""
+    claim = algorithm(network)
     stored: list[Layer] = []
     places: dict[Any, int] = {}
     order = []
@@ -46,7 +47,7 @@ def stream(network: Network) -> list[int]:
         order.append(by_identity[id(layer)])
     positions = [[row, column, *_ratio(weight)] for (row, column), weight in sorted(network.positions.items())]
     return [
-        *algorithm(network), network.n_rows, _choice(network.mode, ("causal", "circular")),
+        *claim, network.n_rows, _choice(network.mode, ("causal", "circular")),
         *_many(map(_name, network.inputs)), *_many(positions), *_many(map(_layer, stored)), *_many([p] for p in order),
         *_many([column] for column in network.task.columns),
     ]  # fmt: skip

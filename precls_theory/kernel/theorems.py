@@ -23,11 +23,25 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
     "gd-depth-lower-bound": (
         "LowerBound.depth_lower_bound", "LowerBound.depth_lower_bound_from_zero", "LowerBound.tight_is_optimal",
     ),
+    "any-depth": (
+        "Growth.transformer_model_grows", "Growth.transformer_is_not_square", "Growth.transformer_is_not_multiply",
+        "Growth.transformer_is_not_gradient_step",
+    ),
+    "norm-before-gated-mlp": ("Growth.gated_after_norm_bounded", "Growth.transformer_model_grows"),
+    "linear-attention-step": ("LinearAttention.step_correct",),
+    "linear-attention-lower-bound": ("LinearAttention.linear_attention_lower_bound", "LinearAttention.linear_degree_bound"),
+    "layout-s-mixed-up": ("LayoutMistake.unmasked_gram", "LayoutMistake.unmasked_sum"),
     "primitive-read": ("Primitives.read_correct",),
     "primitive-linear": ("Primitives.linear_correct",),
     "primitive-multiply": ("Primitives.multiply_correct",),
 }  # fmt: skip
 """Registry identifier to Coq theorems, each ``Module.name``."""
+
+GIVEN: dict[str, str] = {
+    "any-depth": "given |g(x)| <= |x| for the activations, a bounded sigmoid and bounded norms, which growth-rules proves",
+    "norm-before-gated-mlp": "given |g(x)| <= |x| for the activations and bounded norms, which growth-rules proves",
+}
+"""What a theorem of the library takes as a hypothesis, where the registry's statement names a function of analysis."""
 
 CERTIFICATES = ("Decode.certificate", "Soundness.check_sound")
 """What makes the checker of files count."""
@@ -59,6 +73,13 @@ WHY_NOT: dict[str, str] = {
     "gate-identities": "SiLU and GELU are transcendental functions, which the algebra of MathComp does not have",
     "gated-multiply": "not formalised yet: networks of Transformer blocks",
     "gated-gradient-descent": "not formalised yet: networks of Transformer blocks",
+    "linear-attention-layout-e": (
+        "the formula is LinearAttention.step_that_sees_itself; the second application is refuted by one counterexample"
+    ),
+    "linear-attention-norm": "not formalised yet: products of bounded scores",
+    "chebyshev": "the network is Soundness.momentum_every_size; the error polynomial T_k is not formalised yet",
+    "operator-as-layer": "not formalised yet",
+    "layer-as-operators": "not formalised yet",
     "linear-attention-multiply": "not formalised yet: networks of attention blocks",
     "linear-attention-causal": "not formalised yet: networks of attention blocks",
     "linear-attention-causal-gap": "not formalised yet",
