@@ -12,8 +12,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import flint
 import numpy as np
@@ -26,7 +28,8 @@ from precls_theory.enclosures.jets import precision
 from precls_theory.enclosures.norms import as_float64, spectral_norm
 from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.counterexample import counterexample
-from precls_theory.expressivity.growth import growth_certificate
+from precls_theory.expressivity.growth import OPERATIONS, Operation, growth_certificate
+from precls_theory.expressivity.growth.soundness import check, operations
 from precls_theory.expressivity.targets import make_target
 from precls_theory.expressivity.tracing.program import Inconclusive
 from precls_theory.expressivity.tracing.trace import trace
@@ -118,6 +121,33 @@ def require_spectral_bound(weights: Tensor, bound: float) -> None:
         raise Refuted(f"{bound} is not an upper bound of the spectral norm", {"weights": as_float64(weights).tolist()})
 
 
+def half_of_relu() -> Operation:
+    """A wrong record."""
+    record = OPERATIONS[torch.ops.aten.relu.default]
+
+    def claim(c: Any, **arguments: Any) -> Any:
+        out = record.growth(c, **arguments)
+        return replace(out, norm=tuple(p / 2 for p in out.norm))
+
+    return replace(record, growth=claim)
+
+
+def require_rules_hold(records: Mapping[Any, Operation], tries: int) -> int:
+    """Run rules at random calls of their operations; how many calls got a bound, Refuted where one is violated."""
+    calls = 0
+    for target, record in records.items():
+        before = OPERATIONS[target]
+        OPERATIONS[target] = record
+        try:
+            answered, reason = check(target, 0, tries)
+        finally:
+            OPERATIONS[target] = before
+        calls += answered
+        if reason:
+            raise Refuted(f"a growth rule is violated: {reason}")
+    return calls
+
+
 @theorem(
     id="growth-rules",
     title="Soundness of the growth rules",
@@ -125,10 +155,13 @@ def require_spectral_bound(weights: Tensor, bound: float) -> None:
     r"|\mathrm{silu}(x)|\le|x|,\quad \|AB\|\le\|A\|\|B\|,\quad \|W\|_2\le B(W)",
     hypotheses=("rows of A in the simplex", "eps > 0 in norms", "finite weights"),
     source="new",
-    covers="the identities for n = 2..5 by expansion (their proof is the same for every n); activations on the whole "
-    "real line by monotonicity and limits; the computed spectral bounds by exact semidefiniteness on sample weights",
+    covers="proved: the identities for n = 2..5 by expansion (their proof is the same for every n), the activations named "
+    "on the whole real line by monotonicity and limits, the computed spectral bounds by exact semidefiniteness on sample "
+    "weights. Executed: every rule, at random calls of an operation that it serves, none violated. Argued: that each rule's "
+    "inequality, in its docstring, follows from those for every call",
     controls={
         "a spectral norm one percent too small": lambda: require_spectral_bound(torch.eye(3), 0.99),
+        "a ReLU rule that claims half": lambda: require_rules_hold({torch.ops.aten.relu.default: half_of_relu()}, 20),
         "tanh between -1 and 2": lambda: require_increasing_between(sympy.tanh, -1, 2, "tanh"),
     },
 )
@@ -145,13 +178,15 @@ def growth_rules(size: Size) -> Evidence:
     matrices += [torch.ones(4, 6), torch.eye(5) * 3, torch.outer(torch.arange(4.0), torch.arange(5.0))]
     for matrix in matrices:
         require_spectral_bound(matrix, spectral_norm(matrix))
+    served = {record.growth: record for target in operations() for record in [OPERATIONS[target]]}
+    calls = require_rules_hold({record.target: record for record in served.values()}, 2)
     return Evidence(
-        scope="Executed: the identities for n = 2..5 (norms: 2..4), entries symbols; the activations on the "
-        "real line by monotonicity and "
-        "limits; spectral bounds of six matrices. Argued: other n, by the same expansion; that the rules say no more than these",
+        scope="Executed: the identities for n = 2..5 (norms: 2..4), entries symbols; the activations on the real line by "
+        "monotonicity and limits; spectral bounds of six matrices; every rule at random calls of an operation that it serves, "
+        "none violated. Argued: other n, by the same expansion; that each rule's inequality holds for every call",
         ring="Q(x), and exact rationals for the spectral bounds",
         engine="SymPy, python-flint",
-        detail={"activations": names, "spectral bounds": len(matrices)},
+        detail={"activations": names, "spectral bounds": len(matrices), "rules": len(served), "calls": calls},
     )
 
 

@@ -60,7 +60,7 @@ def read(name, y):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", ["relu", "silu, rotary, layer norm", "torch encoder, pre norm", "user GPT"])
-@pytest.mark.parametrize("margin", [1.0, 1e6])
+@pytest.mark.parametrize("margin", [1e6])
 def test_the_model_misses_where_it_is_said_to(name, target, margin):
     model = build(MODELS[name])
     found = counterexample(model, target, margin, SHAPE, step_size=0.1)
