@@ -42,7 +42,7 @@ def run(path: Path) -> nbformat.NotebookNode:
             kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             transport="ipc", connection_file=f"{folder}/kernel.json",
         )  # fmt: skip
-        client = NotebookClient(notebook, timeout=300, km=manager, resources={"metadata": {"path": str(path.parent)}})
+        client = NotebookClient(notebook, timeout=900, km=manager, resources={"metadata": {"path": str(path.parent)}})
         # Notebooks run next to each other: one thread each.
         client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"}, cleanup_kc=True)
     return notebook
