@@ -57,20 +57,20 @@ CONSTRUCTIONS = Constructions()
 ALIASES = {"gd": "gradient_descent"}
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, name: str = "a parameter") -> Any:
     """A parameter as JSON holds it: rationals of any kind as ``"p/q"``, sequences, arrays and matrices as lists."""
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return plain(value.tolist(), name)
     if isinstance(value, (bool, str)) or value is None:
         return value
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, (Rational, Decimal, flint.fmpq, flint.fmpz)):
-        return str(as_fraction("a parameter", value))
+        return str(as_fraction(name, value))
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        return [plain(entry, name) for entry in value]
     if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry, str(key)) for key, entry in value.items()}
     return value
 
 

@@ -82,8 +82,9 @@ def test_every_polynomial_is_compiled_exactly_in_the_least_depth(system, seed):
     ],
 )
 def test_reach(name, width):
-    network = C.compile_polynomials(*POLYNOMIALS[name]())
-    prove_polynomials(network)
+    exprs, symbols = POLYNOMIALS[name]()
+    network = C.compile_polynomials(exprs, symbols)
+    prove_polynomials(network, exprs, symbols)
     assert network.width <= width
 
 

@@ -187,7 +187,7 @@ def test_command_reports_a_refused_cell(app, monkeypatch):
             for target in TARGETS
         },
     )
-    monkeypatch.setattr(atlas, "ARCHITECTURES", (wrong,))
+    monkeypatch.setattr(importlib.import_module("precls_theory.expressivity.atlas"), "ARCHITECTURES", (wrong,))
     result = CliRunner().invoke(app, ["--json"])
     assert result.exit_code == 1
     assert json.loads(result.stdout)["all_checked"] is False
