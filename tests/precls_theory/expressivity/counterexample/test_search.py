@@ -32,7 +32,7 @@ from precls_theory.expressivity.balls.evaluator import Evaluator, UncertainSign,
 from precls_theory.expressivity.counterexample import make_target
 from precls_theory.expressivity.growth import MODULE_RULES
 from precls_theory.expressivity.tracing.trace import FORMULAS
-from precls_theory.registry import Refuted, Size
+from precls_theory.registry import Refuted
 from precls_theory.theorems.transformers import any_depth
 
 SHAPE = (1, 5, 4)
@@ -358,17 +358,6 @@ def test_bad_arguments():
 
 
 # ---- the theorems: they hold, and their checks can fail --------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        any_depth.growth_rules, any_depth.any_depth, any_depth.any_depth_open_sets, any_depth.norm_before_gated_mlp,
-        any_depth.clamped_gate_on_open_sets,
-    ],
-)  # fmt: skip
-def test_theorems_hold(check):
-    assert check(Size(n_points=4, n_dims=3)).scope
 
 
 @pytest.mark.parametrize("mlp", any_depth.GATED_MLPS)
