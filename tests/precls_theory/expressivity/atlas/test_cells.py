@@ -26,6 +26,16 @@ EXPRESS = [row.id for row in ARCHITECTURES if row.expresses]
 
 
 @pytest.fixture
+def cells():
+    """Cells of all rows for pictures and tables, which do not ask whether they were checked."""
+    return [
+        atlas.Cell(row.id, row.name, target, row.expresses, row.theorems[target], "checked", "in words", 0.1, {})
+        for row in ARCHITECTURES
+        for target in TARGETS
+    ]
+
+
+@pytest.fixture
 def app():
     application = typer.Typer()
     command.register(application)
