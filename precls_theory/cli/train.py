@@ -57,7 +57,7 @@ def train(
 
       precls train --out runs/layerwise
 
-      precls build explicit-gradient --n-points 20 --n-dims 5 -o exact.safetensors
+      precls build explicit_gradient --n-points 20 --n-dims 5 -o exact.safetensors
 
       precls train --init exact.safetensors --noise 1e-2 --recipe levenberg-marquardt --out runs/from-exact
 
