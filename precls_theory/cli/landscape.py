@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, warn
+from precls_theory.cli.progress import steps
 
 EXAMPLES = """Every real stationary point of the population loss of BaseConv on a target: minima, saddles, spurious minima.
 
@@ -72,6 +73,7 @@ def _run(
     json_: bool,
 ) -> None:
     from precls_theory.landscape import classify_all, landscape, products
+    from precls_theory.landscape.classification import charts
     from precls_theory.pictures.landscape import PICTURES, draw_landscape, save_landscape
 
     watch = Stopwatch()
@@ -83,8 +85,8 @@ def _run(
         raise typer.BadParameter(f"{coefficient!r} divides by zero", param_hint="--coefficient") from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    with err.status("classifying …") as status:
-        parts = classify_all(whole, lambda text: status.update(escape(f"classifying {text} …")))
+    with steps(sum(1 for part in whole.parts for _ in charts(part)), "classifying") as report:
+        parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"))
     complete = all(part.complete for part in parts)
     shown: list[Any] = []
     try:

@@ -37,6 +37,7 @@ from precls_theory.landscape.components import (
     UNRESOLVED,
     Component,
 )
+from precls_theory.landscape.graphs import components
 from precls_theory.landscape.problems import Landscape, Problem
 from precls_theory.landscape.slices import Chart, Slice
 
@@ -71,7 +72,7 @@ def classify(problem: Problem, report: Callable[[str], None] = lambda text: None
     found: list[Component] = []
     for chart in charts(problem):
         report(", ".join(f"{name}={value}" for name, value in chart.fixed.items()))
-        found.extend(Slice(problem, chart).components())
+        found.extend(components(Slice(problem, chart)))
     least, attained = infimum(problem, found)
     named = tuple(by_theorem(with_name(component, least), problem, least) for component in found)
     order = {GLOBAL: 0, SPURIOUS: 1, LOCAL: 2, DEGENERATE: 3, SADDLE: 4, UNRESOLVED: 5, NO_POINT: 6}

@@ -9,8 +9,8 @@ from typing import Any
 import flint
 
 from precls_theory.landscape.line import univariate
+from precls_theory.landscape.roots import at_root, real_roots
 from precls_theory.landscape.signature import Signature
-from precls_theory.landscape.strata import at_root, real_roots
 
 GLOBAL, SPURIOUS, SADDLE, DEGENERATE = "global minimum", "spurious minimum", "saddle", "degenerate saddle"
 

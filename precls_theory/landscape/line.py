@@ -10,8 +10,7 @@ from typing import Any
 
 import flint
 
-from precls_theory.landscape.signature import sign_at
-from precls_theory.landscape.strata import real_roots
+from precls_theory.landscape.roots import real_roots, sign_at
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,8 +20,9 @@ from precls_theory.landscape.classification import charts
 from precls_theory.landscape.ideals import integral, varieties
 from precls_theory.landscape.population_loss import Loss, as_sympy
 from precls_theory.landscape.problems import Problem
+from precls_theory.landscape.roots import at_root
 from precls_theory.landscape.slices import Chart, Slice
-from precls_theory.landscape.strata import Graph, Points, at_root, strata
+from precls_theory.landscape.strata import Graph, Points, strata
 
 Array = np.ndarray
 

@@ -84,29 +84,3 @@ def _product(left: Any, right: Any, zero: Any, reduce: Reduce) -> list[list[Any]
             row.append(reduce(total))
         result.append(row)
     return result
-
-
-def sign_at(value: flint.fmpq_poly, modulus: flint.fmpq_poly, root: int) -> int:
-    """The sign of an element of Q[θ]/modulus at the real root with this index; zero only when it is zero exactly."""
-    from precls_theory.landscape.strata import at_ball, real_roots
-
-    if not value % modulus:
-        return 0
-    precision = 128
-    while precision <= 1 << 16:
-        old = flint.ctx.prec
-        flint.ctx.prec = precision
-        try:
-            ball = at_ball(value % modulus, real_roots(modulus, precision)[root])
-        finally:
-            flint.ctx.prec = old
-        if ball > 0:
-            return 1
-        if ball < 0:
-            return -1
-        precision *= 2
-    raise ArithmeticError("a sign was not decided at 65536 bits")
-
-
-def sign(value: flint.fmpq) -> int:
-    return (value > 0) - (value < 0)

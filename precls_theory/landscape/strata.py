@@ -12,13 +12,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
 from typing import Any
 
 import flint
 
 from precls_theory.landscape.ideals import Polynomial, TooLarge, Variety, eliminate, integral, renamed, varieties
 from precls_theory.landscape.quotient import Algebra, Quotient, at_matrix
+from precls_theory.landscape.roots import real_roots
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,26 +56,6 @@ class Points:
     def rational_point(self) -> dict[str, flint.fmpq]:
         root = -self.modulus[0] / self.modulus[1]
         return {name: value(root) for name, value in zip(self.names, self.values, strict=True)}
-
-
-def _order(left: flint.arb, right: flint.arb) -> int:
-    """The order of disjoint balls."""
-    if left < right:
-        return -1
-    if right < left:
-        return 1
-    raise ArithmeticError("two real roots were not separated")
-
-
-def real_roots(polynomial: flint.fmpq_poly, precision: int = 128) -> list[flint.arb]:
-    """The real roots of a polynomial without multiple roots, in increasing order, in disjoint balls."""
-    old = flint.ctx.prec
-    try:
-        flint.ctx.prec = precision
-        roots = [root for root, _ in polynomial.numer().complex_roots()]
-        return sorted((root.real for root in roots if root.imag == 0), key=cmp_to_key(_order))
-    finally:
-        flint.ctx.prec = old
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,24 +270,3 @@ def _points(algebra: Algebra) -> Iterator[tuple[list[flint.fmpq_poly] | None, fl
             yield values, lowest
             return
     yield None, flint.fmpq_poly([0, 1])
-
-
-def at_ball(polynomial: flint.fmpq_poly, ball: flint.arb) -> flint.arb:
-    """The polynomial at a ball, at the working precision."""
-    return flint.arb_poly(polynomial)(ball)
-
-
-def at_root(value: flint.fmpq_poly, modulus: flint.fmpq_poly, index: int) -> float:
-    """An element of Q(θ) at the real root with this index, to the accuracy of a float."""
-    precision = 128
-    old = flint.ctx.prec
-    try:
-        while precision <= 1 << 16:
-            flint.ctx.prec = precision
-            ball = at_ball(value % modulus, real_roots(modulus, precision)[index])
-            if ball.rel_accuracy_bits() > 60 or not value % modulus:
-                return float(ball.mid())
-            precision *= 2
-    finally:
-        flint.ctx.prec = old
-    raise ArithmeticError("a value was not found to 60 bits at 65536 bits")

@@ -48,7 +48,8 @@ from precls_theory.landscape.descent import kernel
 from precls_theory.landscape.moments import Gaussian, Moments, Uniform, is_positive_semidefinite
 from precls_theory.landscape.population_loss import Loss, SymbolicModel, population_loss
 from precls_theory.landscape.problems import Problem, landscape, layer_problem, without_bias
-from precls_theory.landscape.signature import Signature, sign
+from precls_theory.landscape.roots import sign
+from precls_theory.landscape.signature import Signature
 from precls_theory.proofs.symbolic import Variables, array_of, flint_variables, require_equal
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from precls_theory.landscape.ideals import TooLarge, groebner, varieties
-from precls_theory.landscape.signature import Signature, elementary_symmetric, sign_at
-from precls_theory.landscape.strata import Graph, Points, at_root, real_roots, strata
+from precls_theory.landscape.roots import at_root, real_roots, sign_at
+from precls_theory.landscape.signature import Signature, elementary_symmetric
+from precls_theory.landscape.strata import Graph, Points, strata
 
 
 def ring(names):

@@ -1,0 +1,125 @@
+"""Stationary sets of several parameters: a rational graph, divided by a wall where the Hessian loses rank."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flint
+
+from precls_theory.landscape.components import DEGENERATE, LOCAL, UNRESOLVED, Component, Value
+from precls_theory.landscape.ideals import Polynomial, Variety, integral, renamed, varieties
+from precls_theory.landscape.kinds import ACCUMULATE, kind_of
+from precls_theory.landscape.positivity import (
+    indefinite_part,
+    is_negative_somewhere_always,
+    is_positive,
+    is_square_sum,
+)
+from precls_theory.landscape.roots import sign
+from precls_theory.landscape.signature import Signature
+from precls_theory.landscape.slices import Slice
+from precls_theory.landscape.strata import Graph
+
+Rest = Callable[[Variety, int | None], Iterator[Component]]
+"""Classifies a smaller variety, in a stationary manifold of this dimension."""
+
+
+def of_surface(
+    piece: Slice, graph: Graph, equations: tuple[str, ...], loss: Value, symmetric: list[Any], variety: Variety,
+    tangent: int, rest: Rest,
+) -> Iterator[Component]:  # fmt: skip
+    """A graph over several variables, divided by the zeros of the last e_k that is not identically zero there.
+
+    With n moving weights, f = e_{n−tangent} is the product of the eigenvalues off the tangent space. Where f ≠ 0
+    the signature is constant on connected pieces; where f has a smooth zero of odd order it changes sign, hence
+    every such zero is a limit of strict saddles. Other zeros of f are varieties of their own.
+    """
+    orbit, dimension = len(piece.chart.units), graph.dimension
+    leading = symmetric[len(symmetric) - tangent - 1]
+    if not leading:
+        yield Component(
+            UNRESOLVED, dimension + orbit, loss, True, equations,
+            reason="the Hessian has a larger kernel than the tangent space along a set of several parameters",
+        )  # fmt: skip
+        return
+    walls, others = divide(leading, graph)
+    kinds = samples(piece, graph, symmetric, tangent)
+    indefinite = [value for value in symmetric[: len(symmetric) - tangent] if not is_positive(value)]
+    polynomials = [indefinite_part(value) for value in indefinite]
+    for kind, (values, signature) in kinds.items():
+        point = [graph.point(values)[name] for name in piece.names]
+        positive = tuple(f"{polynomial} > 0" for polynomial in polynomials)
+        conditions = positive if kind == LOCAL else (f"one of these is negative: {', '.join(polynomials)}",)
+        yield Component(
+            kind, dimension + orbit, loss, True, equations, conditions, piece.full_point(piece.shown(point)),
+            signature, reason=kind_of(signature, tangent)[1],
+        )  # fmt: skip
+    if LOCAL not in kinds and not is_negative_somewhere_always(symmetric[: len(symmetric) - tangent]):
+        yield Component(
+            UNRESOLVED, dimension + orbit, loss, True, equations,
+            reason="all samples are saddles, but that no point is a minimum is not proved",
+        )  # fmt: skip
+    for wall in walls:
+        if LOCAL in kinds:
+            yield Component(
+                DEGENERATE, dimension - 1 + orbit, loss, True, (*equations, str(wall)),
+                ("where the Hessian is semidefinite",), on_wall(piece, graph, wall, symmetric), reason=ACCUMULATE,
+            )  # fmt: skip
+    small = flint.fmpz_mpoly_ctx.get(graph.free, "degrevlex")
+    for members in others:
+        extra = [renamed(integral(member, small), variety.context) for member in members]
+        for part in varieties([*variety.basis, *extra], variety.context):
+            if part.no_real_point is None:
+                # Over zeros of the denominator the graph, and with it the tangent space, may not be there.
+                yield from rest(part, tangent if graph.denominator.is_constant() else None)
+
+
+def on_wall(piece: Slice, graph: Graph, wall: Any, symmetric: list[Any]) -> dict[str, str]:
+    """A rational point with semidefinite Hessian where ``wall`` is zero, if a small one is found."""
+    candidates = [flint.fmpq(n, d) for n, d in itertools.product(range(-6, 7), (1, 2))]
+    for values in itertools.product(candidates, repeat=graph.dimension):
+        if wall(*values) == 0 and graph.denominator(*values) != 0:
+            signature = Signature.of_signs([sign(flint.fmpq(value(*values))) for value in symmetric])
+            if signature.is_semidefinite:
+                return piece.full_point(piece.shown([graph.point(values)[name] for name in piece.names]))
+    return {}
+
+
+def samples(
+    piece: Slice, graph: Graph, symmetric: list[Any], tangent: int
+) -> dict[str, tuple[list[flint.fmpq], Signature]]:
+    """For each kind that the signature decides somewhere on a grid, a point of it."""
+    seen: dict[str, tuple[list[flint.fmpq], Signature]] = {}
+    candidates = [flint.fmpq(n, d) for n, d in ((1, 1), (3, 1), (-3, 1), (1, 2), (0, 1), (-1, 2))]
+    for values in itertools.product(candidates, repeat=graph.dimension):
+        if graph.denominator(*values) == 0:
+            continue
+        signature = Signature.of_signs([sign(flint.fmpq(value(*values))) for value in symmetric])
+        kind = kind_of(signature, tangent)[0]
+        if kind != UNRESOLVED:
+            seen.setdefault(kind, (list(values), signature))
+    return seen
+
+
+def divide(leading: Any, graph: Graph) -> tuple[list[Any], list[list[Any]]]:
+    """(smooth zeros of odd order, other real zeros) of a polynomial, by its factors; the others as lists of equations."""
+    walls, others = [], []
+    context = flint.fmpz_mpoly_ctx.get(graph.free, "degrevlex")
+    for factor, multiplicity in leading.factor()[1]:
+        if is_positive(factor) or is_positive(-factor):
+            continue
+        slopes = [factor.derivative(index) for index in range(len(graph.free))]
+        if is_square_sum(factor) or is_square_sum(-factor):
+            others.append([factor, *slopes])  # zero only where it is least (or greatest)
+        elif multiplicity % 2 and not real_parts([integral(p, context) for p in (factor, *slopes) if p], context):
+            walls.append(factor)
+        else:
+            others.append([factor])
+    return walls, others
+
+
+def real_parts(generators: list[Polynomial], context: Any) -> list[Variety]:
+    """The parts of a zero set that are not known to be without real points."""
+    return [part for part in varieties(generators, context) if part.no_real_point is None]
