@@ -14,6 +14,8 @@ from constructions.algebra.kinds import is_sympy, is_tensor
 if TYPE_CHECKING:
     import torch
 
+NOT_FINITE = "{name} holds NaN or infinite values: every entry must be finite"
+
 
 def as_arrays(**values: Any) -> dict[str, Any]:
     """The named values as tensors if one of them is a tensor, else as NumPy arrays (integers as exact objects).
@@ -24,6 +26,8 @@ def as_arrays(**values: Any) -> dict[str, Any]:
     tensors = [value for value in values.values() if is_tensor(value)]
     if tensors:
         import torch
+
+        from constructions.algebra.guards import refuse
     dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors)) if tensors else None
     arrays: dict[str, Any] = {}
     array: Any
@@ -35,7 +39,7 @@ def as_arrays(**values: Any) -> dict[str, Any]:
                     f"{name} must be a floating-point tensor, got {array.dtype}: convert it (A.double()), or pass "
                     "integers as NumPy arrays to compute exactly"
                 )
-            finite = bool(torch.isfinite(array).all())
+            array = refuse(array, array, ~torch.isfinite(array), NOT_FINITE.format(name=name))
         else:
             array = as_numpy(value)
             if array.dtype.kind in "iu":
@@ -48,8 +52,8 @@ def as_arrays(**values: Any) -> dict[str, Any]:
                 if wrong:
                     raise TypeError(f"{name} must hold numbers or ring elements, got {wrong[0]!r}")
             finite = bool(np.isfinite(array).all()) if array.dtype.kind == "f" else all(map(is_finite, array.flat))
-        if not finite:
-            raise ValueError(f"{name} holds NaN or infinite values: every entry must be finite")
+            if not finite:
+                raise ValueError(NOT_FINITE.format(name=name))
         arrays[name] = array
     return arrays
 
@@ -110,9 +114,8 @@ def column_vector(value: Any) -> Any:
 def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:
     """Zeros of the given shape in the kind of array that can hold all of ``like``."""
     if is_tensor(like[0]):
-        import torch
-
-        return torch.zeros(shape, dtype=like[0].dtype, device=like[0].device)
+        # a zero of each, added: under vmap the result is mapped over whatever one of them is mapped over
+        return sum(array.new_zeros(()) for array in like).new_zeros(shape)
     dtype = np.result_type(*(array.dtype for array in like))
     return np.full(shape, 0, dtype=dtype)
 
@@ -130,8 +133,15 @@ def refuse_reduced_precision(u: torch.Tensor) -> None:
 
 def batch_shape(**shapes: Any) -> tuple[int, ...]:
     """The broadcast of leading batch shapes by name; raises ``ValueError`` when they do not agree."""
-    try:
-        return tuple(np.broadcast_shapes(*(tuple(shape) for shape in shapes.values())))
-    except ValueError:
-        given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in shapes.items())
-        raise ValueError(f"leading batch dimensions must agree or be 1: {given}") from None
+    result: list[int] = []
+    for shape in shapes.values():
+        result = [1] * (len(shape) - len(result)) + result
+        for place, size in enumerate(shape, len(result) - len(shape)):
+            # sizes that a tracer (torch.export) leaves open are compared, never converted
+            if size == result[place] or size == 1:
+                continue
+            if result[place] != 1:
+                given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in shapes.items())
+                raise ValueError(f"leading batch dimensions must agree or be 1: {given}")
+            result[place] = size
+    return tuple(result)

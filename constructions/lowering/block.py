@@ -110,7 +110,9 @@ class Block(nn.Module):
         if not self.n_computed and self.copies is not None:
             return z.index_select(0, self.copies)
         n_rows, flat = z.shape[1], z.flatten(1)
-        if self.fused is not None and flat.shape[1] <= FUSED_COLUMNS:
+        # a traced graph holds for every size of the batch: its compiler fuses what is worth it
+        few = not torch.compiler.is_compiling() and flat.shape[1] <= FUSED_COLUMNS
+        if self.fused is not None and few:
             y = self.fused.forward(flat)
         elif self.products is not None and self.mix is not None:
             y = self.mix.forward(self.products.forward(flat, n_rows))

@@ -89,6 +89,42 @@ class Gather(nn.Module):
             y[self.where] += self.forward(x)
 
 
+class SparseProduct(nn.Module):
+    """The product with a sparse matrix in compressed rows: ``starts``, ``columns`` and ``weights``."""
+
+    starts: Tensor
+    rows: Tensor
+    columns: Tensor
+    weights: Tensor
+
+    def __init__(self, n_out: int, n_in: int, entries: Entries, dtype: torch.dtype) -> None:
+        super().__init__()
+        ordered = sorted(entries)
+        rows, columns = (torch.tensor(indices) for indices in zip(*ordered, strict=True))
+        self.shape = (n_out, n_in)
+        self.register_buffer("starts", nn.functional.pad(torch.bincount(rows, minlength=n_out).cumsum(0), (1, 0)))
+        self.register_buffer("rows", rows)
+        self.register_buffer("columns", columns)
+        self.register_buffer("weights", rounded([entries[key] for key in ordered], dtype))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The map of ``x``, plus ``y`` where it is given."""
+        if not torch.compiler.is_compiling():
+            try:
+                matrix = self._matrix()
+                return matrix @ x if y is None else torch.addmm(y, matrix, x)
+            except RuntimeError:  # PyTorch maps and differentiates (torch.func) no compressed rows
+                pass
+        terms = self.weights[:, None] * x.index_select(0, self.columns)
+        y = x.new_zeros(self.shape[0], x.shape[1]) if y is None else y
+        return y.index_add(0, self.rows, terms)
+
+    def _matrix(self) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+            return torch.sparse_csr_tensor(self.starts, self.columns, self.weights, self.shape, check_invariants=False)
+
+
 class LoweredMap(nn.Module):
     """A sparse linear map from (n_in, m) to (n_out, m).
 
@@ -111,21 +147,27 @@ class LoweredMap(nn.Module):
         tiny = n_elements <= TINY_ELEMENTS and not selects and not (n_steps == 1 and self.covers)
         no_csr = dtype not in (torch.float32, torch.float64)
         self.steps = nn.ModuleList()
+        self.sparse: SparseProduct | None = None
         if (n_steps <= LADDER_STEPS and not tiny) or (not is_dense and no_csr):
             for step in range(n_steps):
                 self.steps.append(Gather([items[step] for items in by_output.values() if len(items) > step], dtype))
             self.register_buffer("matrix", None)
+        elif is_dense:
+            self.register_buffer("matrix", dense(n_out, n_in, entries, dtype))
         else:
-            self.register_buffer("matrix", (dense if is_dense else csr)(n_out, n_in, entries, dtype))
+            self.register_buffer("matrix", None)
+            self.sparse = SparseProduct(n_out, n_in, entries, dtype)
 
     @property
     def kind(self) -> str:
         """ "ladder", "dense" or "csr"."""
-        if self.matrix is None:
-            return "ladder"
-        return "csr" if self.matrix.layout == torch.sparse_csr else "dense"
+        if self.sparse is not None:
+            return "csr"
+        return "ladder" if self.matrix is None else "dense"
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.sparse is not None:
+            return self.sparse.forward(x)
         if self.matrix is not None:
             return self.matrix @ x
         if self.covers and len(self.steps):
@@ -139,6 +181,8 @@ class LoweredMap(nn.Module):
 
     def add_to(self, y: Tensor, x: Tensor) -> Tensor:
         """``y`` plus the map of ``x``; ``y`` may be overwritten."""
+        if self.sparse is not None:
+            return self.sparse.forward(x, y)
         if self.matrix is not None:
             return torch.addmm(y, self.matrix, x)
         for step in self.steps:
@@ -154,16 +198,3 @@ def dense(n_out: int, n_in: int, entries: Entries, dtype: torch.dtype) -> Tensor
     rows, columns = zip(*entries, strict=True)
     matrix[list(rows), list(columns)] = rounded(entries.values(), dtype)
     return matrix
-
-
-def csr(n_out: int, n_in: int, entries: Entries, dtype: torch.dtype) -> Tensor:
-    """The matrix with these entries, in compressed rows."""
-    ordered = sorted(entries)
-    rows, columns = zip(*ordered, strict=True)
-    counts = torch.bincount(torch.tensor(rows), minlength=n_out)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(
-            torch.nn.functional.pad(counts.cumsum(0), (1, 0)), torch.tensor(columns),
-            rounded([entries[key] for key in ordered], dtype), (n_out, n_in), check_invariants=True,
-        )  # fmt: skip

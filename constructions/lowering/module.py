@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from constructions.algebra.arrays import refuse_reduced_precision
+from constructions.algebra.guards import refuse
 from constructions.lowering.block import Block
 from constructions.lowering.context import Location
 from constructions.lowering.maps import as_float_dtype, refuse_other_dtype, rounded
@@ -114,7 +115,9 @@ class LoweredNetwork(nn.Module):
             )
         refuse_reduced_precision(u)
         batch = u.reshape(math.prod(u.shape[:-2]), self.n_rows, self.n_inputs)
-        chunks = batch.split(self.batch_chunk) if u.device.type == "cpu" else (batch,)
+        # a traced graph holds for every size of the batch: it is not cut there
+        cut = u.device.type == "cpu" and not torch.compiler.is_compiling()
+        chunks = batch.split(self.batch_chunk) if cut else (batch,)
         outputs = [self._run(chunk) for chunk in chunks]
         y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
         return y.permute(2, 1, 0).reshape(*u.shape[:-2], self.n_kept, self.n_outputs)
@@ -143,8 +146,8 @@ class LoweredNetwork(nn.Module):
             varying, constant = layer.forward(varying, constant)
             if len(self.limits):
                 outside += cast(Limits, self.limits[index]).outside(varying, constant)
-        if outside and bool(torch.stack(outside).any()):
-            self._refuse(u)
+        if outside:
+            varying, constant = self._within_limits(u, varying, constant, torch.stack(outside).any())
         parts = []
         if varying is not None and self.take_varying is not None:
             parts.append(varying.index_select(0, self.take_varying))
@@ -152,6 +155,26 @@ class LoweredNetwork(nn.Module):
             parts.append(constant.index_select(0, self.take_constant).expand(-1, self.n_kept, -1))
         y = parts[0] if len(parts) == 1 else torch.cat(parts)
         return y if self.order is None else y.index_select(0, self.order)
+
+    def _within_limits(
+        self, u: Tensor, varying: Tensor | None, constant: Tensor | None, wrong: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The states; ``OverflowError`` where a leading digit left its range, ``TypeError`` where that cannot be seen."""
+        if torch.compiler.is_exporting():
+            raise TypeError(
+                "a sliced network refuses digits that leave their range, and an exported program cannot: export the network "
+                "that was sliced, or run this one through torch.compile"
+            )
+        if not torch.compiler.is_compiling():
+            try:
+                if bool(wrong):
+                    self._refuse(u)
+                return varying, constant
+            except RuntimeError:  # under vmap a flag has no value
+                pass
+        message = "a leading digit leaves the range in which digits are exact: run the model as it is to see which"
+        held = [None if state is None else refuse(state, state, wrong, message, True) for state in (varying, constant)]
+        return held[0], held[1]
 
     def _refuse(self, u: Tensor) -> NoReturn:
         """Say which channel left its range: ``OverflowError``."""

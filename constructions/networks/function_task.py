@@ -66,30 +66,37 @@ class FunctionTask:
                 f"got shape {tuple(array.shape)}"
             )
         if self.domain is not None:
-            self._check_domain(array)
+            array = self._within_domain(array)
         return array[..., None, :]
 
     def decode(self, output: Any) -> Any:
         """The values of the functions: shape (..., n_functions)."""
         return read_rows(output, self.readout_rows, 1)[..., 0, list(self.columns)]
 
-    def _check_domain(self, array: Any) -> None:
+    def _within_domain(self, array: Any) -> Any:
+        """``array``; ``ValueError`` where a number of it lies outside the domain."""
         for index, (name, (low, high)) in enumerate(zip(self.variables, self.domain or (), strict=True)):
+            message = (
+                f"{name} = <value> lies outside [{low}, {high}], where the network is proved: "
+                "give values in the domain, or build a network for a wider one"
+            )
             slack = (high - low) * _SLACK
             values = array[..., index]
             if values.dtype == object:
                 wrong = [value for value in values.flat if _is_outside(value, low - slack, high + slack)]
-            else:
-                # the ends themselves may be rounded outwards, by more than the slack where the interval is far from 0
-                rounding = _epsilon(values.dtype) * max(abs(float(low)), abs(float(high)))
-                around = max(float(slack), rounding)
-                outside = (values < float(low) - around) | (values > float(high) + around)
-                wrong = [float(values[outside].reshape(-1)[0])] if bool(outside.any()) else []
-            if wrong:
-                raise ValueError(
-                    f"{name} = {wrong[0]} lies outside [{low}, {high}], where the network is proved: "
-                    "give values in the domain, or build a network for a wider one"
-                )
+                if wrong:
+                    raise ValueError(message.replace("<value>", str(wrong[0])))
+                continue
+            # the ends themselves may be rounded outwards, by more than the slack where the interval is far from 0
+            around = max(float(slack), _epsilon(values.dtype) * max(abs(float(low)), abs(float(high))))
+            outside = (values < float(low) - around) | (values > float(high) + around)
+            if is_tensor(array):
+                from constructions.algebra.guards import refuse
+
+                array = refuse(array, values, outside, message)
+            elif outside.any():
+                raise ValueError(message.replace("<value>", str(float(values[outside].reshape(-1)[0]))))
+        return array
 
 
 def _is_outside(value: Any, low: Fraction, high: Fraction) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from constructions.algebra.arrays import is_tensor
 from constructions.networks.tasks import Task, read_rows
 from constructions.slicing.digits import unit
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class SlicedTask:
             rest = u[..., channel]
             if not digits:
                 continue
-            self._check_range(channel, rest)
+            rest = self._within_range(channel, rest)
             for index, (position, place) in enumerate(digits):
                 if index == len(digits) - 1:
                     out[..., place] = rest
@@ -72,18 +75,25 @@ class SlicedTask:
                 rest = rest - digit
         return out
 
-    def _check_range(self, channel: int, values: Any) -> None:
-        limit = unit(-self.exponents[channel])
-        if isinstance(values, np.ndarray) and values.dtype == object:
+    def _within_range(self, channel: int, values: Any) -> Any:
+        """``values``; ``ValueError`` where one exceeds what the network was sliced for."""
+        limit, name = unit(-self.exponents[channel]), self.names[channel]
+        message = (
+            f"{name} reaches <value>, and the network was sliced for magnitudes up to {float(limit):g}: scale the data, or "
+            f"slice with bounds={{{name.partition('[')[0]!r}: …}}"
+        )
+        if is_tensor(values):
+            from constructions.algebra.guards import refuse
+
+            return refuse(values, abs(values), abs(values) > float(limit), message)
+        if values.dtype == object:
             numbers: list[Any] = [abs(value) for value in values.flat if isinstance(value, int | Fraction)]
             largest: Any = max(numbers, default=0)
         else:
-            largest = float(abs(values).max()) if np.prod(values.shape) else 0.0
+            largest = float(abs(values).max()) if values.size else 0.0
         if largest > limit:
-            raise ValueError(
-                f"{self.names[channel]} reaches {float(largest):.6g}, and the network was sliced for magnitudes up to "
-                f"{float(limit):g}: scale the data, or slice with bounds={{{self.names[channel].partition('[')[0]!r}: …}}"
-            )
+            raise ValueError(message.replace("<value>", f"{float(largest):.6g}"))
+        return values
 
     def merge(self, u: Any, zeros: Any) -> Any:
         """The original's input, from digits: ``zeros`` (..., rows, channels) with the digits of each channel added up."""
@@ -115,7 +125,7 @@ class SlicedTask:
                                 for group in self.groups], -1)  # fmt: skip
             return self._decode(sums)
         if is_tensor(output):
-            output = output.detach().cpu().double().numpy()
+            output = values_of(output)
         if output.dtype == object:
             return self._decode(self.results(output))
         if not np.isfinite(output[..., list(self.columns)]).all():
@@ -134,6 +144,22 @@ class SlicedTask:
             full = np.full((*rows.shape[:-1], wide), 0, dtype=rows.dtype)
         full[..., list(self.original.columns)] = rows
         return self.original.decode(full)
+
+
+def values_of(output: torch.Tensor) -> np.ndarray:
+    """The floats of a tensor; ``TypeError`` where PyTorch traces or maps, so that there are none yet."""
+    import torch
+
+    in_words = (
+        "decode of a sliced network gives exact fractions, which exist outside torch.compile, torch.export and torch.vmap "
+        "alone: use decode(output, as_tensor=True) inside, or decode what the model returns"
+    )
+    if torch.compiler.is_compiling():
+        raise TypeError(in_words)
+    try:
+        return output.detach().cpu().double().numpy()
+    except RuntimeError as error:
+        raise TypeError(in_words) from error
 
 
 def nearest(values: Any, position: int) -> Any:
