@@ -39,7 +39,7 @@ from precls_theory.expressivity.counterexample.exact import (
 from precls_theory.expressivity.counterexample.region import in_region
 from precls_theory.expressivity.growth.certificate import certify
 from precls_theory.expressivity.targets import make_target
-from precls_theory.expressivity.tracing.program import Inconclusive
+from precls_theory.expressivity.tracing.program import Inconclusive, Program
 from precls_theory.expressivity.tracing.trace import check_input_shape, private_copy, trace
 
 
@@ -89,8 +89,34 @@ def counterexample(
     if len(input_shape) != 3:
         raise ValueError(f"input_shape must be (batch, rows, channels), got {input_shape}")
     model = private_copy(model).double()
-    program = trace(model, tuple(input_shape))
-    aim = make_target(target, program.input_shape, program.output_shape, step_size)
+    return search(
+        trace(model, tuple(input_shape)),
+        target,
+        margin,
+        step_size=step_size,
+        region=region,
+        order=order,
+        bits=bits,
+        seed=seed,
+    )
+
+
+def search(
+    program: Program,
+    target: Any,
+    margin: float = 1.0,
+    *,
+    step_size: float | Fraction = 1,
+    region: tuple[Any, float] | None = None,
+    order: int = 3,
+    bits: int = 256,
+    seed: int = 0,
+) -> Counterexample:
+    """:func:`counterexample` for a model in float64 that was traced before."""
+    model = program.model
+    batch, rows, channels = program.input_shape
+    input_shape = (batch, rows, channels)
+    aim = make_target(target, input_shape, program.output_shape, step_size)
     judge = Judge(model, program, aim, bits)
     if region is not None:
         return in_region(judge, margin, input_shape, region, order, seed)

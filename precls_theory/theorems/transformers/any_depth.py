@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -23,12 +23,21 @@ import sympy
 import torch
 from torch import Tensor, nn
 
-from constructions.models.transformer import Mask, MLPKind, Norm, NormPlacement, Positions, Transformer
+from constructions.models.transformer import (
+    Mask,
+    MLPKind,
+    Norm,
+    NormPlacement,
+    Positions,
+    Transformer,
+    TransformerBlock,
+)
 from precls_theory.enclosures.jets import precision
 from precls_theory.enclosures.norms import as_float64, spectral_norm
 from precls_theory.expressivity.balls.evaluator import Evaluator
-from precls_theory.expressivity.counterexample import counterexample
+from precls_theory.expressivity.counterexample import search
 from precls_theory.expressivity.growth import OPERATIONS, Operation, growth_certificate
+from precls_theory.expressivity.growth.certificate import certify
 from precls_theory.expressivity.growth.soundness import check, operations
 from precls_theory.expressivity.targets import make_target
 from precls_theory.expressivity.tracing.program import Inconclusive
@@ -193,6 +202,7 @@ def growth_rules(size: Size) -> Evidence:
 # ---- 2. the induction over blocks ------------------------------------------------------------------------------------
 
 T = sympy.Symbol("t", nonnegative=True)
+Kind = tuple[MLPKind, Norm, NormPlacement]
 LINEAR_MLPS: tuple[MLPKind, ...] = ("relu", "gelu", "silu", "glu")
 GATED_MLPS: tuple[MLPKind, ...] = ("swiglu", "geglu", "reglu", "bilinear")
 
@@ -240,7 +250,7 @@ class SymbolicBlock:
         return int(sympy.Poly(sympy.expand(self(a + b * T)), T).degree())
 
 
-def sweep(mlps: tuple[MLPKind, ...]) -> list[tuple[MLPKind, Norm, NormPlacement]]:
+def sweep(mlps: tuple[MLPKind, ...]) -> list[Kind]:
     """Every choice of MLP, norm and its place."""
     table: list[tuple[MLPKind, Norm, NormPlacement]] = [(m, "none", "pre") for m in mlps]
     norms: tuple[Norm, ...] = ("layer", "rms")
@@ -248,22 +258,45 @@ def sweep(mlps: tuple[MLPKind, ...]) -> list[tuple[MLPKind, Norm, NormPlacement]
     return table + list(itertools.product(mlps, norms, places))
 
 
+POSITIONS: tuple[Positions, ...] = ("none", "rotary", "alibi")
+MASKS: tuple[Mask, ...] = ("causal", "full")
+
+
 def require_block_degree(mlp: MLPKind, norm: Norm, placement: NormPlacement, at_most: int = 1) -> None:
-    """The induction step: generic constants, and the interpreter on a concrete block agrees."""
+    """The induction step: the growth exponent of one block, for generic constants."""
     degree = SymbolicBlock(mlp, norm, placement).degree()
     if degree > at_most:
         raise Refuted(f"a block with {mlp}, norm {norm} ({placement}) has growth exponent {degree}",
                       {"mlp": mlp, "norm": norm, "placement": placement})  # fmt: skip
-    positions: Positions = ("none", "rotary", "alibi", "learned")[(len(mlp) + len(placement)) % 4]  # type: ignore[assignment]
-    mask: Mask = "full" if norm == "rms" else "causal"
-    model = Transformer(3, 3, 4, 1, 3, n_heads=2, mask=mask, mlp=mlp, norm=norm, norm_placement=placement,
-                        positions=positions)  # fmt: skip
+
+
+def mixed_model(kinds: Sequence[Kind], width: int = 4) -> Transformer:
+    """A Transformer with one block of each kind; positions and masks take turns."""
+    model = Transformer(3, 3, width, 0)
+    model.blocks.extend(
+        TransformerBlock(width, 2, mask=MASKS[i % 2], mlp=mlp, norm=norm, norm_placement=placement,
+                         positions=POSITIONS[i % 3])
+        for i, (mlp, norm, placement) in enumerate(kinds)
+    )  # fmt: skip
+    return model
+
+
+def require_certificate(kinds: Sequence[Kind], at_most: int = 1) -> None:
+    """The interpreter agrees with the induction step: a model with one block of each kind, and its pieces, are certified."""
+    named = "; ".join(f"{mlp}, {norm} ({placement})" for mlp, norm, placement in kinds)
     try:
-        certificate = growth_certificate(model, (1, 3, 3), exponent=at_most)
+        certificate = growth_certificate(mixed_model(kinds), (1, 3, 3), exponent=at_most)
     except Inconclusive as error:
-        raise Refuted(f"{mlp}, {norm} ({placement}): {error}") from error
+        raise Refuted(f"{named}: {error}") from error
     if certificate.piece_exponent is None or certificate.piece_exponent > at_most:
-        raise Refuted(f"{mlp}, {norm} ({placement}): the pieces grow faster: {certificate.piece_reason}")
+        raise Refuted(f"{named}: the pieces grow faster: {certificate.piece_reason}")
+
+
+def covering(kinds: Sequence[Kind]) -> list[Kind]:
+    """Few of the kinds, in which every MLP, and every norm at every place, occurs."""
+    places = list(dict.fromkeys(kind[1:] for kind in kinds))
+    mlps = list(dict.fromkeys(kind[0] for kind in kinds))
+    return [(mlps[i % len(mlps)], *places[i % len(places)]) for i in range(max(len(mlps), len(places)))]
 
 
 def target_degree(name: str, shape: tuple[int, int, int], direction: np.ndarray) -> int:
@@ -284,10 +317,11 @@ def target_degree(name: str, shape: tuple[int, int, int], direction: np.ndarray)
         "step size not 0",
     ),
     source=SOURCE,
-    covers="every depth by induction on the block, every width and weight by generic constants; each block kind is "
-    "also run through the certificate",
+    covers="every depth by induction on the block, every width and weight by generic constants, for each block kind; a "
+    "random model with every MLP and every norm at every place is also run through the certificate",
     controls={
         "a bilinear MLP without a norm": lambda: require_block_degree("bilinear", "none", "pre"),
+        "a model with a bilinear MLP without a norm": lambda: require_certificate([("bilinear", "none", "pre")]),
     },
 )
 def any_depth(size: Size) -> Evidence:
@@ -295,6 +329,8 @@ def any_depth(size: Size) -> Evidence:
     kinds = sweep(LINEAR_MLPS)
     for kind in kinds:
         require_block_degree(*kind)
+    mixed = covering(kinds)
+    require_certificate(mixed)
     shape = (1, size.n_points + 1, 2 * ((size.n_dims + 2) // 2))
     ones = np.ones(shape, dtype=int)
     degrees = {name: target_degree(name, shape, ones) for name in ("square", "multiply", "gradient_descent")}
@@ -306,14 +342,13 @@ def any_depth(size: Size) -> Evidence:
     if sympy.Poly(step, T).degree() != 3 or sympy.Poly(step, T).LC() != -eta / n:
         raise Refuted("the gradient step does not grow as t^3 along the ray a = x = t e_1")
     return Evidence(
-        scope=f"Executed: the growth of one block of each of {len(kinds)} kinds, symbols for all its "
-        "constants, and a certificate of a "
-        "random model of depth 2 of each; the targets' degrees on the ray of ones at the given size, and of "
-        "the step for every η and "
-        "N. Argued: induction on the depth; every width, number of heads and rows, by the symbols; the rules (growth-rules)",
+        scope=f"Executed: the growth of one block of each of {len(kinds)} kinds, symbols for all its constants; a certificate, "
+        f"of function and pieces, of one random model of depth {len(mixed)} in which every MLP and every norm at every place "
+        "occurs; the targets' degrees on the ray of ones at the given size, and of the step for every η and N. "
+        "Argued: induction on the depth; every width, number of heads and rows, by the symbols; the rules (growth-rules)",
         ring="polynomials in t over generic nonnegative constants; exact rationals for the targets",
         engine="SymPy, growth certificates (outward rounding)",
-        detail={"block kinds": len(kinds), "target degrees": degrees},
+        detail={"block kinds": len(kinds), "blocks of the model": mixed, "target degrees": degrees},
     )
 
 
@@ -330,14 +365,13 @@ def require_piece_argument(
     3. F_s, continued to all inputs, agrees with F at the point and obeys the certificate for pieces far away, where the
        target exceeds it: F_s is not the target anywhere, so no neighbourhood of the kind in 1 lies in {F = target}.
     """
-    model = model.double()
-    certificate = growth_certificate(model, shape)
+    program = trace(model.double(), shape)
+    certificate = certify(program, program.model)
     if certificate.piece_coefficients is None or certificate.piece_exponent is None or certificate.piece_exponent > 1:
         raise Refuted("the pieces are not certified to grow linearly")
-    found = counterexample(model, target, 0.0, shape, region=(centre, 0.25), order=2)
+    found = search(program, target, 0.0, region=(centre, 0.25), order=2)
     if not any(m.order == 2 for m in found.mismatches):
         raise Refuted("no second derivative differs on the piece", found.to_json())
-    program = trace(model, shape)
     with precision(256):
         here = Evaluator(program)
         value = here(found.input).coefficients[0]
@@ -393,16 +427,16 @@ def any_depth_open_sets(size: Size) -> Evidence:
     details = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for mlp, norm, target, centre in (
-            ("relu", "none", "square", 0.5),
-            ("relu", "layer", "multiply", -1.0),
-            ("relu", "none", "gradient_descent", 0.0),
-            ("gelu", "rms", "gradient_descent", 2.0),
+        for depth, mlp, norm, target, centre in (
+            (2, "relu", "none", "square", 0.5),
+            (1, "relu", "layer", "multiply", -1.0),
+            (1, "relu", "none", "gradient_descent", 0.0),
+            (1, "gelu", "rms", "gradient_descent", 2.0),
         ):
-            model = Transformer(4, 4, 8, 2, n_heads=2, mlp=mlp, norm=norm)  # type: ignore[arg-type]
+            model = Transformer(4, 4, 8, depth, n_heads=2, mlp=mlp, norm=norm)  # type: ignore[arg-type]
             details.append(require_piece_argument(model, target, (1, 4, 4), centre))
     return Evidence(
-        scope=f"Executed: for {len(details)} random models of depth 2 and one box each: a piece located, a "
+        scope=f"Executed: for {len(details)} random models, one of depth 2, and one box each: a piece located, a "
         "derivative that differs, the "
         "continued piece below its bound and below the target. Argued: every model and open set: the bound "
         "for pieces (any-depth), "
@@ -425,31 +459,26 @@ def any_depth_open_sets(size: Size) -> Evidence:
     covers="every depth, width and weight by generic constants; without the norm the same check fails, as it must",
     controls={
         "a gated MLP without a norm": lambda: require_block_degree("swiglu", "none", "pre"),
+        "a model with a gated MLP without a norm": lambda: require_certificate([("swiglu", "none", "pre")]),
     },
 )
 def norm_before_gated_mlp(size: Size) -> Evidence:
     """Norm placements 'pre' and 'mlp' give exponent 1; without norms the exponent of one block is 2."""
-    checked = 0
-    for mlp, norm, placement in sweep(GATED_MLPS):
-        if norm != "none" and placement != "post":
-            require_block_degree(mlp, norm, placement)
-            checked += 1
-        elif norm == "none":
-            if SymbolicBlock(mlp, norm, placement).degree() != 2:
-                raise Refuted(f"{mlp} without a norm should multiply")
-            try:
-                growth_certificate(Transformer(3, 3, 4, 1, mlp=mlp), (1, 3, 3))
-            except Inconclusive:
-                continue
-            raise Refuted(f"{mlp} without a norm got a certificate of linear growth")
+    kinds = [kind for kind in sweep(GATED_MLPS) if kind[1] != "none" and kind[2] != "post"]
+    for kind in kinds:
+        require_block_degree(*kind)
+    for mlp in GATED_MLPS:
+        if SymbolicBlock(mlp, "none", "pre").degree() != 2:
+            raise Refuted(f"{mlp} without a norm should multiply")
+    mixed = covering(kinds)
+    require_certificate(mixed)
     return Evidence(
-        scope=f"Executed: the growth of one block of each of {checked} kinds, symbols for all its constants, "
-        "with the norm 1 and without "
-        "it 2; certificates of random models. Argued: induction on the depth; every width, number of heads "
-        "and rows, by the symbols",
+        scope=f"Executed: the growth of one block of each of {len(kinds)} kinds, symbols for all its constants, with the norm 1 "
+        f"and without it 2; a certificate of one random model of depth {len(mixed)} in which every gate and every norm at every "
+        "place occurs. Argued: induction on the depth; every width, number of heads and rows, by the symbols",
         ring="polynomials in t over generic nonnegative constants",
         engine="SymPy, growth certificates (outward rounding)",
-        detail={"block kinds": checked},
+        detail={"block kinds": len(kinds), "blocks of the model": mixed},
     )
 
 
