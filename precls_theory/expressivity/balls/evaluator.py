@@ -16,16 +16,10 @@ import numpy as np
 from torch import Tensor
 
 from precls_theory.enclosures.jets import Jet, balls, precision
+from precls_theory.expressivity.balls import functions as _functions  # noqa: F401  (fill the records)
+from precls_theory.expressivity.balls.errors import Unsupported
 from precls_theory.expressivity.growth.operation import OPERATIONS, Operation
 from precls_theory.expressivity.tracing.program import Call, Inconclusive, Program, walk
-
-
-class Unsupported(Exception):
-    """The model uses an operation that the ball evaluator does not know; the message names it."""
-
-
-class UncertainSign(Exception):
-    """A ReLU's argument is zero within the precision, so the input lies on (or too near) the border of two pieces."""
 
 
 class BallContext:
@@ -127,6 +121,3 @@ def evaluate(program: Program, u: Any, bits: int = 256) -> np.ndarray:
     """
     with precision(bits):
         return Evaluator(program)(u).coefficients[0]
-
-
-from precls_theory.expressivity.balls import functions as _functions  # noqa: E402, F401  (fill the records)

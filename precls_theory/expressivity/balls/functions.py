@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flint
 import numpy as np
@@ -17,9 +17,12 @@ import torch
 from torch import Tensor
 
 from precls_theory.enclosures.jets import Jet, ball, balls, matrix_product
-from precls_theory.expressivity.balls.evaluator import Evaluator, UncertainSign, Unsupported
+from precls_theory.expressivity.balls.errors import UncertainSign, Unsupported
 from precls_theory.expressivity.growth import rules as _rules  # noqa: F401  (the records must be there)
 from precls_theory.expressivity.growth.operation import ball as evaluates
+
+if TYPE_CHECKING:
+    from precls_theory.expressivity.balls.evaluator import Evaluator
 
 
 def _one_over(x: Any) -> Any:

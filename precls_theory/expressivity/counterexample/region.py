@@ -9,7 +9,8 @@ import flint
 import numpy as np
 
 from precls_theory.enclosures.jets import balls, precision
-from precls_theory.expressivity.balls.evaluator import Evaluator, UncertainSign, Unsupported
+from precls_theory.expressivity.balls.errors import UncertainSign, Unsupported
+from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.counterexample.exact import (
     Counterexample,
     Judge,

@@ -10,7 +10,7 @@ import numpy as np
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
-from precls_theory.proofs.parameters import prove_for_every
+from precls_theory.checking.every_value import prove_for_every
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, parameters_of, require_equal, sympy_variables
 from precls_theory.proofs.variants import Build, at_most, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, listed, theorem

@@ -6,8 +6,8 @@ from functools import partial
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
+from precls_theory.checking.every_value import prove_for_every
 from precls_theory.proofs.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
-from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     Variables,

@@ -10,8 +10,8 @@ import flint
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
+from precls_theory.checking.every_value import prove_for_every, prove_whole
 from precls_theory.proofs.induction import RegressionSymbols, content, prove_base, prove_layer, prove_readout
-from precls_theory.proofs.parameters import prove_for_every, prove_whole
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     Variables,

@@ -9,8 +9,8 @@ import numpy as np
 
 import constructions as C
 from constructions.networks.tasks import LAYOUTS
+from precls_theory.checking.every_value import prove_for_every
 from precls_theory.proofs.induction import Claims, RegressionSymbols, content, prove_base, prove_layer, prove_readout
-from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import MakeVariables, Variables, dot, flint_variables, parameters_of, sympy_variables
 from precls_theory.proofs.variants import Build, at_most, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, listed, theorem

@@ -13,8 +13,9 @@ import sympy
 import constructions as C
 from constructions.algorithms.published_block import published_block
 from constructions.networks.tasks import IterateByRow
+from precls_theory.checking.every_value import prove_for_every
 from precls_theory.proofs.induction import Claims, prove_layer, prove_readout
-from precls_theory.proofs.parameters import Symbols, prove_for_every
+from precls_theory.proofs.parameters import Symbols
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     Variables,

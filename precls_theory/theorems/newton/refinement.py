@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 
 import constructions as C
+from precls_theory.checking.every_value import prove_for_every
 from precls_theory.proofs.induction import Claims, RegressionSymbols, prove_layer, prove_readout
-from precls_theory.proofs.parameters import prove_for_every
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     apply,

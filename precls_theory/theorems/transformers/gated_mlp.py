@@ -14,7 +14,7 @@ from constructions.transformers import gated
 from constructions.transformers.blocks import GATE_NAMES, EvenPartRemains, require_even_parts_cancel
 from constructions.transformers.exact import ExactTransformer
 from precls_theory.checking import transformers as claims
-from precls_theory.proofs.parameters import prove_every_step
+from precls_theory.checking.every_value import prove_every_step
 from precls_theory.proofs.variants import deaf_to_step, wrong_part, wrong_transformer
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 

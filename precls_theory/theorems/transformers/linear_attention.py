@@ -21,10 +21,10 @@ from constructions.transformers.builder import TransformerBuilder
 from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import ternary_depth, unchecked_steps
 from precls_theory.checking import transformers as claims
+from precls_theory.checking.every_value import prove_every_step
 from precls_theory.expressivity.growth import growth_certificate
 from precls_theory.expressivity.tracing.program import Inconclusive
 from precls_theory.proofs import definitions
-from precls_theory.proofs.parameters import prove_every_step
 from precls_theory.proofs.symbolic import flint_variables, require_equal, sympy_variables
 from precls_theory.proofs.variants import deaf_to_step, wrong_part, wrong_transformer
 from precls_theory.registry import Evidence, Refuted, Size, theorem

@@ -19,7 +19,7 @@ from constructions.transformers.builder import TransformerBuilder
 from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import causal_depth, ternary_depth
 from precls_theory.checking import transformers as claims
-from precls_theory.proofs.parameters import prove_every_step
+from precls_theory.checking.every_value import prove_every_step
 from precls_theory.proofs.symbolic import array_of, flint_variables, require_equal
 from precls_theory.proofs.variants import deaf_to_step, wrong_part, wrong_transformer
 from precls_theory.registry import Evidence, Refuted, Size, listed, theorem

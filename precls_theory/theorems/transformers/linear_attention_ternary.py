@@ -17,7 +17,8 @@ from constructions.transformers.blocks import forms_of
 from constructions.transformers.exact import ExactTransformer
 from constructions.transformers.linear_attention import ternary_depth, ternary_schedule
 from precls_theory.checking import transformers as claims
-from precls_theory.proofs.parameters import Quotient, Symbols, prove_every_step
+from precls_theory.checking.every_value import prove_every_step
+from precls_theory.proofs.parameters import Quotient, Symbols
 from precls_theory.proofs.symbolic import array_of, require_equal
 from precls_theory.proofs.variants import deaf_to_step, wrong_transformer
 from precls_theory.registry import Evidence, Refuted, Size, theorem

@@ -9,7 +9,8 @@ import pytest
 
 import constructions as C
 from precls_theory import Refuted
-from precls_theory.proofs.parameters import Parameter, Quotient, Symbols, all_weights, prove_for_every, prove_whole
+from precls_theory.checking.every_value import prove_for_every, prove_whole
+from precls_theory.proofs.parameters import Parameter, Quotient, Symbols, all_weights
 from precls_theory.proofs.variants import hard_coded, last_weight
 from precls_theory.theorems.descent.gd_tight import prove_tight
 

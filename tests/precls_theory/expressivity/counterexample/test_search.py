@@ -28,7 +28,8 @@ from precls_theory.expressivity import (
     register_rule,
     trace,
 )
-from precls_theory.expressivity.balls.evaluator import Evaluator, UncertainSign, Unsupported, evaluate
+from precls_theory.expressivity.balls.errors import UncertainSign, Unsupported
+from precls_theory.expressivity.balls.evaluator import Evaluator, evaluate
 from precls_theory.expressivity.counterexample import make_target
 from precls_theory.expressivity.growth import MODULE_RULES
 from precls_theory.expressivity.tracing.trace import FORMULAS
