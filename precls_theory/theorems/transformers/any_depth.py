@@ -271,13 +271,15 @@ def require_block_degree(mlp: MLPKind, norm: Norm, placement: NormPlacement, at_
 
 
 def mixed_model(kinds: Sequence[Kind], width: int = 4) -> Transformer:
-    """A Transformer with one block of each kind; positions and masks take turns."""
-    model = Transformer(3, 3, width, 0)
-    model.blocks.extend(
-        TransformerBlock(width, 2, mask=MASKS[i % 2], mlp=mlp, norm=norm, norm_placement=placement,
-                         positions=POSITIONS[i % 3])
-        for i, (mlp, norm, placement) in enumerate(kinds)
-    )  # fmt: skip
+    """A Transformer with one block of each kind and random weights, the same every time; positions and masks take turns."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Transformer(3, 3, width, 0)
+        model.blocks.extend(
+            TransformerBlock(width, 2, mask=MASKS[i % 2], mlp=mlp, norm=norm, norm_placement=placement,
+                             positions=POSITIONS[i % 3])
+            for i, (mlp, norm, placement) in enumerate(kinds)
+        )  # fmt: skip
     return model
 
 
