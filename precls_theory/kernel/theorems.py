@@ -9,6 +9,7 @@ from __future__ import annotations
 EVERY_SIZE: dict[str, tuple[str, ...]] = {
     "gd-gram": ("Soundness.gram_every_size",),
     "heavy-ball": ("Soundness.momentum_every_size",),
+    "chebyshev": ("ChebyshevError.chebyshev_every_size", "Soundness.momentum_every_size"),
     "gd-doubling": ("Soundness.doubling_every_size", "Descent.doubling_form"),
     "gd-residual": ("Soundness.residual_every_size",),
     "gd-tight": ("Soundness.tight_every_size", "Descent.tight_form"),
@@ -31,6 +32,8 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
     "linear-attention-step": ("LinearAttention.step_correct",),
     "linear-attention-lower-bound": ("LinearAttention.linear_attention_lower_bound", "LinearAttention.linear_degree_bound"),
     "layout-s-mixed-up": ("LayoutMistake.unmasked_gram", "LayoutMistake.unmasked_sum"),
+    "operator-as-layer": ("Operators.operator_as_layer_correct", "Operators.operator_as_layer_width"),
+    "layer-as-operators": ("Operators.branches_as_operators", "Operators.layer_as_operators"),
     "primitive-read": ("Primitives.read_correct",),
     "primitive-linear": ("Primitives.linear_correct",),
     "primitive-multiply": ("Primitives.multiply_correct",),
@@ -77,9 +80,6 @@ WHY_NOT: dict[str, str] = {
         "the formula is LinearAttention.step_that_sees_itself; the second application is refuted by one counterexample"
     ),
     "linear-attention-norm": "not formalised yet: products of bounded scores",
-    "chebyshev": "the network is Soundness.momentum_every_size; the error polynomial T_k is not formalised yet",
-    "operator-as-layer": "not formalised yet",
-    "layer-as-operators": "not formalised yet",
     "linear-attention-multiply": "not formalised yet: networks of attention blocks",
     "linear-attention-causal": "not formalised yet: networks of attention blocks",
     "linear-attention-causal-gap": "not formalised yet",
