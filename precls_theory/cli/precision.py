@@ -10,7 +10,7 @@ import typer
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, wrote
 
-NAMES = ("constructions", "sliced", "condition", "rank", "scale")
+NAMES = ("constructions", "sliced", "condition", "rank", "scale", "nist", "regressions")
 
 
 def precision(

@@ -153,7 +153,7 @@ def compute(
     import torch
 
     from precls_theory.regression.data import DataError
-    from precls_theory.regression.solving import NumericalError, fit_to_json, full_precision
+    from precls_theory.regression.solving import FULL_PRECISION, NumericalError, fit_to_json
     from precls_theory.regression.solving import solve as solve_regression
 
     many = regression.n_dims > MANY
@@ -162,7 +162,7 @@ def compute(
     )
     try:
         with working(f"solving exactly, building and running the network{size} …"):
-            wanted = full_precision(dtype) if digits is None and method == "doubling" else digits
+            wanted = FULL_PRECISION[dtype] if digits is None and method == "doubling" else digits
             return solve_regression(regression, method, getattr(torch, dtype), device, wanted)
     except NumericalError as error:
         if json:

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+NIST = ("wampler1", "wampler2", "wampler3", "wampler4", "wampler5", "pontius", "filip")
+"""Regressions of the experiment ``nist``."""
 COLUMNS = {
     "construction": "name of the construction and its form",
     "dtype": "number format of inputs, weights and arithmetic",
@@ -40,6 +42,11 @@ COLUMNS = {
     "largest": "largest absolute error against the network over Q",
     "median_digits": "median over samples of the smallest number of correct digits against the network over Q",
     "worst_digits": "smallest number of correct digits",
+    "lapack_digits": "regressions solved: the same median for LAPACK in the same format",
+    "lapack_worst_digits": "regressions solved: LAPACK's smallest number of correct digits",
+    "below_lapack": "regressions solved: coefficients with fewer correct digits than LAPACK's",
+    "times_plain": "regressions solved: time of a forward pass over that of the plain network",
+    "times_lapack": "regressions solved: time of a forward pass over that of LAPACK",
     "largest_ulp": "largest error in units in the last place",
     "weights_mse": "median mean squared error from rounding the weights",
     "arithmetic_mse": "median mean squared error from rounding in the arithmetic",
@@ -117,6 +124,11 @@ def run_case(case: Case) -> dict[str, Any]:
     torch.set_num_threads(1)
     row: dict[str, Any] = {**asdict(case)}
     try:
+        if case.construction.startswith("solve"):
+            from precls_theory.precision.regressions import run_regressions
+
+            row |= run_regressions(case)
+            return {name: row.get(name) for name in COLUMNS}
         network = network_of(case)
         row |= _plain(case, network) if not case.slices else _sliced(case, network)
     except (OverflowError, ArithmeticError, ValueError, RuntimeError) as error:
@@ -268,7 +280,16 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
     slices = {"float32": 4 if quick else 6, "float64": 3 if quick else 4}
     steps = 16 if quick else 256
     both = ("float32", "float64")
+    solved: dict[str, Any] = {"n_points": 6, "samples": 2} if quick else {"samples": 34}
+    unknowns = {"float32": 2, "float64": 2} if quick else {"float32": 3, "float64": 5}
+    named = ("pontius",) if quick else tuple(NIST)
     return {
+        "nist": [Case(f"solve {name}", "float64", device, samples=1) for name in named],
+        "regressions": [
+            Case("solve", dtype, device, condition=c, seed=int(math.log10(c)), n_dims=unknowns[dtype], **solved)
+            for c in ((1e2, 1e3) if quick else (1e2, 1e3, 1e4, 1e5, 1e6, 1e7))
+            for dtype in both
+        ],
         "constructions": [Case(form, dtype, n_steps=k, **size) for form, k in forms for dtype in formats],
         "sliced": [
             Case("doubling", dtype, n_steps=steps, slices=s, **size) for dtype in both for s in (0, slices[dtype])

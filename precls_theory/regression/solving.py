@@ -32,6 +32,7 @@ MAX_DIMS = 100
 GD_STEPS = 10_000
 """Steps of the plain gradient-descent loop set beside the network."""
 MAX_REFINEMENTS = 4
+EPS = float(np.finfo(np.float64).eps)
 MAX_DIGITS = 60
 """Correct digits are counted up to here."""
 DECIMALS = 30
@@ -229,15 +230,23 @@ def plan(
     return C.heavy_ball(**common, step_size=step * n_points, momentum=momentum), 0
 
 
-def full_precision(dtype: str) -> float:
-    """The decimal digits of a dtype, rounded up: what ``precls solve`` asks of every coefficient unless told otherwise."""
-    return float(math.ceil(-math.log10(float(torch.finfo(getattr(torch, dtype)).eps))))
+FULL_PRECISION = {"float32": 15.0, "float64": 16.0}
+"""What ``precls solve`` asks of every coefficient unless told otherwise: the digits in which coefficients are printed. In float32 no
+single number holds them, the sum of its digit channels does."""
 
 
 def run_sliced(
-    data: RegressionData, sigma: np.ndarray, wanted: float, dtype: torch.dtype, device: str, warnings: list[str]
+    data: RegressionData,
+    exact: tuple[Fraction, ...],
+    wanted: float,
+    dtype: torch.dtype,
+    device: str,
+    warnings: list[str],
 ) -> tuple[list[Fraction | None], Network, SlicePlan] | None:
-    """The coefficients from a sliced network with the wanted digits; None, with a warning, where there is none."""
+    """The coefficients from a sliced network with the wanted digits; None, with a warning, where there is none.
+
+    Digits are counted on what the network gives; where some coefficient has fewer than wanted, a slice is added, twice at most.
+    """
     name = str(dtype).removeprefix("torch.")
     if name not in slices.FORMATS:
         return None
@@ -246,8 +255,7 @@ def run_sliced(
     size = float(np.linalg.norm(near))
     if not (math.isfinite(size) and size):
         return None
-    spread = math.log10(np.abs(near).max() / max(np.abs(near).min(), 1e-8 * size))
-    chosen = slices.choose(sigma, data.n_dims, spread, wanted, name)
+    chosen = slices.choose(in_float64.A.numpy(), near, wanted, name)
     if isinstance(chosen, str):
         warnings.append(f"{chosen}: a plain network was run instead")
         return None
@@ -257,15 +265,26 @@ def run_sliced(
         [[value / Fraction(2) ** e for value, e in zip(row, columns, strict=True)] for row in data.A], dtype=object
     )
     b = np.array([value / Fraction(2) ** target for value in data.b], dtype=object)
-    try:
-        found, network = slices.run(chosen, A, b, size, dtype, device)
-    except (slices.BudgetError, OverflowError) as error:
-        warnings.append(f"slicing failed, and a plain network was run instead: {error}")
-        return None
-    values: list[Fraction | None] = [
-        value * Fraction(2) ** (target - exponent) for value, exponent in zip(found, columns, strict=True)
-    ]
-    return values, network, chosen
+    best: tuple[float, list[Fraction | None], Network, SlicePlan] | None = None
+    for _ in range(3):
+        try:
+            found, network, chosen = slices.run(chosen, A, b, size, dtype, device)
+        except (slices.BudgetError, OverflowError) as error:
+            if best is None:
+                warnings.append(f"slicing failed, and a plain network was run instead: {error}")
+            break
+        values: list[Fraction | None] = [
+            value * Fraction(2) ** (target - exponent) for value, exponent in zip(found, columns, strict=True)
+        ]
+        counted = min(correct_digits(v, e, EPS, MAX_DIGITS) for v, e in zip(values, exact, strict=True))
+        if best is None or counted > best[0]:
+            best = counted, values, network, chosen
+        if counted >= wanted:
+            break
+        chosen = chosen.with_slices(chosen.slices + 1, network.parameters["slice_bits"])
+        if slices.refusal(chosen, network.parameters["slice_bits"], data.n_dims):
+            break
+    return None if best is None else best[1:]
 
 
 def solve(
@@ -307,7 +326,7 @@ def solve(
             "from rank-deficient; use other regressors (centred, or orthogonal polynomials)",
             fit,
         )
-    sliced = None if digits is None else run_sliced(data, sigma, digits, dtype, device, warnings)
+    sliced = None if digits is None else run_sliced(data, exact, digits, dtype, device, warnings)
     refinements = 0
     if sliced is not None:
         values, network, chosen = sliced

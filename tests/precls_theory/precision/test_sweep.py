@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ def test_overflow_is_never_a_small_error() -> None:
 def test_sliced_cases_have_more_digits() -> None:
     plain, sliced = (run_case(Case("doubling", "float32", n_steps=16, slices=s, **SMALL)) for s in (0, 4))
     assert sliced["median_digits"] > plain["median_digits"] + 2
+
+
+def test_the_readme_gives_the_figures_of_the_table() -> None:
+    root = Path(__file__).parents[3]
+    table = pd.read_parquet(root / "notebooks" / "data" / "precision_cpu.parquet")
+    found = table[table["slices"] > 0].set_index("dtype")["median_digits"]
+    digits = {dtype: math.floor(found[dtype]) for dtype in ("float64", "float32")}
+    text = f"{digits['float64']} digits in float64, {digits['float32']} in float32 (256 steps; medians)"
+    assert text in (root / "README.md").read_text()
+
+
+def test_regressions_are_solved_beside_lapack() -> None:
+    row = run_case(Case("solve", "float32", condition=100, n_points=6, n_dims=2, samples=1))
+    assert row["below_lapack"] == 0
+    assert row["worst_digits"] >= 15 > row["lapack_worst_digits"]
+    assert row["times_plain"] > 0
 
 
 def test_every_experiment_has_cases() -> None:
