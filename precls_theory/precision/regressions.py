@@ -1,8 +1,8 @@
 """Whole regressions as measured cases: the network that ``precls solve`` builds, beside LAPACK in the same format.
 
 A case named ``solve`` draws its regressions (singular values spread evenly on a logarithmic scale down to 1/κ, targets with
-one percent of noise); ``solve NAME`` is one of NIST's (:mod:`precls_theory.regression.nist`). Data are rationals: the floats drawn, or
-the decimals published. Digits are counted against the exact solution, coefficient by coefficient.
+one percent of noise); ``solve NAME`` is one of NIST's (:mod:`precls_theory.regression.nist`). Data are rationals: the floats
+drawn, or the decimals published. Digits are counted against the exact solution, coefficient by coefficient.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How many slices a regression needs, and the sliced network that solves it.
 
-The doubling form with K slices of β bits in a format of p bits holds about ``β(K−2) + p`` bits below its largest entries. An error
-ε of those in G⁻¹c is spread by G⁻¹, so coefficient j keeps
+The doubling form with K slices of β bits in a format of p bits holds about ``β(K−2) + p`` bits below its largest entries. An
+error ε of those in G⁻¹c is spread by G⁻¹, so coefficient j keeps
 
     0.301·(β(K−2) + p) − log10(‖e_jᵀ(αG)⁻¹‖·‖x‖ / |x_j|)
 
@@ -105,7 +105,10 @@ def refusal(plan: SlicePlan, bits: int, n_dims: int) -> str | None:
     precision, smallest = FORMATS[plan.dtype]
     products = plan.slices * (plan.slices + 1) // 2 * (n_dims * n_dims * (n_dims + 1) // 2 + n_dims * n_dims)
     if plan.slices * bits + precision + 5 > -smallest:
-        return f"{plan.wanted:.0f} digits would take {plan.slices} slices of {bits} bits, more than {plan.dtype} has exponents for"
+        return (
+            f"{plan.wanted:.0f} digits would take {plan.slices} slices of {bits} bits, more than {plan.dtype} has "
+            "exponents for"
+        )
     if products > MAX_PRODUCTS:
         return (
             f"{plan.wanted:.0f} digits would take {plan.slices} slices and about {products} products of digits a layer"

@@ -231,8 +231,8 @@ def plan(
 
 
 FULL_PRECISION = {"float32": 15.0, "float64": 16.0}
-"""What ``precls solve`` asks of every coefficient unless told otherwise: the digits in which coefficients are printed. In float32 no
-single number holds them, the sum of its digit channels does."""
+"""What ``precls solve`` asks of every coefficient unless told otherwise: the digits in which coefficients are printed.
+In float32 no single number holds them, the sum of its digit channels does."""
 
 
 def run_sliced(
