@@ -101,6 +101,14 @@ def homes() -> tuple[str, ...]:
     return tuple(dict.fromkeys(module for module, _ in _HOMES.values()))
 
 
+_WITHOUT_CONSTRUCTIONS = ("approximation.approximate", "files.reading", "models.baseconv")
+
+
+def homes_of_constructions() -> tuple[str, ...]:
+    """The modules of public names that may register a construction: none of them imports PyTorch or SymPy."""
+    return tuple(home for home in homes() if home.partition(".")[2] not in _WITHOUT_CONSTRUCTIONS)
+
+
 def home_of(name: str) -> str | None:
     """The module of the public name ``name``, ``None`` where there is no such name."""
     return _HOMES[name][0] if name in _HOMES else None

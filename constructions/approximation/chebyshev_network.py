@@ -24,23 +24,23 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
 from constructions.algebra.terms import Form, channel
-from constructions.approximation.parser import parse_expression
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.function_task import Domain, FunctionTask
 from constructions.networks.network import Network
+from constructions.networks.parameters import Count, Declaration, Exact, Rational
 
 Polynomial = Mapping[int, Fraction]
 """``{degree: coefficient}`` in the Chebyshev basis of one variable; zeros left out."""
 
-MAX_DEGREE = 65_536
+MAX_CHEBYSHEV_DEGREE = 65_536
 LABEL_SEPARATOR = "; "
 """Between the functions in a label."""
 
@@ -68,6 +68,8 @@ class Approximation(Network):
         """
         functions = str(self.parameters.get("label", ""))
         if self.parameters.get("error_bound", "0") != "0":
+            from constructions.approximation.parser import parse_expression
+
             try:
                 for function in functions.split(LABEL_SEPARATOR):
                     parse_expression(function, self.inputs)
@@ -208,13 +210,13 @@ class Factor(TypedDict):
 @construction
 def chebyshev_polynomial(
     *,
-    variables: Sequence[str],
-    domain: Sequence[Sequence[Fraction | int | str]],
-    order: Sequence[int],
-    factors: Sequence[Factor],
-    error_bound: Fraction | int | str = 0,
-    basis_level: int | None = None,
-    label: str = "",
+    variables: Annotated[Sequence[str], Declaration("names of the variables, a list")],
+    domain: Annotated[Sequence[Sequence[Rational]], Declaration("an interval [low, high] for each variable")],
+    order: Annotated[Sequence[int], Declaration("the variable of each factor")],
+    factors: Annotated[Sequence[Factor], Declaration("Chebyshev coefficients of each factor")],
+    error_bound: Annotated[Rational, Exact("what is proved of the error")] = 0,
+    basis_level: Annotated[int | None, Count("basis layers", minimum=0, fits="layers")] = None,
+    label: Annotated[str, Declaration("the functions that are approximated")] = "",
 ) -> Network:
     """The network of the polynomials in separated form; built by :func:`constructions.approximation.approximate`.
 
@@ -231,7 +233,7 @@ def chebyshev_polynomial(
     bound = as_fraction("error_bound", error_bound)
     if bound < 0:
         raise ValueError(f"error_bound must be at least 0, got {bound}")
-    level = as_count("basis_level", basis_level, minimum=0) if basis_level is not None else None
+    level = basis_level
     if level is None:
         level = narrowest_level(variables=variables, domain=domain, order=order, factors=factors)
     return Approximation.of(_build(tuple(variables), box, order, arrays, level, bound))
@@ -246,8 +248,8 @@ def narrowest_level(**arguments: Any) -> int:
 
 def _read_factor(factor: Factor) -> np.ndarray:
     polynomials = [{as_count("degree", k, 0): Fraction(c) for k, c in p if Fraction(c)} for p in factor["polynomials"]]
-    if any(k > MAX_DEGREE for p in polynomials for k in p):
-        raise ValueError(f"a degree is above the limit of {MAX_DEGREE}")
+    if any(k > MAX_CHEBYSHEV_DEGREE for p in polynomials for k in p):
+        raise ValueError(f"a degree is above the limit of {MAX_CHEBYSHEV_DEGREE}")
     return _array(polynomials).reshape(tuple(factor["shape"]))
 
 

@@ -42,7 +42,7 @@ from constructions.approximation.ball_functions import (
 
 Rectangle = tuple[tuple[float, float], ...]
 
-MAX_DEGREE = 4096
+MAX_INTERPOLATION_DEGREE = 4096
 MAX_POINTS = 60_000
 """Largest number of interpolation points (all variables together)."""
 EXPONENT_LIMIT = 10_000
@@ -216,7 +216,7 @@ def prove_ellipse(function: BallFunction, domain: Box, axis: int, rho: Fraction,
 
 
 def best_ellipse(
-    function: BallFunction, domain: Box, axis: int, tolerance: Fraction, max_degree: int = MAX_DEGREE
+    function: BallFunction, domain: Box, axis: int, tolerance: Fraction, max_degree: int = MAX_INTERPOLATION_DEGREE
 ) -> Ellipse:
     """The ellipse that needs the lowest degree for ``tolerance``: doubling ρ − 1, then bisection.
 
@@ -273,7 +273,7 @@ def interpolate(
             degrees.append(1)
             continue
         share = tolerance / len(variables) / norm
-        ellipse = best_ellipse(function, domain, axis, share, effort * MAX_DEGREE)
+        ellipse = best_ellipse(function, domain, axis, share, effort * MAX_INTERPOLATION_DEGREE)
         degree = ellipse.degree_for(share)
         while ellipse.error(degree) > share:
             degree += 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from fractions import Fraction
 from functools import partial
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from constructions.compiler.forms import ONE
 from constructions.compiler.schedule import schedule
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
-from constructions.networks.layer import Mode
+from constructions.networks.layer import MAX_ROWS, Mode
 from constructions.networks.network import Network
+from constructions.networks.parameters import Count, Declaration
 from constructions.networks.tasks import Sequence, Task
 
 Affine = Rows[tuple[int, int, str]]
@@ -41,9 +42,6 @@ class Instructions(TypedDict):
     mode: Mode
     filters: list[FilterTaps]
     row_constants: list[RowConstants]
-
-
-MAX_ROWS = 1_000_000
 
 
 def instructions(outputs: Rows[Wire]) -> Instructions:
@@ -131,9 +129,15 @@ def _name(name: object) -> str:
 
 @construction
 def circuit(
-    *, inputs: Rows[str], products: Rows[tuple[Affine, Affine]], outputs: Rows[Affine], n_rows: int = 1, mode: Mode = "causal",
-    filters: Rows[FilterTaps] = (), row_constants: Rows[RowConstants] = (),
-) -> Network:  # fmt: skip
+    *,
+    inputs: Annotated[Rows[str], Declaration("names of the inputs, a list")],
+    products: Annotated[Rows[tuple[Affine, Affine]], Declaration('pairs of lists of [filter, node, "p/q"]')],
+    outputs: Annotated[Rows[Affine], Declaration('lists of [filter, node, "p/q"]')],
+    n_rows: Annotated[int, Count("rows", fits="rows")] = 1,
+    mode: Mode = "causal",
+    filters: Annotated[Rows[FilterTaps], Declaration("[head, tail] of each filter")] = (),
+    row_constants: Annotated[Rows[RowConstants], Declaration('[name, [[row, "p/q"], …]] of each')] = (),
+) -> Network:
     """The network of a circuit given by instructions (see :func:`instructions`); depth = its multiplicative depth,
     at least 1.
 

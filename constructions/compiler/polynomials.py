@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from numbers import Rational
+from typing import TYPE_CHECKING, Annotated
 
 import flint
 import numpy as np
-import sympy as sp
 
 from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import Ring
-from constructions.approximation.expressions import as_expressions, as_symbols, unknown_symbols
-from constructions.approximation.parser import parse_expression
 from constructions.compiler.circuit import Wire
 from constructions.compiler.emit import emit
 from constructions.compiler.instructions import Affine, compile_circuit, instructions
@@ -27,16 +25,24 @@ from constructions.compiler.search import LARGE, circuits
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
+from constructions.networks.parameters import Declaration
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 Term = tuple[Rows[int], str]
 """``[[exponents], "p/q"]``: a term of a polynomial as data."""
-MAX_DEGREE = 1_024
+MAX_POLYNOMIAL_DEGREE = 1_024
 MAX_TERMS = 20_000
 """Most terms of all polynomials together."""
 
 
 @construction
-def polynomials(*, variables: Rows[str], polynomials: Rows[Rows[Term]]) -> Network:
+def polynomials(
+    *,
+    variables: Annotated[Rows[str], Declaration("names of the variables, a list")],
+    polynomials: Annotated[Rows[Rows[Term]], Declaration('a list of [[exponents], "p/q"] for each polynomial')],
+) -> Network:
     """The network of polynomials given as lists of ``[[exponents], "p/q"]``; depth exactly max(1, ⌈log2 degree⌉).
 
     ``encode`` takes the values of ``variables`` in order, ``decode`` gives (..., n_polynomials). Source: Liu et al.
@@ -95,8 +101,10 @@ def _read(terms: Rows[Term], names: list[str]) -> Polynomial:
                 f"exponents must be {len(names)} whole numbers of at least 0, one a variable ({', '.join(names[:8])}), "
                 f"got {list(exponents)!r:.200}"
             )
-        if sum(exponents) > MAX_DEGREE:
-            raise ValueError(f"the degree must be at most {MAX_DEGREE}, got a term of degree {sum(exponents)}")
+        if sum(exponents) > MAX_POLYNOMIAL_DEGREE:
+            raise ValueError(
+                f"the degree must be at most {MAX_POLYNOMIAL_DEGREE}, got a term of degree {sum(exponents)}"
+            )
         value = polynomial.get(exponents, Fraction(0)) + as_fraction("a coefficient", weight)
         polynomial[exponents] = value
     return {exponents: weight for exponents, weight in polynomial.items() if weight}
@@ -118,6 +126,9 @@ def compile_polynomials(
     ``ValueError`` for division by a variable, roots, functions, unknown symbols or too many terms, and
     ``TypeError`` for floats and other objects.
     """
+    from constructions.approximation.expressions import as_expressions, as_symbols
+    from constructions.approximation.parser import parse_expression
+
     items = as_expressions(exprs)
     if not items:
         raise ValueError("there is nothing to compile: give at least one expression")
@@ -138,6 +149,10 @@ def compile_polynomials(
 def polynomial_terms(expr: sp.Expr | Rational, symbols: Rows[sp.Symbol]) -> list[Term]:
     """``[[exponents], "p/q"]`` of a SymPy polynomial, or the reason why it is none (see
     :func:`compile_polynomials`)."""
+    import sympy as sp
+
+    from constructions.approximation.expressions import unknown_symbols
+
     if isinstance(expr, bool) or not isinstance(expr, Rational | sp.Expr):
         raise TypeError(f"expected a SymPy polynomial or an exact number, got {type(expr).__name__}: {expr!r}")
     if not isinstance(expr, sp.Expr):
@@ -150,8 +165,8 @@ def polynomial_terms(expr: sp.Expr | Rational, symbols: Rows[sp.Symbol]) -> list
     if not expr.is_polynomial(*symbols):
         raise ValueError(f"{_short(expr)} is not a polynomial in {', '.join(map(str, symbols))}: {_reason(expr)}")
     degree, n_terms = _size(expr)
-    if degree > MAX_DEGREE:
-        raise ValueError(f"the degree must be at most {MAX_DEGREE}, {_short(expr)} has up to {degree}")
+    if degree > MAX_POLYNOMIAL_DEGREE:
+        raise ValueError(f"the degree must be at most {MAX_POLYNOMIAL_DEGREE}, {_short(expr)} has up to {degree}")
     if n_terms > 10 * MAX_TERMS:
         raise ValueError(
             f"{_short(expr)} may have {n_terms} terms when expanded, the limit is {10 * MAX_TERMS}: "
@@ -171,6 +186,8 @@ def polynomial_terms(expr: sp.Expr | Rational, symbols: Rows[sp.Symbol]) -> list
 
 def _size(expr: sp.Expr) -> tuple[int, int]:
     """At most these (degree, terms) when expanded, without expanding."""
+    import sympy as sp
+
     if not expr.free_symbols:
         return 0, 1
     parts = [_size(part) for part in expr.args if isinstance(part, sp.Expr)]
@@ -181,16 +198,18 @@ def _size(expr: sp.Expr) -> tuple[int, int]:
     elif isinstance(expr, sp.Pow):
         exponent = int(expr.exp)
         degree = parts[0][0] * exponent
-        terms = math.comb(parts[0][1] + exponent - 1, exponent) if degree <= MAX_DEGREE else 1
+        terms = math.comb(parts[0][1] + exponent - 1, exponent) if degree <= MAX_POLYNOMIAL_DEGREE else 1
     else:
         return 1, 1
-    if degree > MAX_DEGREE:
+    if degree > MAX_POLYNOMIAL_DEGREE:
         return degree, terms
     n_symbols = len(expr.free_symbols)
     return degree, min(terms, math.comb(n_symbols + degree, min(n_symbols, degree)))
 
 
 def _reason(expr: sp.Expr) -> str:
+    import sympy as sp
+
     for part in sp.preorder_traversal(expr):
         if isinstance(part, sp.Pow) and part.free_symbols:
             if part.exp.free_symbols:

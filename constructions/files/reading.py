@@ -25,14 +25,13 @@ from constructions.files.writing import (
     FORMAT,
     FORMAT_VERSION,
     MAPS,
-    MAX_ROWS,
     METADATA,
     TRANSFORMER_METADATA,
     TRANSFORMER_VERSION,
 )
 from constructions.networks.base import ExactNetwork
 from constructions.networks.construction import parameters_of, rebuild
-from constructions.networks.layer import MASKS, Layer, Mode, SparseMap, layer_key
+from constructions.networks.layer import MASKS, MAX_ROWS, Layer, Mode, SparseMap, layer_key
 from constructions.networks.parameters import Count, Sizes
 from constructions.networks.stack import LayerStack
 from constructions.transformers.blocks import GATE_NAMES, Block, BlockStack, Gated, Head, block_key

@@ -37,7 +37,7 @@ from constructions.algebra.rationals import write_rational
 from constructions.files.output import write_output
 from constructions.networks.base import ExactNetwork
 from constructions.networks.construction import ALIASES, CONSTRUCTIONS
-from constructions.networks.layer import SparseMap, layer_key
+from constructions.networks.layer import MAX_ROWS, SparseMap, layer_key
 from constructions.networks.stack import LayerStack
 from constructions.transformers.blocks import BlockStack, Gated, Head, block_key
 
@@ -55,10 +55,6 @@ TRANSFORMER_METADATA = (
     "n_inputs", "blocks",
 )  # fmt: skip
 """Keys of the metadata of a Transformer; ``parameters``, ``channels`` and ``blocks`` (:func:`part_size`) are JSON."""
-MAX_ROWS = 2**20
-"""Most rows of a stored network."""
-
-
 MAPS = ("conv", "gate", "out")
 
 T = TypeVar("T")

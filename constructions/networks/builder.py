@@ -42,6 +42,11 @@ class Builder:
 
     def layer(self, **families: Any) -> Any:
         """Add a layer; see the class. A single family is returned alone, several as a tuple."""
+        results = self._add(families)
+        return tuple(results) if len(results) > 1 else results[0]
+
+    def _add(self, families: Mapping[str, Any]) -> list[Any]:
+        """Add a layer; the channels of each family."""
         known: dict[frozenset, str] = {}
         outputs: dict[str, Terms] = {}
         results: list[Any] = []
@@ -57,22 +62,25 @@ class Builder:
                 results.append(forms[0])
         self._check_reads(outputs)
         self.layers.append(outputs)
-        return tuple(results) if len(results) > 1 else results[0]
+        return results
 
     def iterate(self, times: int, step: Callable[..., dict[str, Any]], **state: Any) -> Any:
         """Add the layer ``step(**state)`` ``times`` times, each reading the outputs of the one before.
 
-        ``step`` returns families with the names of ``state``. Once the channels of a layer are those that it read,
-        every further layer is the same one, and is not written out again.
+        ``step`` returns families with the names of ``state``; a single family is returned alone, as by :meth:`layer`. Once
+        the channels of a layer are those that it read, every further layer is the same one, and is not written out again.
         """
         for done in range(1, times + 1):
-            new = dict(zip(state, self.layer(**step(**state)), strict=True))
+            families = step(**state)
+            if families.keys() != state.keys():
+                raise ValueError(f"a step from {', '.join(state)} must return just these, got {', '.join(families)}")
+            new = dict(zip(families, self._add(families), strict=True))
             settled = all(np.array_equal(new[family], state[family]) for family in state)
             state = new
             if settled:
                 self.layers += [self.layers[-1]] * (times - done)
                 break
-        return tuple(state.values())
+        return tuple(state.values()) if len(state) > 1 else next(iter(state.values()))
 
     def repeat(self, times: int, step: Callable[..., tuple[Any, ...]], *state: Any) -> tuple[Any, ...]:
         """Take ``state = step(*state)`` ``times`` times, where a step adds several layers.

@@ -49,7 +49,7 @@ class Constructions(MutableMapping[str, Callable[..., ExactNetwork]]):
         return len(self._known)
 
     def _import_all(self) -> None:
-        for home in constructions.homes():
+        for home in constructions.homes_of_constructions():
             importlib.import_module(home)
 
 
@@ -83,31 +83,34 @@ def construction(function: Callable[P, N], /) -> Callable[P, N]: ...
 
 
 @overload
-def construction(*, name: str) -> Callable[[Callable[P, N]], Callable[P, N]]: ...
+def construction(*, name: str = ..., records: bool = ...) -> Callable[[Callable[P, N]], Callable[P, N]]: ...
 
 
-def construction(function: Any = None, /, *, name: str | None = None) -> Any:
+def construction(function: Any = None, /, *, name: str | None = None, records: bool = False) -> Any:
     """Register a construction under its name; the network that it returns records its name and parameters.
 
     The builder receives its parameters as their declarations say (:mod:`constructions.networks.parameters`): checked, counts as
-    ints and rational numbers as fractions. ``name`` is for a function whose own name is taken.
+    ints and rational numbers as fractions. ``name`` is for a function whose own name is taken. A builder that
+    ``records`` names its network itself, by parameters that it resolved, or leaves it unnamed where it claims nothing.
     """
     if function is None:
-        return functools.partial(_register, name=name)
-    return _register(function, name)
+        return functools.partial(_register, name=name, records=records)
+    return _register(function, name, records)
 
 
-def _register(function: Callable[P, N], name: str | None) -> Callable[P, N]:
+def _register(function: Callable[P, N], name: str | None, records: bool) -> Callable[P, N]:
     signature, parameters, known_as = inspect.signature(function), declared(function), name or function.__name__
 
     @functools.wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> N:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        recorded = plain(dict(bound.arguments))
+        recorded = {} if records else plain(dict(bound.arguments))
         for parameter in parameters.values():
             bound.arguments[parameter.name] = parameter.convert(bound.arguments[parameter.name])
         network = function(*bound.args, **bound.kwargs)
+        if records:
+            return network
         return replace(network, algorithm=known_as, parameters=recorded)
 
     CONSTRUCTIONS[known_as] = build

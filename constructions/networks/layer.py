@@ -21,6 +21,8 @@ Mode = Literal["causal", "circular"]
 Mask = Literal["causal", "strict", "full"]
 """Which rows attention lets a row see: those up to it, those before it, all."""
 MASKS: tuple[Mask, ...] = ("causal", "strict", "full")
+MAX_ROWS = 2**20
+"""Most rows of a network that a file or a circuit asks for."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

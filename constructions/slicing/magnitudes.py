@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,9 @@ from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
 from constructions.slicing.digits import CONSTANT, exponent_of, tap_sum, unit
 from constructions.slicing.slicer import Output, read_layer
+
+Bounds = Mapping[str, Fraction | int | float | str] | Sequence[Sequence[int]] | np.ndarray
+"""Magnitudes by channel or family name, exponents of every channel layer by layer, or sample inputs."""
 
 ENTRY, TARGET, ITERATE = Fraction(8), Fraction(32), Fraction(16)
 """Magnitudes of data that are not said otherwise: entries of A and x_init, targets b, iterates x."""
@@ -53,7 +55,7 @@ def known(network: Network) -> dict[str, Fraction]:
     return {}
 
 
-def resolve(network: Network, bounds: Any) -> list[list[int]]:
+def resolve(network: Network, bounds: Bounds | None) -> list[list[int]]:
     """log2 of the largest magnitude of each channel: of the inputs, then of the outputs of each layer.
 
     ``bounds``: None, a mapping from channel or family names to magnitudes, sample inputs (..., rows, channels), or
@@ -70,7 +72,7 @@ def resolve(network: Network, bounds: Any) -> list[list[int]]:
     return measured(network, bounds)
 
 
-def checked(network: Network, bounds: Mapping[str, Any]) -> dict[str, Fraction]:
+def checked(network: Network, bounds: Mapping[str, Fraction | int | float | str]) -> dict[str, Fraction]:
     """The caller's magnitudes as rationals."""
     names = {*network.inputs, *(name for layer in network.layers for name in layer.outputs)}
     names |= {family(name) for name in names}
@@ -136,7 +138,7 @@ def interval(output: Output, exponents: Sequence[int], n_rows: int) -> Fraction:
     return total
 
 
-def measured(network: Network, inputs: Any) -> list[list[int]]:
+def measured(network: Network, inputs: object) -> list[list[int]]:
     """Exponents from a run in float64 on sample inputs, with the margin; ``ValueError`` where it overflows."""
     sample = np.asarray(inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs).astype(np.float64)
     if sample.ndim < 2 or sample.shape[-2:] != (network.n_rows, len(network.inputs)):

@@ -9,17 +9,18 @@ integers below 2^p in units of their class; carries are taken by adding and subt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from constructions.algebra.rationals import as_count
 from constructions.networks.base import ExactNetwork
-from constructions.networks.construction import CONSTRUCTIONS, rebuild
+from constructions.networks.construction import construction, rebuild
 from constructions.networks.layer import SparseMap
 from constructions.networks.network import Network
+from constructions.networks.parameters import Count, Declaration
 from constructions.slicing.digits import BudgetError, Grid
-from constructions.slicing.magnitudes import resolve
+from constructions.slicing.magnitudes import Bounds, resolve
 from constructions.slicing.slicer import SlicedLayers, slice_layers
 from constructions.slicing.task import SlicedTask
 
@@ -30,13 +31,16 @@ FLOAT32_BITS = 12
 MAX_SLICES = 64
 
 
+@construction(records=True)
 def sliced(
-    network: Network | Mapping[str, Any],
+    network: Annotated[
+        Network | Mapping[str, Any], Declaration('the original, {"algorithm": …, "parameters": {…}} where it is data')
+    ],
     *,
-    slices: int,
-    slice_bits: int | None = None,
-    bounds: Any = None,
-    dtype: str | None = None,
+    slices: Annotated[int, Count("digits of a channel", minimum=2)],
+    slice_bits: Annotated[int | None, Declaration("bits of a digit")] = None,
+    bounds: Annotated[Bounds | None, Declaration("how large channels become, by name")] = None,
+    dtype: Annotated[str | None, Declaration("the format to run in, float32 or float64")] = None,
 ) -> Network:
     """A network equal to ``network`` over Q that carries ``slices`` digits of ``slice_bits`` bits a channel in floats.
 
@@ -47,7 +51,6 @@ def sliced(
     each layer with a weight that is no small dyadic number beside a product; width about K²/2 times the number of
     products. Source: new. Raises ``ValueError`` for numbers below two, and where class sums cannot be exact.
     """
-    slices = as_count("slices", slices, minimum=2)
     if slices > MAX_SLICES:
         raise ValueError(f"slices must be at most {MAX_SLICES}, got {slices}")
     original, claimed = _original(network)
@@ -70,9 +73,6 @@ def sliced(
         algorithm="sliced" if claimed else "unnamed", parameters=parameters if claimed else {},
         positions=made.positions, limits=made.limits, precision=grid.precision,
     )  # fmt: skip
-
-
-CONSTRUCTIONS["sliced"] = sliced
 
 
 def _original(network: ExactNetwork | Mapping[str, Any]) -> tuple[Network, bool]:

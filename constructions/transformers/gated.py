@@ -14,7 +14,7 @@ from typing import Annotated
 from constructions.algebra.terms import Form, channel, channel_name, channels, exact, names, symmetric
 from constructions.networks.construction import construction
 from constructions.networks.layer import Mask
-from constructions.networks.parameters import Channels, Count, Dims, Place, Points, Rows, StepSize
+from constructions.networks.parameters import Channels, Count, Declaration, Dims, Place, Points, Rows, StepSize
 from constructions.networks.tasks import Regression, Sequence
 from constructions.transformers.blocks import GateName
 from constructions.transformers.builder import TransformerBuilder
@@ -40,7 +40,7 @@ def multiply(
     length: Channels = 1,
     gate: GateName = "swiglu",
     mask: Mask = "causal",
-    clear: bool = True,
+    clear: Annotated[bool, Declaration("take away what the target channels held")] = True,
 ) -> ExactTransformer:
     """Channels ``target:target+length`` become ``u[:, left:left+length] ⊙ u[:, right:right+length]``, in one block.
 

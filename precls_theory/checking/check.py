@@ -30,7 +30,7 @@ from precls_theory.checking.references import claimed, computed
 from precls_theory.checking.words import describe_difference, describe_entry, short
 from precls_theory.proofs.residues import Unequal
 
-MAX_TERMS = 5000
+MAX_WRITTEN_TERMS = 5000
 """Networks whose outputs have at most this many terms are compared as polynomials over Q."""
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
@@ -109,7 +109,7 @@ def check(network: ExactNetwork, *, seed: int | None = None, progress: Progress 
     as_built = "every stored number is as built"
     if network.parameters.get("label"):
         as_built += ", and the error bound is proved again"
-    if n_terms(network, proof.degree) <= MAX_TERMS and prove_symbolically(network):
+    if n_terms(network, proof.degree) <= MAX_WRITTEN_TERMS and prove_symbolically(network):
         message = f"equal to {network.algorithm} as polynomials over Q at {rows} rows; {as_built}"
         return CheckResult(True, network.algorithm, message, method="polynomials over Q (fmpq_mpoly)", detail=detail)
     probability = proof.failure_probability_log2

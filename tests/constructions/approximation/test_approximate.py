@@ -19,7 +19,13 @@ import constructions as C
 from constructions.approximation.approximate import round_up
 from constructions.approximation.ball_functions import BallFunction, cover_real_domain, interval, resolve_signs
 from constructions.approximation.chebyshev_network import Approximation, chebyshev_polynomial, levels, split
-from constructions.approximation.ellipses import MAX_DEGREE, Ellipse, interpolate, lebesgue_bound, prove_ellipse
+from constructions.approximation.ellipses import (
+    MAX_INTERPOLATION_DEGREE,
+    Ellipse,
+    interpolate,
+    lebesgue_bound,
+    prove_ellipse,
+)
 from constructions.approximation.separated import separate
 from constructions.networks.construction import rebuild
 from precls_theory.approximation.error import sample_points
@@ -197,7 +203,7 @@ def test_constants_are_rounded_at_the_precision_of_the_call() -> None:
         (x + sp.oo, (0, 1), "not a number"),
         (x / sp.S.Zero, (0, 1), "not a number"),
         (sp.I * x, (0, 1), "imaginary"),
-        (sp.sin(10**5 * x), (-1, 1), f"limit is degree {MAX_DEGREE}"),
+        (sp.sin(10**5 * x), (-1, 1), f"limit is degree {MAX_INTERPOLATION_DEGREE}"),
         (1 / (x**2 + sp.Rational(1, 10**8)), (-1, 1), "singularity lies too close"),
     ],
 )

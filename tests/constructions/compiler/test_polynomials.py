@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import constructions as C
 from constructions.compiler.monomials import minimal_depth, plain_width
-from constructions.compiler.polynomials import MAX_DEGREE
+from constructions.compiler.polynomials import MAX_POLYNOMIAL_DEGREE
 from constructions.files.writing import dump
 from precls_theory.checking.check import check
 from precls_theory.theorems.compilers.circuits import POLYNOMIALS, prove_polynomials
@@ -231,7 +231,7 @@ def test_other_bad_input():
         {"variables": ["x"], "polynomials": [[[[-1], "1"]]]},
         {"variables": ["x"], "polynomials": [[[[True], "1"]]]},
         {"variables": ["x"], "polynomials": [[[["1"], "1"]]]},
-        {"variables": ["x"], "polynomials": [[[[MAX_DEGREE + 1], "1"]]]},
+        {"variables": ["x"], "polynomials": [[[[MAX_POLYNOMIAL_DEGREE + 1], "1"]]]},
         {"variables": ["x"], "polynomials": [[[[1], "one"]]]},
         {"variables": ["x"], "polynomials": [[7]]},
         {"variables": ["x"], "polynomials": 7},

@@ -27,8 +27,9 @@ from safetensors.numpy import save_file
 import constructions as C
 from constructions.algebra.filters import Filter
 from constructions.algebra.rationals import read_rational, write_rational
-from constructions.files.writing import MAX_ROWS, dump, save
+from constructions.files.writing import dump, save
 from constructions.networks.construction import CONSTRUCTIONS
+from constructions.networks.layer import MAX_ROWS
 from constructions.networks.network import Network
 
 Tensors = dict[str, np.ndarray]

@@ -91,3 +91,15 @@ def test_a_layer_that_repeats_is_written_once():
     network = builder.build([x], partial(Sequence, 1, 2, n_inputs=2))
     assert network.depth == 50
     assert len({id(layer) for layer in network.layers}) <= 2
+
+
+def test_a_single_family_is_iterated_as_it_is_written():
+    builder = Builder(1, ["x"])
+    x = builder.iterate(3, lambda x: {"x": x * x}, x=channel("x"))
+    network = builder.build([x], partial(Sequence, 1, 1, n_inputs=1))
+    assert network.evaluate(np.array([[3]], dtype=object)).tolist() == [[3**8]]
+
+
+def test_a_step_that_leaves_a_family_out_is_refused_in_words():
+    with pytest.raises(ValueError, match="a step from x, y must return just these, got x"):
+        Builder(1, ["x", "y"]).iterate(2, lambda x, y: {"x": x * y}, x=channel("x"), y=channel("y"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from decimal import Decimal
@@ -162,11 +163,22 @@ def test_a_small_file_that_claims_much_is_refused_before_it_is_built(tmp_path: P
         C.load(path)
 
 
-def test_every_parameter_of_the_package_is_declared_or_data() -> None:
+def test_every_parameter_of_the_package_is_declared() -> None:
     for name in CONSTRUCTIONS:
         for parameter in parameters_of(name).values():
-            if parameter.name.startswith("n_") and name not in ("circuit", "sliced"):
-                assert isinstance(parameter.declaration, Count), f"{name}: {parameter.name}"
+            declaration = parameter.declaration
+            assert declaration is not None, f"{name}: {parameter.name}"
+            assert declaration.help or declaration.metavar != "JSON", f"{name}: {parameter.name} says nothing"
+            assert isinstance(declaration, Count) or not parameter.name.startswith("n_"), f"{name}: {parameter.name}"
+
+
+def test_no_construction_is_where_none_is_looked_for() -> None:
+    for home in C.homes():
+        importlib.import_module(home)
+    found = {build.__module__ for name, build in CONSTRUCTIONS.items() if build.__module__.startswith("constructions.")}
+    without = {home for home in C.homes() if home not in C.homes_of_constructions()}
+    assert found.isdisjoint(without)
+    assert C.CONSTRUCTIONS["sliced"] is C.sliced
 
 
 def test_repeated_steps_of_several_layers_are_built_once() -> None:

@@ -192,7 +192,7 @@ def test_taylor_expansions_see_the_high_order_terms(f: sp.Expr) -> None:
 
 
 def test_what_was_proved_near_the_largest_degree_can_be_proved_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chebyshev_bounds, "MAX_DEGREE", 100)
+    monkeypatch.setattr(chebyshev_bounds, "MAX_INTERPOLATION_DEGREE", 100)
     network = C.approximate(1 / (sp.Rational(102, 100) - x), {x: (-1, 1)}, "1e-2")
     domain, fine = network.task.domain, network.error_bound / 1000
     with pytest.raises(ValueError, match="the limit is degree 100"):

@@ -39,6 +39,9 @@ def told(program: str, *arguments: str) -> str:
         (["check", "README.md"], 1),
         (["check", "README.md", "--json"], 1),
         (["verify", "--n-points", "0"], 2),
+        (["build", "--help"], 0),
+        (["build", "--list"], 0),
+        (["build", "gd", "--n-steps", "4", "--step-size", "1/10"], 0),
     ],
 )
 def test_no_heavy_import(arguments: list[str], code: int) -> None:
