@@ -18,7 +18,7 @@ EXAMPLES = """Every real stationary point of the population loss of BaseConv on 
 
 The loss E‖model(u) − target(u)‖², u standard Gaussian, is a polynomial in the weights; its gradient's zeros are found by
 Gröbner bases, and split by the signature of the Hessian. "complete" says that nothing was left open. Sizes: operators up
-to two rows or three channels take seconds; a layer is taken with one row and one output.
+to two rows or three channels take seconds; a layer is taken with one output. --engine singular reaches a little farther.
 
 Examples:
 
@@ -45,20 +45,23 @@ def register(app: typer.Typer) -> None:
     @app.command("landscape", help=EXAMPLES, short_help="All stationary points of a population loss, by kind.")
     def landscape_command(
         target: Annotated[str, typer.Argument(help="square, linear, multiply or read.")],
-        form: Annotated[str, typer.Option(help="operator, or layer (one row, one output).")] = "operator",
+        form: Annotated[str, typer.Option(help="operator, or layer (one output).")] = "operator",
         channels: Annotated[int | None, typer.Option(help="Channels D (1; 2 for multiply).")] = None,
         rows: Annotated[int | None, typer.Option(help="Rows N (1; 2 for read).")] = None,
         units: Annotated[int, typer.Option(help="Hidden units of a layer.")] = 1,
         coefficient: Annotated[
             str, typer.Option(help="linear: how much of channel 1 enters output 0, a rational p/q.")
         ] = "1/2",
+        engine: Annotated[
+            str, typer.Option(help="flint, or singular: Singular's bases where FLINT stops, each re-checked.")
+        ] = "flint",
         all_points: Annotated[bool, typer.Option("--all", help="In the table, saddles of products too.")] = False,
         plot: Annotated[Path | None, typer.Option(help="Draw losses and kinds to this file (png, svg, pdf).")] = None,
         json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         channels = channels if channels is not None else 2 if target == "multiply" else 1
         rows = rows if rows is not None else 2 if target == "read" else 1
-        _run(target, form, channels, rows, units, coefficient, all_points, plot, json_)
+        _run(target, form, channels, rows, units, coefficient, engine, all_points, plot, json_)
 
 
 def _run(
@@ -68,25 +71,32 @@ def _run(
     rows: int,
     units: int,
     coefficient: str,
+    engine: str,
     all_points: bool,
     plot: Path | None,
     json_: bool,
 ) -> None:
-    from precls_theory.landscape import classify_all, landscape, products
+    from precls_theory.landscape import classify_all, landscape, products, singular
     from precls_theory.landscape.classification import charts
+    from precls_theory.landscape.ideals import varieties
     from precls_theory.pictures.landscape import PICTURES, draw_landscape, save_landscape
 
     watch = Stopwatch()
     if plot is not None and plot.suffix.lower() not in PICTURES:
         raise typer.BadParameter(f"cannot plot to {plot}: expected a file ending in {', '.join(PICTURES)}")
+    if engine not in ("flint", "singular"):
+        raise typer.BadParameter(f"engine must be flint or singular, got {engine!r}", param_hint="--engine")
+    if engine == "singular" and not singular.available():
+        fail("Singular is not installed (Debian: apt install singular); leave --engine out", watch if json_ else None)
     try:
         whole = landscape(target, form, channels, rows, units, Fraction(coefficient))  # type: ignore[arg-type]
     except ZeroDivisionError as error:
         raise typer.BadParameter(f"{coefficient!r} divides by zero", param_hint="--coefficient") from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    decompose = singular.decompose if engine == "singular" else varieties
     with steps(sum(1 for part in whole.parts for _ in charts(part)), "classifying") as report:
-        parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"))
+        parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"), decompose)
     complete = all(part.complete for part in parts)
     shown: list[Any] = []
     try:
@@ -100,6 +110,7 @@ def _run(
         "rows": rows,
         "units": units,
         "coefficient": coefficient if target == "linear" else None,
+        "engine": engine,
         "complete": complete,
         "infimum": [part.infimum for part in parts],
         "components": [component.to_json() for component in shown],

@@ -37,7 +37,8 @@ from precls_theory.landscape.components import (
     UNRESOLVED,
     Component,
 )
-from precls_theory.landscape.graphs import components
+from precls_theory.landscape.graphs import Decompose, components
+from precls_theory.landscape.ideals import varieties
 from precls_theory.landscape.problems import Landscape, Problem
 from precls_theory.landscape.slices import Chart, Slice
 
@@ -67,12 +68,17 @@ def charts(problem: Problem) -> Iterator[Chart]:
         yield Chart(fixed, tuple(name for chart in chosen for name in chart.units))
 
 
-def classify(problem: Problem, report: Callable[[str], None] = lambda text: None) -> Classification:
-    """Every real stationary point of the problem's loss, by kind. ``report`` hears of each chart that is begun."""
+def classify(
+    problem: Problem, report: Callable[[str], None] = lambda text: None, decompose: Decompose = varieties
+) -> Classification:
+    """Every real stationary point of the problem's loss, by kind. ``report`` hears of each chart that is begun.
+
+    ``decompose`` is the engine; :func:`precls_theory.landscape.singular.decompose` reaches a little farther.
+    """
     found: list[Component] = []
     for chart in charts(problem):
         report(", ".join(f"{name}={value}" for name, value in chart.fixed.items()))
-        found.extend(components(Slice(problem, chart)))
+        found.extend(components(Slice(problem, chart), decompose))
     least, attained = infimum(problem, found)
     named = tuple(by_theorem(with_name(component, least), problem, least) for component in found)
     order = {GLOBAL: 0, SPURIOUS: 1, LOCAL: 2, DEGENERATE: 3, SADDLE: 4, UNRESOLVED: 5, NO_POINT: 6}
@@ -132,6 +138,11 @@ def show_powers(value: dict[int, Fraction]) -> str:
     return " + ".join(f"{c}·ε^{power}" if c != 1 else f"ε^{power}" for power, c in sorted(value.items()))
 
 
-def classify_all(whole: Landscape, report: Callable[[str], None] = lambda text: None) -> list[Classification]:
+def classify_all(
+    whole: Landscape, report: Callable[[str], None] = lambda text: None, decompose: Decompose = varieties
+) -> list[Classification]:
     """The parts of a landscape, each classified."""
-    return [classify(part, lambda text, part=part: report(f"{part.name}: {text}")) for part in whole.parts]  # type: ignore[misc]
+    return [
+        classify(part, lambda text, part=part: report(f"{part.name}: {text}"), decompose)  # type: ignore[misc]
+        for part in whole.parts
+    ]

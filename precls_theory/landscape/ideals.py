@@ -14,7 +14,7 @@ and a constant term: a sum of squares plus a positive number.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,12 +110,17 @@ def positive_witness(generators: Iterable[Polynomial]) -> Polynomial | None:
     return None
 
 
-def varieties(generators: Sequence[Polynomial], context: Any) -> list[Variety]:
+Basis = Callable[[Iterable[Polynomial], Any], list[Polynomial]]
+"""A Gröbner basis of polynomials of a context."""
+
+
+def varieties(generators: Sequence[Polynomial], context: Any, basis: Basis = groebner) -> list[Variety]:
     """The zero set as a union of varieties whose Gröbner bases have irreducible elements; none lies in another.
 
+    ``basis`` is the engine (:func:`precls_theory.landscape.singular.groebner` is another).
     Varieties without real points are kept, with their witness. Raises :class:`TooLarge` where the engine stops.
     """
-    leaves = list(_split(list(generators), context, ()))
+    leaves = list(_split(list(generators), context, (), basis))
     kept: list[Variety] = []
     for leaf in sorted(leaves, key=lambda leaf: -leaf.dimension()):
         if not any(leaf.lies_in(other) for other in kept):
@@ -123,7 +128,9 @@ def varieties(generators: Sequence[Polynomial], context: Any) -> list[Variety]:
     return kept
 
 
-def _split(generators: list[Polynomial], context: Any, nonzero: tuple[Polynomial, ...]) -> Iterator[Variety]:
+def _split(
+    generators: list[Polynomial], context: Any, nonzero: tuple[Polynomial, ...], engine: Basis
+) -> Iterator[Variety]:
     generators = [generator for generator in generators if generator]
     if any(generator.is_constant() for generator in generators):
         return
@@ -139,17 +146,17 @@ def _split(generators: list[Polynomial], context: Any, nonzero: tuple[Polynomial
             for factor, _ in factors:
                 factor = primitive(factor)
                 if not any(factor == other for other in nonzero):
-                    yield from _split([factor, *rest], context, (*nonzero, *passed))
+                    yield from _split([factor, *rest], context, (*nonzero, *passed), engine)
                 passed.append(factor)
             return
-    basis = groebner(generators, context)
+    basis = engine(generators, context)
     if any(member.is_constant() for member in basis):
         return
     leaf = Variety(tuple(basis), context)
     if any(leaf.contains(other) for other in nonzero):
         return
     if {str(member) for member in basis} != {str(primitive(generator)) for generator in generators}:
-        yield from _split(basis, context, nonzero)
+        yield from _split(basis, context, nonzero, engine)
         return
     yield leaf
 

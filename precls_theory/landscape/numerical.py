@@ -2,16 +2,13 @@
 
 The losses are exact polynomials, so gradient flow and Adam here see no sampling noise; batches of starts are columns of
 arrays and every step is a few NumPy operations. Stationary points are found as zeros of the gradient by a
-Levenberg–Marquardt iteration on ``‖∇L‖²``, which ends at saddles as readily as at minima. :func:`distances` then says
-how far each is from the *listed* sets: for a graph, the scaling is undone, the free weights are taken from the point
-and the others from the graph, which gives an exact stationary point near it; its distance bounds that to the set.
+Levenberg–Marquardt iteration on ``‖∇L‖²``, which ends at saddles as readily as at minima;
+:mod:`precls_theory.landscape.enclosure` then proves how near each is to a *listed* set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import sympy
@@ -20,7 +17,6 @@ from precls_theory.landscape.classification import charts
 from precls_theory.landscape.ideals import integral, varieties
 from precls_theory.landscape.population_loss import Loss, as_sympy
 from precls_theory.landscape.problems import Problem
-from precls_theory.landscape.roots import at_root
 from precls_theory.landscape.slices import Chart, Slice
 from precls_theory.landscape.strata import Graph, Points, strata
 
@@ -86,24 +82,29 @@ def gradient_flow(loss: FastLoss, x: Array, time: float = 40.0, step: float = 0.
 def stationary(loss: FastLoss, x: Array, n_steps: int = 300) -> tuple[Array, Array]:
     """Zeros of the gradient from the starts x (n, batch): the ends, and the norms of the gradient there.
 
+    A point is left alone once its gradient is below 1e-14.
     Levenberg–Marquardt on ``‖∇L‖²``: steps ``−(H² + λ)⁻¹ H ∇L``, λ by a factor 3 smaller after a success, else larger.
     """
-    size = len(x)
+    x, size = x.copy(), len(x)
+    norm = np.linalg.norm(loss.gradient(x), axis=0)
+    active = np.arange(x.shape[1])
     damping = np.full(x.shape[1], 1.0)
-    slope = loss.gradient(x)
-    norm = np.linalg.norm(slope, axis=0)
     for _ in range(n_steps):
-        hessian = loss.hessian(x)
-        normal = hessian @ hessian + damping[:, None, None] * np.eye(size)
-        move = np.linalg.solve(normal, np.einsum("bij,jb->bi", hessian, slope)[..., None])[..., 0].T
-        tried = x - move
-        new = loss.gradient(tried)
-        new_norm = np.linalg.norm(new, axis=0)
-        better = new_norm < norm
-        x, slope, norm = np.where(better, tried, x), np.where(better, new, slope), np.where(better, new_norm, norm)
-        damping = np.clip(np.where(better, damping / 3, damping * 3), 1e-11, 1e12)
-        if not better.any() and norm.max() < 1e-13:
+        active = active[norm[active] >= 1e-14]
+        if not len(active):
             break
+        here = x[:, active]
+        hessian, slope = loss.hessian(here), loss.gradient(here)
+        squared = hessian @ hessian
+        least = np.maximum(damping[active], 2e-16 * np.trace(squared, axis1=1, axis2=2))  # never singular in floats
+        normal = squared + least[:, None, None] * np.eye(size)
+        move = np.linalg.solve(normal, np.einsum("bij,jb->bi", hessian, slope)[..., None])[..., 0].T
+        tried = here - move
+        new = np.linalg.norm(loss.gradient(tried), axis=0)
+        better = new < norm[active]
+        x[:, active] = np.where(better, tried, here)
+        norm[active] = np.where(better, new, norm[active])
+        damping[active] = np.clip(np.where(better, damping[active] / 3, damping[active] * 3), 1e-11, 1e12)
     return x, norm
 
 
@@ -114,46 +115,6 @@ class ListedSet:
     problem: Problem
     chart: Chart
     stratum: Graph | Points
-
-    @cached_property
-    def _run(self) -> Callable[..., Sequence[Array]]:
-        assert isinstance(self.stratum, Graph)
-        symbols = sympy.symbols(list(self.stratum.free))
-        denominator = as_sympy(self.stratum.denominator)
-        return sympy.lambdify(symbols, [as_sympy(n) / denominator for n in self.stratum.numerators], "numpy")
-
-    def near(self, x: Array) -> Array:
-        """Points of the set near x (n, batch): a list of candidates, (candidates, n, batch); NaN where there is none."""
-        names = list(self.problem.loss.names)
-        scale = np.ones_like(x)
-        for unit in self.chart.units:
-            pair = next(pair for pair in self.problem.scalings if unit in pair[0])
-            s = x[names.index(unit)]
-            with np.errstate(all="ignore"):
-                for family, factor in zip(pair, (s, 1 / s), strict=True):
-                    for name in family:
-                        scale[names.index(name)] = factor
-        candidates = []
-        with np.errstate(all="ignore"):
-            reduced = x / scale
-            for values in self._points(names, reduced):
-                point = np.empty_like(x)
-                for index, name in enumerate(names):
-                    point[index] = self.chart.fixed.get(name, values.get(name, 0.0))
-                candidates.append(point * scale)
-        return np.array(candidates)
-
-    def _points(self, names: Sequence[str], reduced: Array) -> list[dict[str, Array | float]]:
-        if isinstance(self.stratum, Points):
-            return [
-                {
-                    name: at_root(value, self.stratum.modulus, index)
-                    for name, value in zip(self.stratum.names, self.stratum.values, strict=True)
-                }
-                for index in range(len(self.stratum.roots()))
-            ]
-        values = self._run(*(reduced[names.index(name)] for name in self.stratum.free))
-        return [dict(zip(self.stratum.names, values, strict=True))]
 
 
 def listed_sets(problem: Problem) -> list[ListedSet]:
@@ -168,15 +129,3 @@ def listed_sets(problem: Problem) -> list[ListedSet]:
                     raise ValueError(f"a set of stationary points is not resolved: {stratum.reason}")
                 found.append(ListedSet(problem, chart, stratum))
     return found
-
-
-def distances(sets: Sequence[ListedSet], x: Array) -> tuple[Array, Array]:
-    """For each point of x (n, batch) the distance to the nearest exact stationary point found, and the set's index."""
-    best, which = np.full(x.shape[1], np.inf), np.full(x.shape[1], -1)
-    for index, listed in enumerate(sets):
-        for candidate in listed.near(x):
-            with np.errstate(all="ignore"):
-                distance = np.linalg.norm(candidate - x, axis=0)
-            closer = distance < best
-            best, which = np.where(closer, distance, best), np.where(closer, index, which)
-    return best, which

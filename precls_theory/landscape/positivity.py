@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,19 @@ def is_square_sum(polynomial: Any) -> bool:
     return all(c > 0 and all(int(e) % 2 == 0 for e in m) for m, c in polynomial.to_dict().items())
 
 
-def is_negative_somewhere_always(symmetric: Sequence[Any]) -> bool:
-    """Whether some e_k is at no point positive: then nowhere is the Hessian positive definite off the tangent space."""
-    return any(is_positive(-value) or is_square_sum(-value) for value in symmetric)
+def is_never_positive(polynomial: Any) -> bool:
+    """Whether minus the polynomial is, up to even powers and factors of one sign, a sum of squares (and not zero)."""
+    if not polynomial:
+        return False
+    constant, factors = polynomial.factor()
+    negative = constant < 0
+    for factor, multiplicity in factors:
+        if multiplicity % 2 == 0 or is_square_sum(factor):
+            continue
+        if not is_square_sum(-factor):
+            return False
+        negative = not negative
+    return negative
 
 
 def indefinite_part(polynomial: Any) -> str:

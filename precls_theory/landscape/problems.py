@@ -4,10 +4,12 @@
 over d of losses in different weights: a point is stationary when each part is, and is a local minimum when each part
 is. Within a part, (W, B1) → s(W, B1), (H, B2) → (H, B2)/s leaves the loss as it is.
 
-*Layer.* One output of a layer with r hidden units, one row. In and filter are one map (they are multiplied), Out is
-folded into In, and the output bias is set to its best value: the lemmas of ``theorems/landscape`` say why neither
-loses or gains a local minimum, and which saddles Out = 0 adds. Unit h is ``(in_h·u + in_bias_h)(gate_h·u +
-gate_bias_h)`` with the scaling s_h as above. The best output bias turns the mean square error into its variance.
+*Layer.* One output of a layer with r hidden units. Out is folded into Gate, and the output bias is set to its best
+value: the lemmas of ``theorems/landscape`` say why neither loses or gains a local minimum, and which saddles Out = 0
+adds. With one row In and filter are one map too (they are multiplied), and unit h is ``(in_h·u + p_h)(gate_h·u + q_h)``
+with the scaling s_h as above. With more rows it is ``(filter_h ⋆ (in_h·u + b_h) + c_h)(gate_h·u + q_h)``, all weights
+of the trained layer but for Out, with the scalings ``(in, b, filter) → (s in, s b, filter/s)`` and ``(gate, q, filter,
+c) → (s gate, s q, filter/s, c/s)``. The best output bias takes the mean error over rows and inputs away.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any, Literal
 
 import flint
@@ -22,7 +25,7 @@ import numpy as np
 
 from precls_theory.landscape import targets
 from precls_theory.landscape.moments import Gaussian, Moments
-from precls_theory.landscape.population_loss import Loss, SymbolicModel, fmpq, population_loss
+from precls_theory.landscape.population_loss import Loss, SymbolicModel, population_loss
 from precls_theory.proofs.symbolic import array_of
 
 Form = Literal["operator", "layer"]
@@ -69,8 +72,9 @@ def landscape(
 
     Square: every entry squared. Linear: the identity, plus ``coefficient`` times the second channel into the first
     where there are two. Multiply: channel 0 times channel 1, into channel 1, the rest unchanged. Read: row 0 into the
-    last row. A layer is taken with one row and one output: Square of channel 0, the first output of Linear, the product.
-    Raises ``ValueError`` for a size that the target does not have, or that this package does not classify.
+    last row. A layer is taken with one output: Square of channel 0, the first output of Linear, the product, Read of
+    channel 0.
+    Raises ``ValueError`` for a size that the target does not have.
     """
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
@@ -85,13 +89,12 @@ def landscape(
         raise ValueError(f"read copies row 0 into the last row: it needs rows >= 2, got rows={rows}")
     if form == "operator" and units != 1:
         raise ValueError(f"an operator has one unit a channel: units is for form='layer', got units={units}")
-    if form == "layer" and rows != 1:
-        raise ValueError(f"the layer form is classified for one row; got rows={rows} (form='operator' takes rows)")
     wanted = wanted_output(target, channels, rows, coefficient)
     moments = moments or Gaussian()
     if form == "layer":
         output = 1 if target == "multiply" else 0
-        parts: tuple[Problem, ...] = (layer_problem(target, wanted, output, channels, units, moments),)
+        make = layer_problem if rows == 1 else partial(rows_problem, rows=rows)
+        parts: tuple[Problem, ...] = (make(target, wanted, output, channels, units, moments),)
     else:
         parts = tuple(operator_problem(target, wanted, channel, channels, rows, moments) for channel in range(channels))
     return Landscape(target, form, channels, rows, units, parts)
@@ -194,20 +197,61 @@ def layer_problem(
     return Problem(f"output {output}", without_bias(with_bias, "bias_0"), scalings, others_are_saddles=theorem)
 
 
+def rows_problem(
+    target: str, wanted: Callable[[np.ndarray], np.ndarray], output: int, channels: int, units: int, moments: Moments,
+    rows: int,
+) -> Problem:  # fmt: skip
+    """One output of a layer at several rows, causal: filter and In apart, for their biases differ from row to row."""
+
+    def apply(w: dict[str, np.ndarray], u: np.ndarray) -> np.ndarray:
+        out = []
+        for row in range(rows):
+            total = w["bias"][0]
+            for h in range(units):
+                seen = [affine(w["in"][h], w["b"][h], list(u[row - lag])) for lag in range(row + 1)]
+                conv = affine(w["filter"][h][: row + 1], w["c"][h], seen)
+                total = total + conv * affine(w["gate"][h], w["q"][h], list(u[row]))
+            out.append(total)
+        return array_of(out, (rows,))
+
+    by_channel = (units, channels)
+    shapes = {
+        "in": by_channel,
+        "b": (units,),
+        "filter": (units, rows),
+        "c": (units,),
+        "gate": by_channel,
+        "q": (units,),
+    }
+    with_bias = population_loss(
+        SymbolicModel({**shapes, "bias": (1,)}, rows, channels, apply), lambda u: wanted(u)[:, output], moments
+    )
+    scalings = []
+    for h in range(units):
+        taps = tuple(f"filter_{h}_{lag}" for lag in range(rows))
+        scalings.append(((*(f"in_{h}_{d}" for d in range(channels)), f"b_{h}"), taps))
+        scalings.append(((*(f"gate_{h}_{d}" for d in range(channels)), f"q_{h}"), (*taps, f"c_{h}")))
+    least = None
+    if target == "read" and (channels, units, rows) == (1, 1, 2) and moments_are_standard(moments):
+        least = Fraction(1, 2), "landscape-read-layer"
+    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), tuple(scalings), least=least)
+
+
 def moments_are_standard(moments: Moments) -> bool:
     """Whether the inputs are independent standard Gaussians."""
     return isinstance(moments, Gaussian) and moments.covariance is None
 
 
 def without_bias(loss: Loss, name: str) -> Loss:
-    """The loss at the best value of a weight in which it is ``β² + 2β c + …``: replace β by −c."""
+    """The loss at the best value of a weight in which it is ``a β² + 2β c + …``, a > 0 a number: replace β by −c/a."""
     names = list(loss.names)
     place = names.index(name)
     slope = loss.gradient[place]
     context = flint.fmpq_mpoly_ctx.get(tuple(other for other in names if other != name), "degrevlex")
-    if loss.gradient[place].derivative(place) != 2:
-        raise ValueError(f"the loss is not β² + 2βc + … in {name}")
-    best = drop(slope.subs({name: 0}), place, context) * fmpq(Fraction(-1, 2))
+    curvature = slope.derivative(place)
+    if not curvature.is_constant() or not curvature.leading_coefficient() > 0:
+        raise ValueError(f"the loss is not a β² + 2βc + … with a number a > 0 in {name}")
+    best = drop(slope.subs({name: 0}), place, context) / -curvature.leading_coefficient()
     generators = [*context.gens()[:place], best, *context.gens()[place:]]
     return Loss(loss.polynomial.compose(*generators, ctx=context))
 

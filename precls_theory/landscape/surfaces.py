@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import flint
 
-from precls_theory.landscape.components import DEGENERATE, LOCAL, UNRESOLVED, Component, Value
+from precls_theory.landscape.components import DEGENERATE, LOCAL, SADDLE, UNRESOLVED, Component, Value
 from precls_theory.landscape.ideals import Polynomial, Variety, integral, renamed, varieties
 from precls_theory.landscape.kinds import ACCUMULATE, kind_of
 from precls_theory.landscape.positivity import (
     indefinite_part,
-    is_negative_somewhere_always,
+    is_never_positive,
     is_positive,
     is_square_sum,
 )
@@ -34,18 +35,34 @@ def of_surface(
 
     With n moving weights, f = e_{n−tangent} is the product of the eigenvalues off the tangent space. Where f ≠ 0
     the signature is constant on connected pieces; where f has a smooth zero of odd order it changes sign, hence
-    every such zero is a limit of strict saddles. Other zeros of f are varieties of their own.
+    every such zero is a limit of strict saddles. Other zeros of f are varieties of their own. Where some e_k is nowhere
+    positive, the points with e_k ≠ 0 are strict saddles, and those with e_k = 0 limits of them (:func:`limits`).
     """
     orbit, dimension = len(piece.chart.units), graph.dimension
     leading = symmetric[len(symmetric) - tangent - 1]
-    if not leading:
+    below = next((value for value in symmetric if is_never_positive(value)), None)
+    if not leading and below is None:
         yield Component(
             UNRESOLVED, dimension + orbit, loss, True, equations,
             reason="the Hessian has a larger kernel than the tangent space along a set of several parameters",
         )  # fmt: skip
         return
+    if below is not None:
+        shown, signature = {}, None
+        for values in points(graph):
+            if below(*values) != 0:
+                point = [graph.point(values)[name] for name in piece.names]
+                shown, signature = piece.full_point(piece.shown(point)), piece.hessian_at(point)[1]
+                break
+        yield Component(
+            SADDLE, dimension + orbit, loss, True, equations, (f"{indefinite_part(-below)} != 0",), shown, signature,
+            reason="an elementary symmetric function of the Hessian's eigenvalues is negative there",
+        )  # fmt: skip
+        zeros = [[factor] for factor, _ in below.factor()[1] if not (is_positive(factor) or is_positive(-factor))]
+        yield from limits(piece, graph, zeros, variety, rest)
+        return
     walls, others = divide(leading, graph)
-    kinds = samples(piece, graph, symmetric, tangent)
+    kinds = samples(graph, symmetric, tangent)
     indefinite = [value for value in symmetric[: len(symmetric) - tangent] if not is_positive(value)]
     polynomials = [indefinite_part(value) for value in indefinite]
     for kind, (values, signature) in kinds.items():
@@ -56,24 +73,46 @@ def of_surface(
             kind, dimension + orbit, loss, True, equations, conditions, piece.full_point(piece.shown(point)),
             signature, reason=kind_of(signature, tangent)[1],
         )  # fmt: skip
-    if LOCAL not in kinds and not is_negative_somewhere_always(symmetric[: len(symmetric) - tangent]):
+    if LOCAL not in kinds:
         yield Component(
             UNRESOLVED, dimension + orbit, loss, True, equations,
             reason="all samples are saddles, but that no point is a minimum is not proved",
         )  # fmt: skip
+        return
     for wall in walls:
-        if LOCAL in kinds:
-            yield Component(
-                DEGENERATE, dimension - 1 + orbit, loss, True, (*equations, str(wall)),
-                ("where the Hessian is semidefinite",), on_wall(piece, graph, wall, symmetric), reason=ACCUMULATE,
-            )  # fmt: skip
+        yield Component(
+            DEGENERATE, dimension - 1 + orbit, loss, True, (*equations, str(wall)),
+            ("where the Hessian is semidefinite",), on_wall(piece, graph, wall, symmetric), reason=ACCUMULATE,
+        )  # fmt: skip
+    for part in parts(others, graph, variety):
+        # Over zeros of the denominator the graph, and with it the tangent space, may not be there.
+        yield from rest(part, tangent if graph.denominator.is_constant() else None)
+
+
+def limits(piece: Slice, graph: Graph, zeros: list[list[Any]], variety: Variety, rest: Rest) -> Iterator[Component]:
+    """The points of a graph that are limits of strict saddles on it: saddles, strict ones or degenerate.
+
+    The zeros of a polynomial that is not identically zero have no interior in the space of the free variables, so near
+    every one of them there are points of the graph where it is not zero; these have the same loss.
+    """
+    for part in parts(zeros, graph, variety):
+        for component in rest(part, None):
+            if component.kind == LOCAL and graph.denominator.is_constant():
+                raise ArithmeticError("a local minimum is a limit of strict saddles of the same loss: this cannot be")
+            if component.kind == UNRESOLVED and component.dimension >= 0 and graph.denominator.is_constant():
+                component = replace(component, kind=DEGENERATE, reason=ACCUMULATE, conditions=(
+                    *component.conditions, "where the Hessian is semidefinite"))  # fmt: skip
+            yield component
+
+
+def parts(zeros: list[list[Any]], graph: Graph, variety: Variety) -> Iterator[Variety]:
+    """The varieties on which one of these lists of polynomials of the free variables vanishes."""
     small = flint.fmpz_mpoly_ctx.get(graph.free, "degrevlex")
-    for members in others:
-        extra = [renamed(integral(member, small), variety.context) for member in members]
+    for members in zeros:
+        extra = [renamed(integral(member, small), variety.context) for member in members if member]
         for part in varieties([*variety.basis, *extra], variety.context):
             if part.no_real_point is None:
-                # Over zeros of the denominator the graph, and with it the tangent space, may not be there.
-                yield from rest(part, tangent if graph.denominator.is_constant() else None)
+                yield part
 
 
 def on_wall(piece: Slice, graph: Graph, wall: Any, symmetric: list[Any]) -> dict[str, str]:
@@ -87,19 +126,22 @@ def on_wall(piece: Slice, graph: Graph, wall: Any, symmetric: list[Any]) -> dict
     return {}
 
 
-def samples(
-    piece: Slice, graph: Graph, symmetric: list[Any], tangent: int
-) -> dict[str, tuple[list[flint.fmpq], Signature]]:
-    """For each kind that the signature decides somewhere on a grid, a point of it."""
-    seen: dict[str, tuple[list[flint.fmpq], Signature]] = {}
+def points(graph: Graph) -> Iterator[list[flint.fmpq]]:
+    """Small admissible values of the free variables."""
     candidates = [flint.fmpq(n, d) for n, d in ((1, 1), (3, 1), (-3, 1), (1, 2), (0, 1), (-1, 2))]
     for values in itertools.product(candidates, repeat=graph.dimension):
-        if graph.denominator(*values) == 0:
-            continue
+        if graph.denominator(*values) != 0:
+            yield list(values)
+
+
+def samples(graph: Graph, symmetric: list[Any], tangent: int) -> dict[str, tuple[list[flint.fmpq], Signature]]:
+    """For each kind that the signature decides somewhere on a grid, a point of it."""
+    seen: dict[str, tuple[list[flint.fmpq], Signature]] = {}
+    for values in points(graph):
         signature = Signature.of_signs([sign(flint.fmpq(value(*values))) for value in symmetric])
         kind = kind_of(signature, tangent)[0]
         if kind != UNRESOLVED:
-            seen.setdefault(kind, (list(values), signature))
+            seen.setdefault(kind, (values, signature))
     return seen
 
 
@@ -113,8 +155,10 @@ def divide(leading: Any, graph: Graph) -> tuple[list[Any], list[list[Any]]]:
         slopes = [factor.derivative(index) for index in range(len(graph.free))]
         if is_square_sum(factor) or is_square_sum(-factor):
             others.append([factor, *slopes])  # zero only where it is least (or greatest)
-        elif multiplicity % 2 and not real_parts([integral(p, context) for p in (factor, *slopes) if p], context):
-            walls.append(factor)
+        elif multiplicity % 2:
+            walls.append(factor)  # at its smooth points; the others:
+            if real_parts([integral(p, context) for p in (factor, *slopes) if p], context):
+                others.append([factor, *slopes])
         else:
             others.append([factor])
     return walls, others

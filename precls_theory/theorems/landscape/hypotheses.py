@@ -7,6 +7,8 @@ The paper says roughly that a zero population gradient recovers Square and Linea
   loss 0. What the hypothesis excludes are constants in u, or products in which the row's own value has no part.
 * *Linear* needs more than stationarity: there are saddles with all weights nonzero and irrational losses (1/√3 for the
   identity). A stationary point with ``W ≠ 0`` and *no negative curvature* has loss 0.
+* *Read in a layer* with one unit has the least loss 1/2, attained: a unit cannot copy row 0 and keep it (new; the proof
+  is the identity of :func:`prove_half`).
 * *Read* (row 0 into row 1) has no operator with loss 0, but operators with loss as small as one likes: its infimum is
   not attained, so gradient descent that approaches it sends weights to infinity.
 """
@@ -107,6 +109,7 @@ def recovery(size: Size, product: Hypothesis = first_tap, line: Hypothesis = cur
 
 
 W, H0, H1, B10, B11, B20, B21 = READ_WEIGHTS = sympy.symbols("W_0 H_0 H_1 B1_0 B1_1 B2_0 B2_1")
+HALF = sympy.Rational(1, 2)
 READ_ERROR = (
     # Row 0: (W u0 + B1_0)(H_0 u0 + B2_0) − u0; row 1: (W u1 + B1_1)(H_0 u1 + H_1 u0 + B2_1) − u0, by monomials of u.
     W * H0, W * B20 + B10 * H0 - 1, B10 * B20,
@@ -172,3 +175,68 @@ def read_infimum(size: Size, error: tuple[sympy.Expr, ...] = READ_ERROR) -> Evid
         "Q[weights], Q[ε, 1/ε]",
         "SymPy; python-flint",
     )
+
+
+A0, A1, P0, P, G, Q = sympy.symbols("a0 a1 p0 P g q")
+"""A unit of a layer at two rows, folded: taps times In, the first row's bias, how much less the second's is, the gate."""
+
+
+def layer_loss() -> sympy.Expr:
+    """The loss of Read for one unit with In, filter and biases multiplied out: ``in = 1, b = −P/a1, c = p0 − a0 b``."""
+    (problem,) = landscape("read", "layer", rows=2).parts
+    names = {name: sympy.Symbol(name) for name in problem.loss.names}
+    bias = -P / A1
+    values = {
+        "in_0_0": 1,
+        "b_0": bias,
+        "filter_0_0": A0,
+        "filter_0_1": A1,
+        "c_0": P0 - A0 * bias,
+        "gate_0_0": G,
+        "q_0": Q,
+    }
+    found = problem.loss.sympy().subs({names[name]: value for name, value in values.items()}, simultaneous=True)
+    return sympy.expand(found)
+
+
+def prove_half(least: sympy.Expr = HALF) -> None:
+    """``(g² + q²)(L − 1/2)`` is a sum of squares, identically, and L = 1/2 is attained.
+
+    Where a1 ≠ 0 or f_1 b = 0 the folded weights describe every unit; they are dense, and L is continuous. Where g = q = 0
+    the output is a constant and L = 2.
+    """
+    loss = layer_loss()
+    norm = G**2 + Q**2
+    squares = (
+        norm * (4 * (A0 * G) ** 2 + (2 * A0 * Q + 2 * P0 * G - 1 - P * G) ** 2 / 2)
+        + (P * norm - G) ** 2 / 2 + (A1 * norm - Q) ** 2 + G**2 / 2
+    )  # fmt: skip
+    if sympy.expand(norm * (loss - least) - squares) != 0:
+        raise Refuted(f"(g² + q²)(L − {least}) is not that sum of squares", {"loss": str(loss)})
+    (problem,) = landscape("read", "layer", rows=2).parts
+    point = dict.fromkeys(problem.loss.names, Fraction(0))
+    point |= {"in_0_0": Fraction(1), "filter_0_0": Fraction(1, 2), "filter_0_1": Fraction(1), "q_0": Fraction(1)}
+    if problem.loss.at(point) != least:
+        raise Refuted(f"the loss is {problem.loss.at(point)} at {point}, not {least}")
+    if any(problem.loss.at(dict.fromkeys(problem.loss.names, Fraction(0)) | {"c_0": Fraction(k)}) != 2 for k in (0, 1)):
+        raise Refuted("a gate that is zero has not the loss 2")
+
+
+@theorem(
+    id="landscape-read-layer",
+    title="Read in a layer with one unit: the least loss is 1/2, attained",
+    statement=r"(g^2+q^2)\,(L-\tfrac12)=\textstyle\sum(\dots)^2,\qquad \min L=\tfrac12",
+    hypotheses=(
+        "a layer with one hidden unit, two rows, one channel, u ~ N(0, I)",
+        "the output bias at its best value",
+    ),
+    source="new",
+    covers="all weights: an identity of polynomials, density of the folded weights argued",
+    controls={
+        "1/3": {"least": sympy.Rational(1, 3)},
+        "1": {"least": sympy.Integer(1)},
+    },
+)
+def read_in_a_layer(size: Size, least: sympy.Expr = HALF) -> Evidence:
+    prove_half(least)
+    return Evidence("executed: the identity, and the loss 1/2 at a point", "Q[weights]", "SymPy; python-flint")

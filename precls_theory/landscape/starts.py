@@ -1,0 +1,88 @@
+"""Nothing is lost: random starts, each followed to a stationary point, each enclosed with a point of a listed set.
+
+``python -m precls_theory.landscape.starts 100000 notebooks/data/landscape_starts.json`` follows 10^5 starts for each of
+:data:`CASES` and writes, for each, how many converged, the proved radii, and how many starts each kind received. A
+start that has not converged (slow, or on its way to infinity) is no stationary point and is counted apart.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from precls_theory.landscape.enclosure import radii
+from precls_theory.landscape.numerical import FastLoss, listed_sets, stationary
+from precls_theory.landscape.problems import Problem, landscape
+
+CASES: dict[str, dict[str, Any]] = {
+    "Square": {"target": "square"},
+    "Square, two rows": {"target": "square", "rows": 2},
+    "Square, layer": {"target": "square", "form": "layer"},
+    "Linear, two channels": {"target": "linear", "channels": 2},
+    "Linear, layer, two channels": {"target": "linear", "form": "layer", "channels": 2},
+    "Multiply, two channels": {"target": "multiply", "channels": 2},
+    "Multiply, layer, two channels": {"target": "multiply", "form": "layer", "channels": 2},
+    "Read, layer, two rows": {"target": "read", "form": "layer", "rows": 2},
+}
+SMALL = 1e-10
+"""A gradient of smaller norm makes a numerical stationary point."""
+CHUNK = 5_000
+
+
+def problem_of(name: str) -> Problem:
+    """The part of a case that is the most interesting: the product, or else the first output."""
+    options = dict(CASES[name])
+    parts = landscape(options.pop("target"), **options).parts
+    return parts[1] if name.startswith("Multiply") and len(parts) > 1 else parts[0]
+
+
+def follow(problem: Problem, count: int, seed: int = 0, spread: float = 1.5) -> dict[str, Any]:
+    """Starts from N(0, spread²), their stationary points, and the proved distances to the listed sets: a summary."""
+    loss, sets = FastLoss(problem.loss), listed_sets(problem)
+    rng = np.random.default_rng(seed)
+    every, values, index = [], [], []
+    for begin in range(0, count, CHUNK):
+        starts = spread * rng.normal(size=(len(loss.names), min(CHUNK, count - begin)))
+        x, norms = stationary(loss, starts)
+        found = x[:, norms < SMALL]
+        radius, which = radii(sets, found)
+        every.append(radius)
+        index.append(which)
+        values.append(loss.value(found))
+    radius, level = np.concatenate(every), np.concatenate(values)
+    return {
+        "starts": count,
+        "converged": len(radius),
+        "radius": {"median": float(np.median(radius)), "99%": float(np.quantile(radius, 0.99)), "largest": float(radius.max())},
+        "sets met": len(set(np.concatenate(index).tolist())),
+        "levels": dict(sorted(Counter(f"{number:.4g}" for number in np.round(level, 4) + 0.0).items())),
+    }  # fmt: skip
+
+
+def run(count: int, report: Any = lambda text: None) -> dict[str, Any]:
+    """The summaries of all cases."""
+    found = {}
+    for name in CASES:
+        begun = time.perf_counter()
+        found[name] = follow(problem_of(name), count)
+        report(f"{name}: {json.dumps(found[name])} {time.perf_counter() - begun:.0f} s")
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    if len(arguments) != 2 or not arguments[0].isdigit():
+        sys.exit("usage: python -m precls_theory.landscape.starts STARTS FILE.json")
+    summary = run(int(arguments[0]), lambda text: print(text, file=sys.stderr, flush=True))
+    command = f"python -m precls_theory.landscape.starts {arguments[0]} FILE.json"
+    with open(arguments[1], "w", encoding="utf-8") as file:
+        json.dump({"command": command, "gradient below": SMALL, "cases": summary}, file, indent=1)
+        file.write("\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
