@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from constructions.models.baseconv import BaseConvLayer as BaseConvLayer
     from constructions.models.baseconv import BaseConvModel as BaseConvModel
     from constructions.models.baseconv import BaseConvOperator as BaseConvOperator
+    from constructions.models.own_weights import own_weights as own_weights
     from constructions.networks.construction import CONSTRUCTIONS as CONSTRUCTIONS
     from constructions.networks.construction import rebuild as rebuild
     from constructions.networks.layer import Layer as Layer
@@ -66,6 +67,7 @@ _NAMES = {
     ),
     "files.reading": ("CorruptFileError", "load"),
     "models.baseconv": ("BaseConvLayer", "BaseConvModel", "BaseConvOperator"),
+    "models.own_weights": ("own_weights",),
     "networks.construction": ("CONSTRUCTIONS", "rebuild"),
     "networks.layer": ("Layer",),
     "networks.network": ("Network",),

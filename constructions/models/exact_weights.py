@@ -6,7 +6,7 @@ convolution is ``bias ⊙ Gate u``, and the branch ``w1·u`` is one hidden chann
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -15,38 +15,44 @@ from torch import Tensor
 from constructions.algebra.filters import DELTA, Filter
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from constructions.models.operators import LayerWeights
-from constructions.networks.layer import Layer, SparseMap
+from constructions.models.own_weights import claiming
+from constructions.networks.layer import Layer, Mode, SparseMap
 from constructions.networks.network import Network
 
 NOUGHT, UNIT = Fraction(0), Fraction(1)
 
 
 def exact_network(model: BaseConvModel, like: Network) -> Network:
-    """The model as an exact network that claims what ``like`` claims: its task, algorithm and parameters.
+    """The model as an exact network that claims what ``like`` claims (:mod:`constructions.models.own_weights`).
 
     The model's input channels are those of ``like`` (further ones are positional), and its first outputs are the results
     of ``like`` in their order. Whether the claim is true is for a check to say. Raises ``ValueError`` for other numbers of
     rows, inputs or results, and for weights that are not finite.
     """
-    data = sorted({column for _, column in like.task.free_channels})
-    n_results = len(like.task.columns)
-    last = model.layers[-1]
-    assert isinstance(last, BaseConvLayer)
-    n_inputs, n_outputs = model.positions.shape[1], last.out_proj.out_features
-    if data != list(range(len(data))) or n_inputs < len(data) or n_outputs < n_results or model.n_rows != like.n_rows:
-        raise ValueError(
-            f"the model has {model.n_rows} rows, {n_inputs} inputs and {n_outputs} outputs; {like.algorithm} has "
-            f"{like.n_rows} rows, {len(data)} inputs with data and {n_results} results"
-        )
     layers = []
     for layer in model.layers:
         assert isinstance(layer, BaseConvLayer)
-        layers.append(exact_layer(exact_weights(layer)))
+        layers.append(exact_weights(layer))
+    return network_with(layers, rationals("positions", model.positions), model.mode, like)
+
+
+def network_with(weights: Sequence[LayerWeights], constants: np.ndarray, mode: Mode, like: Network) -> Network:
+    """The network of layers with these rational weights and positions (n_rows, inputs), claiming what ``like`` claims.
+
+    Raises ``ValueError`` as :func:`exact_network`.
+    """
+    data = sorted({column for _, column in like.task.free_channels})
+    n_results = len(like.task.columns)
+    n_rows, n_inputs = constants.shape
+    n_outputs = weights[-1].out_weight.shape[1]
+    if data != list(range(len(data))) or n_inputs < len(data) or n_outputs < n_results or n_rows != like.n_rows:
+        raise ValueError(
+            f"the model has {n_rows} rows, {n_inputs} inputs and {n_outputs} outputs; {like.algorithm} has "
+            f"{like.n_rows} rows, {len(data)} inputs with data and {n_results} results"
+        )
     names = tuple(like.inputs[c] if c < len(data) else f"position[{c}]" for c in range(n_inputs))
-    constants = rationals("positions", model.positions)
     positions = {(row, c): constants[row, c] for row, c in np.argwhere(constants != 0).tolist()}
-    task = replace(like.task, n_inputs=n_inputs, columns=tuple(range(n_results)))  # type: ignore[type-var]
-    return replace(like, mode=model.mode, inputs=names, layers=tuple(layers), positions=positions, task=task)
+    return claiming(like, mode=mode, inputs=names, layers=tuple(map(exact_layer, weights)), positions=positions)
 
 
 def exact_weights(layer: BaseConvLayer) -> LayerWeights:

@@ -24,6 +24,8 @@ from torch import Tensor
 
 from constructions.models.exact_weights import exact_layer, rationals, without_branches
 from constructions.models.operators import LayerWeights
+from constructions.models.own_weights import claiming
+from constructions.networks.layer import Mode
 from constructions.networks.network import Network
 
 ConvType = Literal["short", "long"]
@@ -105,7 +107,7 @@ def scattered(shape: tuple[int, int], entries: Mapping[tuple[int, int], Any], dt
 
 
 def from_published(model: PublishedModel, like: Network) -> Network:
-    """The published model as an exact network that claims what ``like`` claims (its task, algorithm and parameters).
+    """The published model as an exact network that claims what ``like`` claims (:mod:`constructions.models.own_weights`).
 
     ``like`` must read as many rows and data channels, and give as many results, as the model. Its own weights are not
     used. Raises ``ValueError`` for a model that is not BaseConv layers alone, has missing or unexpected weights, weights
@@ -163,15 +165,8 @@ def from_published(model: PublishedModel, like: Network) -> Network:
         if number == depth - 1:
             layer = followed(layer, exact["_read_out.weight"].T, exact["_read_out.bias"])
         layers.append(exact_layer(layer))
-    task = replace(like.task, n_inputs=len(inputs), columns=tuple(range(len(like.task.columns))))  # type: ignore[type-var]
-    return replace(
-        like,
-        mode="causal" if causal else "circular",
-        inputs=inputs,
-        layers=tuple(layers),
-        positions=positions,
-        task=task,
-    )
+    mode: Mode = "causal" if causal else "circular"
+    return claiming(like, mode=mode, inputs=inputs, layers=tuple(layers), positions=positions)
 
 
 def expected_shapes(settings: Mapping[str, Any], n_data: int, n_results: int) -> dict[str, tuple[int, ...]]:

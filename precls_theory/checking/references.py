@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -331,3 +331,13 @@ def multiply(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     product = ring.reduce(left * right)
     y[..., p["target"] : p["target"] + length] = product if p.get("clear", True) else ring.reduce(target + product)
     return y
+
+
+# --- Weights of their own -------------------------------------------------------------------------------------------
+
+
+@reference("own_weights")
+def own_weights(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """What the construction whose function is claimed says, at the rows of this network's task."""
+    original = _original(network)
+    return claimed(replace(original, task=network.task), u, ring)
