@@ -96,12 +96,14 @@ def check_shapes(layers: Sequence[LayerWeights], sizes: Sizes) -> None:
 def structured(layer: LayerWeights, tolerance: float) -> LayerWeights:
     """Weights below the tolerance are zero."""
 
-    def cleared(values: np.ndarray) -> np.ndarray:
-        return np.where(np.abs(values.astype(float)) <= tolerance, NOUGHT, values)
-
     if layer.branch_weights is not None:
         raise NoExactNetwork("branch weights are not looked at")
-    return LayerWeights(**{name: None if v is None else cleared(v) for name, v in vars(layer).items()})
+    cleared: dict[str, Any] = {}
+    for name, values in vars(layer).items():
+        if values is not None:
+            cleared[name] = values.copy()
+            cleared[name][np.abs(values.astype(float)) <= tolerance] = NOUGHT
+    return LayerWeights(**cleared)
 
 
 def dead(layer: LayerWeights) -> np.ndarray:
@@ -183,7 +185,7 @@ def solve_gradient(layer: LayerWeights, sizes: Sizes) -> tuple[LayerWeights, Sol
     gate = np.concatenate([layer.gate_weight, layer.gate_bias[None]])
     rows = (layer.out_weight.T[:, None, :] * gate[None, :, :] * layer.filter[0]).reshape(-1, gate.shape[1])
     wanted = gradient_wanted(sizes)[0].transpose(0, 2, 1)  # (output, gate's channel, In's channel)
-    rows = np.where(dead(layer), NOUGHT, rows)
+    rows[:, dead(layer)] = NOUGHT
     start = np.concatenate([layer.in_weight, layer.in_bias[None]]).T
     exact, point, root = solve_near(rows, wanted.reshape(len(rows), -1), start)
     return replace(layer, in_weight=exact[:, :-1].T, in_bias=exact[:, -1]), ("in_weight", point[:, :-1].T, root)

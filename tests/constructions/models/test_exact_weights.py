@@ -24,7 +24,7 @@ def test_every_parameter_is_taken_over(mode, branch_weights):
             parameter.normal_()
         u = torch.randn(5, 3, 3, dtype=torch.float64)
         network = exact_network(model, like)
-        assert network.algorithm == "explicit_gradient"
+        assert network.parameters["network"]["algorithm"] == "explicit_gradient"
         assert torch.allclose(network.evaluate(u), model(u), rtol=1e-12, atol=1e-10)
         for name, parameter in model.named_parameters():
             old = parameter.clone()

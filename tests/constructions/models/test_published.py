@@ -139,7 +139,7 @@ def test_random_models_become_exact_networks(kind, causal, use_resid):
     }  # fmt: skip
     module = Published(**settings).double()
     network = from_published(PublishedModel(module.state_dict(), settings), like)
-    assert network.algorithm == "explicit_gradient"
+    assert network.parameters["network"]["algorithm"] == "explicit_gradient"
     u = torch.randn(6, 4, 3, dtype=torch.float64)
     padded = torch.nn.functional.pad(u, (0, len(network.inputs) - 3))
     with torch.no_grad():
