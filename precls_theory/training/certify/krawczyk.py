@@ -4,9 +4,9 @@ For F: R^n → R^n, a point x, a ball X of radius r about it and any matrix C, l
 
     K(X) = x − C F(x) + (I − C J(X)) (X − x),
 
-J(X) an enclosure of the Jacobian on X. If K(X) lies in the interior of X, then F has exactly one root in X, and it is in K(X). C is
-the inverse of J(x) in floating point: that it is a good one matters for success, not for the proof. Everything else is Arb's
-ball arithmetic, whose enclosures are rigorous.
+J(X) an enclosure of the Jacobian on X. If K(X) lies in the interior of X, then F has exactly one root in X, and it is in K(X).
+C is the inverse of J(x) in floating point: that it is a good one matters for success, not for the proof. Everything else
+is Arb's ball arithmetic, whose enclosures are rigorous.
 """
 
 from __future__ import annotations
