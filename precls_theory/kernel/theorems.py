@@ -69,6 +69,7 @@ WHY_NOT: dict[str, str] = {
     "doubling-width": "a count of products that is run for D up to 8, not formalised yet",
     "landscape-population-loss": _FINITE,
     "landscape-square": _FINITE,
+    "rounding-a-priori": "not formalised yet: a model of rounding",
     "sliced-digits": "not formalised yet: digits of given formats",
     "growth-rules": "the spectral bounds are about computed numbers",
     "any-depth-open-sets": _ANALYSIS,
