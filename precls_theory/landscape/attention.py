@@ -1,4 +1,4 @@
-r"""One layer of linear attention on random regressions: its population loss, exactly.
+r"""One and two layers of linear attention on random regressions: its population loss, exactly.
 
 A prompt has n points ``(a_i, b_i)``, ``b_i = w·a_i + ε_i``, and a query a_q; the weights that matter for the prediction are
 p ∈ R^{d+1} (the values' row) and q ∈ R^{(d+1)×d} (keys against queries), and with z_i = (a_i, b_i)
@@ -7,17 +7,21 @@ p ∈ R^{d+1} (the values' row) and q ∈ R^{(d+1)×d} (keys against queries), a
 
 It is linear in the symmetric part of ``M_ijk = p_i q_jk`` in (i, j), so the loss ``E (prediction − w·a_q)²`` is F(M) for a convex
 quadratic F: a point where F'(M) = 0 is a global minimum for *all* weights (Ahn et al. 2023, Mahankali et al. 2024).
+Two layers, d = 1: losses ``E r(s)²`` in the step sizes and in what the first layer does to the points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
+import flint
 import numpy as np
 
 from precls_theory.landscape.moments import Gaussian
-from precls_theory.landscape.population_loss import Loss, SymbolicModel, population_loss
+from precls_theory.landscape.population_loss import Loss, SymbolicModel, fmpq, population_loss
 from precls_theory.landscape.problems import Problem
 from precls_theory.proofs.symbolic import array_of
 
@@ -94,3 +98,64 @@ def attention_problem(n_points: int) -> Problem:
         tuple(n for n in loss.names if n.startswith("q")),
     )
     return Problem("linear attention", loss, (family,), least=(Fraction(2, n_points + 2), "landscape-linear-attention"))
+
+
+def moment(n_points: int, degree: int) -> Fraction:
+    """``E s^degree`` for ``s = (1/n) Σ a_i²``, a_i ~ N(0, 1)."""
+    result = Fraction(1)
+    for index in range(degree):
+        result *= Fraction(n_points + 2 * index, n_points)
+    return result
+
+
+def residual_problem(name: str, n_points: int, names: Sequence[str], residual: Callable[..., Any]) -> Problem:
+    """The loss ``E r(s)²`` of a prediction whose error is ``−w a_q r(s)``; ``residual(s, **weights)`` is a polynomial."""
+    context = flint.fmpq_mpoly_ctx.get((*names, "s"), "degrevlex")
+    *weights, s = context.gens()
+    square = residual(s, **dict(zip(names, weights, strict=True))) ** 2
+    small = flint.fmpq_mpoly_ctx.get(tuple(names), "degrevlex")
+    terms: dict[tuple[int, ...], flint.fmpq] = {}
+    for monomial, coefficient in square.to_dict().items():
+        *key, degree = map(int, monomial)
+        terms[tuple(key)] = terms.get(tuple(key), flint.fmpq(0)) + coefficient * fmpq(moment(n_points, degree))
+    return Problem(name, Loss(small.from_dict({key: c for key, c in terms.items() if c})), ())
+
+
+def two_steps(n_points: int) -> Problem:
+    """Two layers, each a step of gradient descent, d = 1: ``r = (1 − η_1 s)(1 − η_2 s)``; its least loss is a theorem."""
+    problem = residual_problem("two steps", n_points, ("eta_1", "eta_2"), steps_residual)
+    least = Fraction(8, (n_points + 2) * (n_points + 4)), "landscape-attention-layers"
+    return replace(problem, least=least)
+
+
+def two_layers(n_points: int) -> Problem:
+    """Two layers of which the first also moves the points, ``a ← (1 − γ s) a``: GD++ of von Oswald et al. 2023, d = 1."""
+    return residual_problem("two layers", n_points, ("eta_1", "eta_2", "gamma"), layers_residual)
+
+
+def two_layers_at_infinity(n_points: int) -> Problem:
+    """The limits of :func:`two_layers` as γ → ∞ with ``η_2 γ² = c``: ``r = (1 − η_1 s)(1 − c s³)``."""
+    return residual_problem(
+        "at infinity", n_points, ("eta_1", "c"), lambda s, eta_1, c: (1 - eta_1 * s) * (1 - c * s**3)
+    )
+
+
+def steps_residual(s: Any, eta_1: Any, eta_2: Any) -> Any:
+    return (1 - eta_1 * s) * (1 - eta_2 * s)
+
+
+def layers_residual(s: Any, eta_1: Any, eta_2: Any, gamma: Any) -> Any:
+    return (1 - eta_1 * s) * (1 - eta_2 * s * (1 - gamma * s) ** 2)
+
+
+def attend(P: np.ndarray, Q: np.ndarray, tokens: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One layer, no softmax: ``z ← z + (1/n) Σ_i P z_i (z_i · Q z)`` for each of the tokens (n, 2) and the query (2,)."""
+    count = len(tokens)
+
+    def moved(z: np.ndarray) -> np.ndarray:
+        total = z
+        for token in tokens:
+            total = total + (P @ token) * array_of([token @ (Q @ z)], (1,)) / count
+        return total
+
+    return array_of([entry for token in tokens for entry in moved(token)], tokens.shape), moved(query)

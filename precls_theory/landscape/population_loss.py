@@ -142,7 +142,8 @@ def population_loss(model: Any, target: Target, moments: Moments | None = None) 
     return total
 
 
-def _symbolic(model: SymbolicModel, target: Target, moments: Moments) -> Polynomial:
+def error_coefficients(model: SymbolicModel, target: Target) -> tuple[list[dict[tuple[int, ...], Polynomial]], Any]:
+    """For each entry of the output ``{exponents of u: coefficient in the error}``, and the context of the weights."""
     families = variable_names(model.shapes)
     names = [name for family in families.values() for name in family]
     inputs = [f"u_{row}_{channel}" for row in range(model.n_rows) for channel in range(model.n_channels)]
@@ -159,9 +160,14 @@ def _symbolic(model: SymbolicModel, target: Target, moments: Moments) -> Polynom
     output = ring.coerce(np.asarray(model.apply(weights, u), dtype=object))
     error = difference(output, ring.coerce(np.asarray(target(u), dtype=object)))
     context = flint.fmpq_mpoly_ctx.get(names, "degrevlex")
+    return [coefficients(entry, len(names), context) for entry in error.flat], context
+
+
+def _symbolic(model: SymbolicModel, target: Target, moments: Moments) -> Polynomial:
+    entries, context = error_coefficients(model, target)
     loss = context.constant(0)
-    for entry in error.flat:
-        loss += mean_square(coefficients(entry, len(names), context), moments, context.constant(0))
+    for parts in entries:
+        loss += mean_square(parts, moments, context.constant(0))
     return loss
 
 

@@ -50,6 +50,8 @@ class Problem:
     exact: dict[str, Fraction] | None = None
     others_are_saddles: str = ""
     least: tuple[Fraction, str] | None = None
+    task: tuple[SymbolicModel, Callable[[np.ndarray], np.ndarray]] | None = None
+    """The model and the target that the loss is of: to train on samples. A layer's model still has its output bias."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +138,8 @@ def operator_problem(
         return array_of(out, (rows,))
 
     shapes: dict[str, tuple[int, ...]] = {"W": (channels,), "B1": (rows,), "H": (rows,), "B2": (rows,)}
-    loss = population_loss(SymbolicModel(shapes, rows, channels, apply), lambda u: wanted(u)[:, channel], moments)
+    task = SymbolicModel(shapes, rows, channels, apply), lambda u: wanted(u)[:, channel]
+    loss = population_loss(*task, moments)
     gate = (*(f"W_{d}" for d in range(channels)), *(f"B1_{n}" for n in range(rows)))
     conv = (*(f"H_{n}" for n in range(rows)), *(f"B2_{n}" for n in range(rows)))
     vanishing = None
@@ -153,7 +156,9 @@ def operator_problem(
     else:
         slopes = slope_of(wanted, channel, channels, rows)
         exact |= {f"W_{d}": slope for d, slope in enumerate(slopes)} | {f"B2_{n}": Fraction(1) for n in range(rows)}
-    return Problem(f"channel {channel}", loss, ((gate, conv),), vanishing, exact if loss.at(exact) == 0 else None)
+    return Problem(
+        f"channel {channel}", loss, ((gate, conv),), vanishing, exact if loss.at(exact) == 0 else None, task=task
+    )
 
 
 def slope_of(wanted: Callable[[np.ndarray], np.ndarray], channel: int, channels: int, rows: int) -> list[Fraction]:
@@ -179,9 +184,8 @@ def layer_problem(
         return array_of([total + w["bias"][0]], (1,))
 
     shapes = {"in": (units, channels), "p": (units,), "gate": (units, channels), "q": (units,), "bias": (1,)}
-    with_bias = population_loss(
-        SymbolicModel(shapes, 1, channels, apply), lambda u: array_of([wanted(u)[0, output]], (1,)), moments
-    )
+    task = SymbolicModel(shapes, 1, channels, apply), lambda u: array_of([wanted(u)[0, output]], (1,))
+    with_bias = population_loss(*task, moments)
     scalings = tuple(
         (
             (*(f"in_{h}_{d}" for d in range(channels)), f"p_{h}"),
@@ -194,7 +198,9 @@ def layer_problem(
         theorem = "landscape-wide-layer"
     elif units == channels >= 2 and moments_are_standard(moments):
         theorem = "landscape-critical-width"
-    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), scalings, others_are_saddles=theorem)
+    return Problem(
+        f"output {output}", without_bias(with_bias, "bias_0"), scalings, others_are_saddles=theorem, task=task
+    )
 
 
 def rows_problem(
@@ -223,9 +229,8 @@ def rows_problem(
         "gate": by_channel,
         "q": (units,),
     }
-    with_bias = population_loss(
-        SymbolicModel({**shapes, "bias": (1,)}, rows, channels, apply), lambda u: wanted(u)[:, output], moments
-    )
+    task = SymbolicModel({**shapes, "bias": (1,)}, rows, channels, apply), lambda u: wanted(u)[:, output]
+    with_bias = population_loss(*task, moments)
     scalings = []
     for h in range(units):
         taps = tuple(f"filter_{h}_{lag}" for lag in range(rows))
@@ -234,7 +239,7 @@ def rows_problem(
     least = None
     if target == "read" and (channels, units, rows) == (1, 1, 2) and moments_are_standard(moments):
         least = Fraction(1, 2), "landscape-read-layer"
-    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), tuple(scalings), least=least)
+    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), tuple(scalings), least=least, task=task)
 
 
 def moments_are_standard(moments: Moments) -> bool:

@@ -2,7 +2,8 @@
 
 ``python -m precls_theory.landscape.starts 100000 notebooks/data/landscape_starts.json`` follows 10^5 starts for each of
 :data:`CASES` and writes, for each, how many converged, the proved radii, and how many starts each kind received. A
-start that has not converged (slow, or on its way to infinity) is no stationary point and is counted apart.
+start that has not converged in 300 steps still moves along a valley (gradients of 1e-7 to 1e-3), is no stationary point
+and is counted apart.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 2 or not arguments[0].isdigit():
         sys.exit("usage: python -m precls_theory.landscape.starts STARTS FILE.json")
     summary = run(int(arguments[0]), lambda text: print(text, file=sys.stderr, flush=True))
-    command = f"python -m precls_theory.landscape.starts {arguments[0]} FILE.json"
+    command = f"python -m precls_theory.landscape.starts {arguments[0]} notebooks/data/landscape_starts.json"
     with open(arguments[1], "w", encoding="utf-8") as file:
         json.dump({"command": command, "gradient below": SMALL, "cases": summary}, file, indent=1)
         file.write("\n")

@@ -1,5 +1,6 @@
 """Proved radii: exact arithmetic is inside every interval, and points off the list are told from points on it."""
 
+import json
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -67,3 +68,13 @@ def test_a_missing_set_is_noticed():
     without = [listed for listed in listed_sets(problem) if listed.stratum.dimension > 0]
     radius, _ = radii(without, x[:, norms < 1e-10])
     assert radius.max() > 0.5
+
+
+def test_the_committed_run_has_all_cases_and_is_what_the_test_asks():
+    document = json.loads(DATA.read_text())
+    assert document["command"].startswith("python -m precls_theory.landscape.starts 100000")
+    assert set(document["cases"]) == set(CASES)
+    for summary in document["cases"].values():
+        assert summary["starts"] == 100_000
+        assert summary["radius"]["largest"] < 0.005
+        assert sum(summary["levels"].values()) == summary["converged"]
