@@ -25,6 +25,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import flint
 import numpy as np
@@ -208,10 +209,22 @@ def _halves(box: Rectangle, axis: int) -> list[Rectangle]:
 
 def prove_ellipse(function: BallFunction, domain: Box, axis: int, rho: Fraction, budget: int = 4000) -> Ellipse | None:
     """The ellipse with parameter ``rho`` in variable ``axis``, or ``None`` when f could not be proved bounded on it."""
-    region = _Ellipses(function, domain, axis, rho)
-    if function.may_fail and not region.is_analytic(budget):
-        return None
-    maximum = region.maximum(budget // 4)
+    return _proved(
+        function.expression, function.variables, tuple(map(tuple, domain)), axis, rho, budget, flint.ctx.prec
+    )
+
+
+@lru_cache(maxsize=1024)
+def _proved(
+    expression: sp.Expr, variables: tuple[sp.Symbol, ...], domain: Box, axis: int, rho: Fraction, budget: int, bits: int
+) -> Ellipse | None:
+    """Kept: the same ellipse is asked for by the search, by the interpolant and by the proof of a network's error."""
+    function = BallFunction(expression, variables)
+    with flint.ctx.workprec(bits):
+        region = _Ellipses(function, domain, axis, rho)
+        if function.may_fail and not region.is_analytic(budget):
+            return None
+        maximum = region.maximum(budget // 4)
     return Ellipse(rho, upper(maximum)) if is_moderate(maximum) else None
 
 
