@@ -1,0 +1,105 @@
+"""How far the classification reaches: each size, each engine, in a process of its own with a time limit.
+
+``python -m precls_theory.landscape.reach notebooks/data/landscape_reach.csv`` writes one line a size and engine: number
+of weights, seconds of processor time, whether the classification is complete, and what stopped it where it is not.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from queue import Empty
+from typing import Any
+
+from precls_theory.landscape import singular
+from precls_theory.landscape.classification import classify_all
+from precls_theory.landscape.graphs import Decompose
+from precls_theory.landscape.ideals import varieties
+from precls_theory.landscape.problems import landscape
+
+SECONDS = 120.0
+"""Time that one size may take."""
+SIZES: tuple[tuple[str, str, int, int, int], ...] = (
+    # target, form, channels, rows, units
+    *(("square", "operator", d, n, 1) for d, n in ((1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (1, 3))),
+    *(("linear", "operator", d, n, 1) for d, n in ((1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (1, 3))),
+    *(("multiply", "operator", d, n, 1) for d, n in ((2, 1), (3, 1), (2, 2), (3, 2))),
+    *(("read", "operator", d, n, 1) for d, n in ((1, 2), (2, 2), (1, 3))),
+    *(("square", "layer", d, n, r) for d, n, r in ((1, 1, 1), (1, 1, 2), (1, 1, 3), (2, 1, 1), (2, 1, 2), (3, 1, 1), (1, 2, 1))),
+    *(("linear", "layer", d, n, r) for d, n, r in ((1, 1, 1), (1, 1, 2), (2, 1, 1), (2, 1, 2), (1, 2, 1), (2, 2, 1))),
+    *(("multiply", "layer", d, n, r) for d, n, r in ((2, 1, 1), (3, 1, 1), (2, 1, 2), (2, 2, 1))),
+    *(("read", "layer", d, n, r) for d, n, r in ((1, 2, 1), (2, 2, 1))),
+)  # fmt: skip
+ENGINES: dict[str, Decompose] = {"flint": varieties, "singular": singular.decompose}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """One size with one engine."""
+
+    target: str
+    form: str
+    channels: int
+    rows: int
+    units: int
+    engine: str
+    weights: int
+    complete: bool
+    seconds: float | None
+    stopped_by: str
+
+
+def weights_of(size: tuple[str, str, int, int, int]) -> int:
+    """The most weights that one part has."""
+    return max(len(part.loss.names) for part in landscape(*size).parts)  # type: ignore[arg-type]
+
+
+def _work(size: Any, engine: str, answers: Any) -> None:
+    begun = time.process_time()
+    parts = classify_all(landscape(*size), decompose=ENGINES[engine])
+    reasons = {c.reason for part in parts for c in part.components if c.kind in ("unresolved", "local minimum")}
+    answers.put((all(part.complete for part in parts), time.process_time() - begun, "; ".join(sorted(reasons))))
+
+
+def reached(size: tuple[str, str, int, int, int], engine: str, seconds: float = SECONDS) -> Reached:
+    """What this engine makes of this size; Singular's own time is not in the processor time."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=_work, args=(size, engine, answers))
+    process.start()
+    try:
+        complete, used, reason = answers.get(timeout=seconds)
+    except Empty:
+        complete, used, reason = False, None, f"{seconds:.0f} s"
+    process.kill()
+    process.join()
+    return Reached(*size, engine, weights_of(size), complete, None if used is None else round(used, 2), reason)
+
+
+def all_reached(seconds: float = SECONDS) -> Iterator[Reached]:
+    """Every size with FLINT; with Singular where FLINT alone is not complete and Singular is installed."""
+    for size in SIZES:
+        found = reached(size, "flint", seconds)
+        yield found
+        if not found.complete and singular.available():
+            yield reached(size, "singular", seconds)
+
+
+def main(arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        sys.exit("usage: python -m precls_theory.landscape.reach FILE.csv")
+    with open(arguments[0], "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Reached)])
+        writer.writeheader()
+        for found in all_reached():
+            writer.writerow(asdict(found))
+            file.flush()
+            print(found, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
