@@ -52,4 +52,5 @@ def refuse(values: Tensor, shown: Tensor, wrong: Tensor, message: str, overflow:
         except RuntimeError:  # under vmap a flag has no value: the operator sees the whole batch
             pass
     # a factor one, so that no compiler finds the operator without use
-    return values * _refuse(shown.detach(), wrong, message, overflow)
+    result: Tensor = values * _refuse(shown.detach(), wrong, message, overflow)
+    return result

@@ -131,7 +131,8 @@ class Residues(Ring):
     def matmul(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         # Splitting the left factor into 15 + 16 bits keeps sums of fewer than 2^16 products below 2^63.
         high, low = left >> 16, left & 0xFFFF
-        return ((np.matmul(high, right) % self.prime << 16) + np.matmul(low, right)) % self.prime
+        result: np.ndarray = ((np.matmul(high, right) % self.prime << 16) + np.matmul(low, right)) % self.prime
+        return result
 
 
 RATIONALS = Ring()

@@ -28,6 +28,10 @@ def exact(value: Rational | int | str) -> Fraction:
     return value if isinstance(value, Fraction) else Fraction(value)
 
 
+FormKey = tuple[tuple[tuple[str, Fraction], ...], Fraction]
+"""The weights by channel, sorted, and the constant."""
+
+
 class Form:
     """An affine form ``Σ weight · channel + constant`` over Q; hashable, and equal when the map is equal."""
 
@@ -36,11 +40,11 @@ class Form:
     def __init__(self, weights: Mapping[str, Fraction], constant: Fraction = NOUGHT) -> None:
         self.weights = {name: weight for name, weight in weights.items() if weight}
         self.constant = constant
-        self._key: tuple | None = None
+        self._key: FormKey | None = None
         self._hash: int | None = None
 
     @property
-    def key(self) -> tuple:
+    def key(self) -> FormKey:
         if self._key is None:
             self._key = (tuple(sorted(self.weights.items())), self.constant)
         return self._key

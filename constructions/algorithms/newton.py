@@ -52,8 +52,10 @@ def direct_form(start: Start, n_dims: int, n_iters: int, alpha: Fraction) -> np.
     layer, eye = start.builder.layer, identity(n_dims)
     aa, ba = layer(aa=np.outer(start.a, start.a), ba=start.b * start.a)
     G, c = start.accumulate(aa), start.accumulate(ba)
+    x: np.ndarray
     if n_iters == 0:
-        return layer(x=alpha * c)
+        x = layer(x=alpha * c)
+        return x
     G, c, M = layer(G=G, c=c, M=2 * alpha * eye - alpha**2 * G)
 
     def iterate(G: np.ndarray, c: np.ndarray, M: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,7 +63,8 @@ def direct_form(start: Start, n_dims: int, n_iters: int, alpha: Fraction) -> np.
         return layer(G=G, c=c, M=2 * M - M @ Y)  # type: ignore[no-any-return]
 
     G, c, M = start.builder.repeat(n_iters - 1, iterate, G, c, M)
-    return layer(x=M @ c)
+    x = layer(x=M @ c)
+    return x
 
 
 def residual_form(

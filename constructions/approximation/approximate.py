@@ -94,9 +94,10 @@ def round_up(value: Fraction, digits: int = 6) -> Fraction:
 def _stack(interpolants: Sequence[Interpolant]) -> np.ndarray:
     """Coefficients of all functions in one array, shape (d_1+1, …, n_functions), padded with zeros."""
     shape = tuple(np.array([interpolant.coefficients.shape for interpolant in interpolants]).max(axis=0))
-    stacked: Any = np.full((*shape, len(interpolants)), arb(0), dtype=object)
+    stacked: np.ndarray = np.full((*shape, len(interpolants)), arb(0), dtype=object)
     for index, interpolant in enumerate(interpolants):
-        stacked[(*(slice(0, size) for size in interpolant.coefficients.shape), index)] = interpolant.coefficients
+        place: tuple[slice | int, ...] = (*(slice(0, size) for size in interpolant.coefficients.shape), index)
+        stacked[place] = interpolant.coefficients
     return stacked
 
 

@@ -134,7 +134,7 @@ class Evaluation:
         self.variable = variable
         self.basis: list[Form] = [Form({}, Fraction(1)), unit]
         self.power = unit
-        self.known: dict[tuple, Form] = {}
+        self.known: dict[tuple[tuple[int, Fraction], ...], Form] = {}
 
     def value(self, p: Polynomial) -> Form:
         """A wanted polynomial as an affine form of the present channels."""
@@ -174,7 +174,8 @@ class Evaluation:
     @property
     def _power(self) -> Form:
         """T_m for the next split, m = 2^level."""
-        return self.basis[2**self.level] if self.level <= self.basis_level else self.power
+        result: Form = self.basis[2**self.level] if self.level <= self.basis_level else self.power
+        return result
 
     def advance(self, channels: dict[str, Any]) -> None:
         """Take over the channels of the layer that computed :meth:`families`."""
@@ -189,7 +190,7 @@ class Evaluation:
             self.power = channels.get(f"T({self.name})", self.power)
 
 
-def _key(p: Polynomial) -> tuple:
+def _key(p: Polynomial) -> tuple[tuple[int, Fraction], ...]:
     return tuple(sorted(p.items()))
 
 

@@ -36,7 +36,8 @@ class Separated:
         if len(self.factors) == 3:
             w = np.tensordot(self.factors[1], product, axes=(1, 1)).transpose(2, 0, 1, 3)  # (r, d_2, d_3, o)
             product = np.tensordot(self.factors[0], w, axes=1)
-        return np.frompyfunc(lambda value: Fraction(int(value), scale), 1, 1)(product)
+        result: np.ndarray = np.frompyfunc(lambda value: Fraction(int(value), scale), 1, 1)(product)
+        return result
 
     def parameters(self) -> list[dict[str, Any]]:
         """The factors as exponents and coefficients, as ``chebyshev_polynomial`` takes them."""

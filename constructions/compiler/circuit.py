@@ -32,6 +32,10 @@ from constructions.networks.layer import Mode
 MAX_POWER = 1_000
 
 
+WireKey = tuple[tuple[FilteredNode, Fraction], ...]
+"""The terms of a wire, sorted."""
+
+
 class Circuit:
     """Inputs, row constants and products over sequences of ``n_rows`` rows; products are shared when equal.
 
@@ -48,7 +52,7 @@ class Circuit:
         self.names: dict[int, str] = {}
         self.positions: dict[int, dict[int, Fraction]] = {}
         self.products: dict[int, tuple[Wire, Wire]] = {}
-        self._known: dict[tuple, int] = {}
+        self._known: dict[tuple[WireKey, WireKey], int] = {}
         self._filter_index = {DELTA: 0}
 
     @property
@@ -172,10 +176,10 @@ class Wire:
     def __init__(self, circuit: Circuit, terms: Mapping[FilteredNode, Fraction]) -> None:
         self.circuit = circuit
         self.terms: Mapping[FilteredNode, Fraction] = terms
-        self._key: tuple | None = None
+        self._key: WireKey | None = None
 
     @property
-    def key(self) -> tuple:
+    def key(self) -> WireKey:
         """The sorted terms: equal for equal wires of one circuit."""
         if self._key is None:
             self._key = tuple(sorted(self.terms.items()))
@@ -323,7 +327,10 @@ def _convolve_taps(left: list[Fraction], right: list[Fraction], size: int) -> li
 
 
 def _entrywise(value: WireOrArray, function: Callable[[Wire], Wire]) -> WireOrArray:
-    return np.frompyfunc(function, 1, 1)(value) if isinstance(value, np.ndarray) else function(value)
+    if isinstance(value, Wire):
+        return function(value)
+    every: np.ndarray = np.frompyfunc(function, 1, 1)(value)
+    return every
 
 
 def prefix_sum(value: WireOrArray) -> WireOrArray:

@@ -29,7 +29,8 @@ def plain_width(polynomials: Iterable[Iterable[Exponents]]) -> int:
     """
     degrees = [sum(exponents) for polynomial in polynomials for exponents in polynomial]
     depth = max(1, (max([1, *degrees]) - 1).bit_length())
-    return max(sum(-(-e // 2**level) for e in degrees) for level in range(1, depth + 1))
+    result: int = max(sum(-(-e // 2**level) for e in degrees) for level in range(1, depth + 1))
+    return result
 
 
 def as_items(polynomial: Polynomial) -> Items:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 
-from constructions.compiler.circuit import Circuit, FilteredNode, Wire
+from constructions.compiler.circuit import Circuit, Wire
+from constructions.compiler.forms import FilteredNode
 from constructions.compiler.monomials import Exponents, Items, Polynomial, as_items, degree, minimal_depth, monic
 from constructions.compiler.splitting import CUTS, Split, split
 from constructions.compiler.words import Words

@@ -143,16 +143,20 @@ def _common_divisors(terms: np.ndarray, half: int) -> np.ndarray:
     common = np.unique(np.concatenate([common, singles]), axis=0)
     cut = np.concatenate([_cut_rows(common, half), _cut_rows(common[:, ::-1], half)[:, ::-1]])
     unique = np.unique(cut, axis=0)
-    return unique[unique.sum(axis=1) > 0][::-1]
+    result: np.ndarray = unique[unique.sum(axis=1) > 0][::-1]
+    return result
 
 
 def _cut_rows(exponents: np.ndarray, size: int) -> np.ndarray:
     """The first ``size`` letters of each row, as a word in the order of the variables."""
     before = np.cumsum(exponents, axis=1) - exponents
-    return np.clip(size - before, 0, exponents)
+    result: np.ndarray = np.clip(size - before, 0, exponents)
+    return result
 
 
-def _familiar_cut(word: Exponents, half: int, used: Counter, seen: Counter) -> tuple[Exponents, Exponents]:
+def _familiar_cut(
+    word: Exponents, half: int, used: Counter[Exponents], seen: Counter[Exponents]
+) -> tuple[Exponents, Exponents]:
     """A cut of one monomial into two of degree at most ``half``, into parts that occur elsewhere if it can be."""
     total = sum(word)
     row = np.array([word])
@@ -163,7 +167,8 @@ def _familiar_cut(word: Exponents, half: int, used: Counter, seen: Counter) -> t
             left_part, right_part = tuple(map(int, left)), tuple(map(int, row[0] - left))
             known = sum((used[part] > 0) + (seen[part] > 0) for part in (left_part, right_part))
             options.append((-known, left_part != right_part, abs(2 * sum(left_part) - total), left_part, right_part))
-    return min(options)[3:]  # type: ignore[return-value]
+    *_, left_part, right_part = min(options)
+    return left_part, right_part
 
 
 def cut_split(items: Items, half: int, name: str) -> Split:

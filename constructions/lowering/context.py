@@ -47,7 +47,8 @@ class Context:
 
     def filter_of(self, unit: int) -> Filter:
         """The filter of a hidden channel."""
-        return self.layer.filters[self.layer.filter_index[unit]]
+        result: Filter = self.layer.filters[self.layer.filter_index[unit]]
+        return result
 
     def selection(self) -> slice | list[int] | None:
         """The rows wanted among those held; None when they are the same."""

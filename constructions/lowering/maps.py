@@ -172,7 +172,7 @@ class LoweredMap(nn.Module):
             return self.matrix @ x
         if self.covers and len(self.steps):
             first, *later = self.steps
-            y = first.forward(x)
+            y: Tensor = first.forward(x)
         else:
             y, later = x.new_zeros(self.n_out, x.shape[1]), list(self.steps)
         for step in later:

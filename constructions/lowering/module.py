@@ -88,7 +88,8 @@ class LoweredNetwork(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LoweredNetwork:
         refuse_other_dtype(fn, self.dtype)
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _register_outputs(self, location: tuple[Location, ...]) -> None:
         """Indices that put the outputs back into their order: those of the varying state first, then the others."""

@@ -71,7 +71,8 @@ class Segment(nn.Module):
         if self.pick is not None:
             x = x.index_select(0, self.pick)
         if self.filter is not None:
-            return self.filter.forward(x)
+            result: Tensor = self.filter.forward(x)
+            return result
         return x if self.rows is None else x[:, self.rows]
 
 

@@ -76,7 +76,8 @@ class BaseConvOperator(nn.Module):
 
     def forward(self, u: Float[Tensor, "*batch rows channels_in"]) -> Float[Tensor, "*batch rows channels_out"]:
         check_input(u, self.n_rows, self.n_channels)
-        return (u @ self.W + self.B1) * (self.convolution(self.H, u) + self.B2)
+        result: Tensor = (u @ self.W + self.B1) * (self.convolution(self.H, u) + self.B2)
+        return result
 
     def weights(self) -> OperatorWeights:
         """The weights as NumPy arrays."""
@@ -130,7 +131,8 @@ class BaseConvLayer(nn.Module):
         check_input(u, self.n_rows, self.n_in)
         conv = self.convolution(self.filter, self.in_proj(u)) + self.conv_bias
         y = self.out_proj(conv * self.gate_proj(u))
-        return y if self.branch_weights is None else self.branch_weights[0] * y + self.branch_weights[1] * u
+        result: Tensor = y if self.branch_weights is None else self.branch_weights[0] * y + self.branch_weights[1] * u
+        return result
 
     def weights(self) -> LayerWeights:
         """The weights as NumPy arrays, maps acting from the right."""

@@ -54,7 +54,7 @@ def direct_convolution(filter: np.ndarray, u: np.ndarray, mode: Mode = "causal")
     check_mode(mode)
     if filter.shape != u.shape:
         raise ValueError(f"filter and input must have one shape (rows, channels), got {filter.shape} and {u.shape}")
-    result = filter[:1] * u
+    result: np.ndarray = filter[:1] * u
     for lag in range(1, len(u)):
         moved = filter[lag : lag + 1] * u
         if mode == "circular":
@@ -66,14 +66,18 @@ def direct_convolution(filter: np.ndarray, u: np.ndarray, mode: Mode = "causal")
 
 def apply_operator(weights: OperatorWeights, u: np.ndarray, mode: Mode = "causal") -> np.ndarray:
     """The operator on ``u`` (N, D), over the ring of the entries."""
-    return (u @ weights.W + weights.B1) * (direct_convolution(weights.H, u, mode) + weights.B2)
+    combined: np.ndarray = (u @ weights.W + weights.B1) * (direct_convolution(weights.H, u, mode) + weights.B2)
+    return combined
 
 
 def apply_layer(weights: LayerWeights, u: np.ndarray, mode: Mode = "causal") -> np.ndarray:
     """The layer on ``u`` (N, D_in), over the ring of the entries."""
     conv = direct_convolution(weights.filter, u @ weights.in_weight + weights.in_bias, mode) + weights.conv_bias
     y = (conv * (u @ weights.gate_weight + weights.gate_bias)) @ weights.out_weight + weights.out_bias
-    return y if weights.branch_weights is None else weights.branch_weights[:1] * y + weights.branch_weights[1:] * u
+    combined: np.ndarray = (
+        y if weights.branch_weights is None else weights.branch_weights[:1] * y + weights.branch_weights[1:] * u
+    )
+    return combined
 
 
 def zeros(*shape: int) -> np.ndarray:

@@ -96,13 +96,13 @@ def published_layers(
 
 def read_units(
     weights: LayerWeights, names: tuple[str, ...], outputs: tuple[str, ...]
-) -> dict[tuple, dict[str, Fraction]]:
+) -> dict[tuple[object, ...], dict[str, Fraction]]:
     """The hidden channels of a layer by what they compute, and the weight with which each output reads them.
 
     A channel is known by its taps and the affine forms ``{name: weight}`` that In and Gate give it (two factors that
     are not convolved may change places); channels that are zero, or that no output reads, are left out.
     """
-    found: dict[tuple, dict[str, Fraction]] = {}
+    found: dict[tuple[object, ...], dict[str, Fraction]] = {}
     for hidden in range(weights.in_weight.shape[1]):
         forms = [
             tuple(

@@ -85,7 +85,8 @@ class MLP(nn.Module):
         self.down = nn.Linear(hidden, width, bias=bias)
 
     def forward(self, x: Float[Tensor, "batch rows width"]) -> Float[Tensor, "batch rows width"]:
-        return self.down(ACTIVATIONS[self.activation](self.up(x)))
+        result: Tensor = self.down(ACTIVATIONS[self.activation](self.up(x)))
+        return result
 
 
 class GatedMLP(nn.Module):
@@ -101,7 +102,8 @@ class GatedMLP(nn.Module):
         self.down = nn.Linear(hidden, width, bias=bias)
 
     def forward(self, x: Float[Tensor, "batch rows width"]) -> Float[Tensor, "batch rows width"]:
-        return self.down(GATE_ACTIVATIONS[self.kind](self.gate(x)) * self.up(x))
+        result: Tensor = self.down(GATE_ACTIVATIONS[self.kind](self.gate(x)) * self.up(x))
+        return result
 
 
 def make_mlp(kind: MLPKind, width: int, hidden: int, bias: bool = True) -> nn.Module | None:
@@ -139,7 +141,8 @@ class MultiheadProjections(nn.Module):
 
     def join(self, mixed: Heads) -> Float[Tensor, "batch rows width"]:
         """``out_proj`` of the heads side by side, ``(batch, rows, width)``."""
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+        result: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return result
 
 
 class SoftmaxAttention(MultiheadProjections):
@@ -312,4 +315,5 @@ class Transformer(nn.Module):
             x = x + self.position[: u.shape[1]]
         for block in self.blocks:
             x = block(x)
-        return self.unembed(self.final_norm(x))
+        result: Tensor = self.unembed(self.final_norm(x))
+        return result

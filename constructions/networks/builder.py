@@ -47,7 +47,7 @@ class Builder:
 
     def _add(self, families: Mapping[str, Any]) -> list[Any]:
         """Add a layer; the channels of each family."""
-        known: dict[frozenset, str] = {}
+        known: dict[frozenset[tuple[Key, Fraction]], str] = {}
         outputs: dict[str, Terms] = {}
         results: list[Any] = []
         for family, value in families.items():
@@ -196,7 +196,7 @@ def merge_common_factors(own: dict[Key, Fraction]) -> Terms:
     remaining = dict(own)
     result = Terms()
     while remaining:
-        holders: dict[tuple, list[Key]] = defaultdict(list)
+        holders: dict[tuple[Filter, str, Form], list[Key]] = defaultdict(list)
         for key in remaining:
             filter, conv, gate = key
             for side, form in (("conv", conv), ("gate", gate)):
@@ -205,7 +205,8 @@ def merge_common_factors(own: dict[Key, Fraction]) -> Terms:
         (filter, side, form), keys = max(holders.items(), key=lambda item: len(item[1]))
         keys = list(dict.fromkeys(keys))
         if len(keys) == 1:
-            return result + Terms(remaining)
+            combined: Terms = result + Terms(remaining)
+            return combined
         other = Form({})
         for key in keys:
             partner = key[2] if (key[1] == form and side != "gate") else key[1]

@@ -59,7 +59,7 @@ def evaluate_layer(layer: Layer, state: np.ndarray, ring: Ring, mode: str) -> np
 
 def apply_map(sparse: SparseMap, state: np.ndarray, ring: Ring) -> np.ndarray:
     """The affine map of ``state`` (whose last channel is the constant 1): gather, scale, sum by output."""
-    gathered = state[sparse.columns]
+    gathered: np.ndarray = state[sparse.columns]
     scaled = np.flatnonzero(sparse.weights != Fraction(1))
     if len(scaled):
         weights = ring.elements(sparse.weights[scaled])

@@ -172,9 +172,10 @@ class Sizes:
 
     def bound(self, count: Count, form: Any) -> int:
         """The largest value of a count that a network of these sizes can have been built with."""
-        held = count.fits if isinstance(count.fits, str) else count.fits.get(str(form), "layers")
+        held: Held = count.fits if isinstance(count.fits, str) else count.fits.get(str(form), "layers")
         layers = min(self.layers, 4096)
-        return {
+        bounds: dict[Held, int] = {
             "rows": self.rows, "channels": self.channels, "layers": self.layers, "doublings": 2**layers,
             "triplings": 3**layers,
-        }[held]  # fmt: skip
+        }  # fmt: skip
+        return bounds[held]

@@ -159,7 +159,7 @@ class Digits:
         return self.top % grid.slice_bits
 
     @cached_property
-    def key(self) -> tuple:
+    def key(self) -> tuple[object, ...]:
         """Equal for equal values."""
         return (tuple((position, digit.form, digit.bound) for position, digit in self.digits.items()), self.exact)
 

@@ -302,7 +302,7 @@ def slice_layers(network: Network, grid: Grid, exponents: Exponents, may_split: 
     layers: list[Layer] = []
     limits: list[list[float] | None] = []
     largest = 0
-    known: dict[tuple, tuple[LayerSlicer, Any]] = {}
+    known: dict[tuple[object, ...], tuple[LayerSlicer, Any]] = {}
     read: dict[int, list[Output]] = {}
     groups: dict[str, list[int]] = {}
     wanted = [network.outputs[column] for column in network.task.columns]

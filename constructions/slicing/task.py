@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from constructions.algebra.arrays import is_tensor
+from constructions.algebra.kinds import is_tensor
 from constructions.networks.tasks import Task, read_rows
 from constructions.slicing.digits import unit
 

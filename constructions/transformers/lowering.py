@@ -56,7 +56,8 @@ class LoweredTransformer(Transformer):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LoweredTransformer:
         if getattr(self, "lowered_to", None) is not None:
             refuse_other_dtype(fn, self.embed.weight.dtype)
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def forward(self, u: Float[Tensor, "*batch rows channels"]) -> Float[Tensor, "*batch kept outputs"]:
         """Run on ``u``; ``ValueError`` for another shape, ``TypeError`` for another dtype."""

@@ -34,6 +34,7 @@ def prove_network(
     def difference(ring: Ring, draw: Callable[[tuple[int, ...]], np.ndarray], points: int) -> np.ndarray:
         u = ring.zeros((points, network.n_rows, len(network.inputs)))
         u[:, free[:, 0], free[:, 1]] = draw((points, len(free)))
-        return computed(network, u, ring) - claimed(network, u, ring)
+        gap: np.ndarray = computed(network, u, ring) - claimed(network, u, ring)
+        return gap
 
     return prove_zero(difference, network_bound(network), seed=seed, failure_log2=failure_log2, progress=progress)

@@ -115,7 +115,8 @@ def verify_descent_residues(
     def difference(ring: Ring, draw: Callable[[tuple[int, ...]], np.ndarray], points: int) -> np.ndarray:
         A, b, x = (draw((points, *shape)).astype(object) for shape in shapes)
         got = np.asarray(network.decode(network.evaluate(network.encode(A, b, x), ring)))
-        return got - descent(ring.coerce(A), ring.coerce(b), ring.coerce(x), n_steps, step_size, ring)
+        result: np.ndarray = got - descent(ring.coerce(A), ring.coerce(b), ring.coerce(x), n_steps, step_size, ring)
+        return result
 
     bound = Bound.of_difference(computed, descent_majorant(n_points, n_dims, n_steps, step_size))
     try:

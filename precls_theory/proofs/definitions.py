@@ -6,6 +6,7 @@ of a common helper.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,16 @@ def convolution(filter: np.ndarray, u: np.ndarray, mode: str) -> np.ndarray:
             terms = [filter[n - m if m <= n else n - m + len(u)] * u[m] for m in rows]
         else:
             raise ValueError(f"mode must be 'causal' or 'circular', got {mode!r}")
-        return np.add.reduce(np.stack(terms), axis=0)
+        result: np.ndarray = np.add.reduce(np.stack(terms), axis=0)
+        return result
 
     return np.stack([row(n) for n in rows])
 
 
 def operator(W: np.ndarray, B1: np.ndarray, H: np.ndarray, B2: np.ndarray, u: np.ndarray, mode: str) -> np.ndarray:
     """The paper's operator ``(u W + B1) ⊙ (H ⋆ u + B2)`` (Algorithm 1), (N, D)."""
-    return (u @ W + B1) * (convolution(H, u, mode) + B2)
+    result: np.ndarray = (u @ W + B1) * (convolution(H, u, mode) + B2)
+    return result
 
 
 def layer(weights: Any, u: np.ndarray, mode: str) -> np.ndarray:
@@ -40,11 +43,12 @@ def layer(weights: Any, u: np.ndarray, mode: str) -> np.ndarray:
     inner = u @ weights.in_weight + weights.in_bias
     gate = u @ weights.gate_weight + weights.gate_bias
     hidden = (convolution(weights.filter, inner, mode) + weights.conv_bias) * gate
-    out = hidden @ weights.out_weight + weights.out_bias
+    out: np.ndarray = hidden @ weights.out_weight + weights.out_bias
     if weights.branch_weights is None:
         return out
     # Slices, not entries: NumPy would take a polynomial apart into its terms.
-    return weights.branch_weights[:1] * out + weights.branch_weights[1:] * u
+    combined: np.ndarray = weights.branch_weights[:1] * out + weights.branch_weights[1:] * u
+    return combined
 
 
 def linear_attention(
@@ -53,10 +57,12 @@ def linear_attention(
     """``u_i + Σ_{j visible from i} (q_i · k_j) v_j`` with affine q (N, d), k (N, d) and v (N, D): one head of linear
     attention and its residual connection."""
     q, k, v = (u @ weight + bias for weight, bias in zip((query, key, value), biases, strict=True))
-    visible = {"full": lambda i, j: True, "causal": lambda i, j: j <= i, "strict": lambda i, j: j < i}[mask]
+    visible: Callable[[int, int], bool] = {
+        "full": lambda i, j: True, "causal": lambda i, j: j <= i, "strict": lambda i, j: j < i,
+    }[mask]  # fmt: skip
 
     def row(i: int) -> np.ndarray:
-        total = u[i]
+        total: np.ndarray = u[i]
         for j in range(len(u)):
             if visible(i, j):
                 total = total + np.add.reduce(q[i] * k[j], keepdims=True) * v[j]

@@ -29,7 +29,8 @@ def channel_of(claims: Claims, name: str) -> np.ndarray:
     """The rows that ``claims`` gives the channel ``family[i,j]``; :class:`Refuted` when they do not speak of it."""
     family, _, index = re.fullmatch(r"([^\[]+)(\[([\d,]+)\])?", name).groups()  # type: ignore[union-attr]
     try:
-        return claims[family][tuple(int(i) for i in index.split(",")) if index else ()]
+        result: np.ndarray = claims[family][tuple(int(i) for i in index.split(",")) if index else ()]
+        return result
     except (KeyError, IndexError) as error:
         raise Refuted(f"the network has a channel {name!r} that the invariant does not know") from error
 

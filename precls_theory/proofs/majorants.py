@@ -41,7 +41,8 @@ def log2_size(value: Fraction) -> float:
     """log2 |value|, rounded up; −inf for zero. Integers of any length."""
     if not value:
         return -math.inf
-    return outward(math.log2(abs(value.numerator)) - math.log2(value.denominator) + 1e-12)
+    result: float = outward(math.log2(abs(value.numerator)) - math.log2(value.denominator) + 1e-12)
+    return result
 
 
 def log2_add(left: float, right: float) -> float:
@@ -67,7 +68,8 @@ class Majorant:
     @property
     def log2_denominator(self) -> float:
         """log2 of the common denominator, rounded up."""
-        return outward(sum(exponent * math.log2(base) for base, exponent in self.denominators.items()))
+        result: float = outward(sum(exponent * math.log2(base) for base, exponent in self.denominators.items()))
+        return result
 
     @property
     def log2_height(self) -> float:

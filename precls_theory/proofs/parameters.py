@@ -107,7 +107,7 @@ class Parameter(Fraction):
     def numerator(self) -> int:
         raise TypeError(f"the symbolic parameter {self} has no numerator: it must stay a rational function")
 
-    denominator = numerator  # type: ignore[assignment]
+    denominator = numerator
 
     def _with(self, other: Any, operation: Callable[[Quotient, Quotient], Quotient]) -> Any:
         right = self.home.quotient(other)

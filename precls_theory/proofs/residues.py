@@ -125,7 +125,8 @@ def round_failure(bound: Bound, bits: int, points: int) -> float:
     if drawn_from <= 0:
         return 1.0
     prime_divides = (math.ceil(bound.log2_height) // bits) / drawn_from
-    return (prime_divides + (bound.degree / 2**bits) ** points) * (1 + 1e-9)
+    result: float = (prime_divides + (bound.degree / 2**bits) ** points) * (1 + 1e-9)
+    return result
 
 
 def plan(bound: Bound, failure_log2: float = FAILURE_LOG2) -> Plan:

@@ -86,27 +86,32 @@ def array_of(elements: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
 def mirror(upper: np.ndarray) -> np.ndarray:
     """The symmetric matrix (D, D, rows) with the upper triangle of ``upper``."""
     low, high = np.sort(np.indices(upper.shape[:2]), axis=0)
-    return upper[low, high]
+    result: np.ndarray = upper[low, high]
+    return result
 
 
 def dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Row by row ``left · right`` of vectors (D, rows): (rows,)."""
-    return np.add.reduce(left * right, axis=0)
+    result: np.ndarray = np.add.reduce(left * right, axis=0)
+    return result
 
 
 def apply(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Row by row ``matrix @ vector``: (D, D', rows) and (D', rows) to (D, rows)."""
-    return np.add.reduce(matrix * vector[None], axis=1)
+    result: np.ndarray = np.add.reduce(matrix * vector[None], axis=1)
+    return result
 
 
 def compose(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Row by row ``left @ right`` of matrices (D, D, rows)."""
-    return np.add.reduce(left[:, :, None] * right[None], axis=1)
+    result: np.ndarray = np.add.reduce(left[:, :, None] * right[None], axis=1)
+    return result
 
 
 def outer(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Row by row ``left rightᵀ``: two (D, rows) to (D, D, rows)."""
-    return left[:, None] * right[None]
+    result: np.ndarray = left[:, None] * right[None]
+    return result
 
 
 def require_equal(actual: np.ndarray, expected: np.ndarray, what: str, ring: Ring) -> None:
