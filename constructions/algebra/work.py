@@ -1,12 +1,13 @@
-"""A bound on the work of building a network: what a file's parameters ask for must not exceed what the file can hold.
+"""The work of building a network: a bound on it, and a word on how far it is.
 
-The algebra of layers counts its steps (:func:`spend`); inside :func:`at_most` it stops with :class:`TooMuchWork` when they
-are used up. Outside nothing is counted.
+What a file's parameters ask for must not exceed what the file can hold: the algebra of layers counts its steps
+(:func:`spend`), and inside :func:`at_most` it stops with :class:`TooMuchWork` when they are used up. Inside
+:func:`reported` whoever waits is told of every layer (:func:`tell`). Outside nothing is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -15,7 +16,10 @@ class TooMuchWork(ValueError):
     """Building the network takes more work than was allowed."""
 
 
+Report = Callable[[str, int, int | None], None]
+"""What is done, how many of them, and of how many where that is known."""
 _left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
+_report: ContextVar[Report | None] = ContextVar("_report", default=None)
 
 
 @contextmanager
@@ -35,3 +39,20 @@ def spend(steps: int) -> None:
         left[0] -= steps
         if left[0] < 0:
             raise TooMuchWork("building the network takes more work than its size allows")
+
+
+@contextmanager
+def reported(report: Report) -> Iterator[None]:
+    """Call ``report`` for every layer that is made inside."""
+    token = _report.set(report)
+    try:
+        yield
+    finally:
+        _report.reset(token)
+
+
+def tell(what: str, done: int, total: int | None = None) -> None:
+    """Say how far the work is, where somebody waits for it."""
+    report = _report.get()
+    if report is not None:
+        report(what, done, total)

@@ -11,6 +11,7 @@ import numpy as np
 
 from constructions.algebra.filters import DELTA, Filter
 from constructions.algebra.terms import ONE, Form, Key, Terms, channel, flatten
+from constructions.algebra.work import tell
 from constructions.networks.layer import Layer, Mode, SparseMap
 from constructions.networks.network import Network
 from constructions.networks.tasks import Task
@@ -62,6 +63,7 @@ class Builder:
                 results.append(forms[0])
         self._check_reads(outputs)
         self.layers.append(outputs)
+        tell("layers written", len(self.layers))
         return results
 
     def iterate(self, times: int, step: Callable[..., dict[str, Any]], **state: Any) -> Any:
@@ -131,6 +133,7 @@ class Builder:
                 compiled[place] = layers[-1] if again else compile_layer(inputs, spec)
             previous = inputs, spec
             layers.append(compiled[place])
+            tell("layers compiled", len(layers), len(kept))
             inputs = layers[-1].outputs
         columns = tuple(inputs.index(name) for name in names)
         return Network(

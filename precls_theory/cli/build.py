@@ -13,8 +13,9 @@ import typer.main
 from rich.markup import escape
 from typer.core import TyperCommand
 
-from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, printable
 from precls_theory.cli.paths import check_writable
+from precls_theory.cli.progress import building
 from precls_theory.cli.words import as_options
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def build(
     out.print(escape(f"{network.algorithm}({shown})"), highlight=False, soft_wrap=True)
     out.print(f"depth {network.depth}, width {network.width}, {network.n_nonzero} nonzero weights", highlight=False)
     if output is not None:
-        out.print(f"saved to {escape(str(output))}", highlight=False, soft_wrap=True)
+        out.print(f"saved to {escape(printable(output))}", highlight=False, soft_wrap=True)
 
 
 def _show_constructions(json: bool, watch: Stopwatch) -> None:
@@ -227,7 +228,7 @@ def construct(algorithm: str, given: dict[str, Any]) -> ExactNetwork:
     if missing:
         raise typer.BadParameter(f"{name} needs {', '.join(missing)}")
     try:
-        with working(f"building {name} …"):
+        with building(name):
             return CONSTRUCTIONS[name](**values)
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise typer.BadParameter(f"{name}: {as_options(str(error), accepted, _named())}") from error

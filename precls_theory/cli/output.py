@@ -63,8 +63,9 @@ def fail(message: str, watch: Stopwatch | None = None) -> NoReturn:
 
 
 def show_error(message: str) -> None:
-    """One line on standard error."""
-    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    """One line on standard error, more where the message has more."""
+    words = "\n".join(map(printable, message.split("\n")))
+    err.print(f"[bold red]error:[/] {escape(words)}", highlight=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:

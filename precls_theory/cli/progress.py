@@ -42,6 +42,13 @@ class Steps:
             self._next = time.monotonic() + BETWEEN
         self._begun += 1
 
+    def at(self, description: str, done: int, total: int | None) -> None:
+        """``done`` steps of what ``description`` says are done, of ``total`` where that is known."""
+        self._begun, self._total = done, total
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=total)
+        self.begin(description)
+
 
 @contextlib.contextmanager
 def steps(total: int | None, description: str) -> Iterator[Steps]:
@@ -62,6 +69,20 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
         for item in items:
             report.begin(description)
             yield item
+
+
+@contextlib.contextmanager
+def building(name: str) -> Iterator[None]:
+    """Say how far the building of a network is: layer by layer, and after two seconds in any case."""
+    from constructions.algebra.work import reported
+
+    description = f"building {name}"
+    with contextlib.ExitStack() as stack:
+        if not err.is_terminal:
+            stack.enter_context(working(f"{description} …"))
+        report = stack.enter_context(steps(None, f"{description} …"))
+        stack.enter_context(reported(lambda what, done, total: report.at(f"{description}, {what}", done, total)))
+        yield
 
 
 @contextlib.contextmanager

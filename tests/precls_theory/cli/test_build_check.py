@@ -142,6 +142,18 @@ def test_build_where_it_cannot_write(tmp_path: Path) -> None:
     assert "it is a folder" in document(result)["error"]
 
 
+def test_an_odd_name_is_shown_as_a_terminal_can(tmp_path: Path) -> None:
+    odd = tmp_path / "gd\x1b[31m\n.safetensors"
+    result = precls(*GD, "-o", odd)
+    assert result.exit_code == 0
+    assert odd.is_file()
+    assert "gd\\x1b[31m\\n.safetensors" in result.stdout
+    assert "\x1b" not in result.stdout
+    result = precls("check", tmp_path / "none\x1b[31m.safetensors")
+    assert result.exit_code != 0
+    assert "\x1b[31m" not in result.stderr
+
+
 # --- Check --------------------------------------------------------------------------------------------------------
 
 

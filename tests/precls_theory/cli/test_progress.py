@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
+from constructions.algebra.terms import channel
+from constructions.networks.builder import Builder
+from constructions.networks.tasks import Sequence
 from precls_theory.cli import progress as module
-from precls_theory.cli.progress import progress, steps, working
+from precls_theory.cli.progress import building, progress, steps, working
 
 
 @pytest.fixture
@@ -53,3 +57,18 @@ def test_a_line_for_work_of_more_than_two_seconds(
     with working("compiling …"):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_a_long_build_says_how_far_it_is(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    """A layer takes a second of this clock."""
+    with building("chebyshev"):
+        builder = Builder(1, ["x"])
+        x = channel("x")
+        for second in range(4):
+            clock[0] = float(second)
+            x = builder.layer(x=x * (second + 2))
+        clock[0] = 13.0
+        builder.build([x], partial(Sequence, 1, 1, n_inputs=1))
+    assert capsys.readouterr().err.splitlines() == [
+        "building chebyshev, layers written: 3 done, 2 s", "building chebyshev, layers compiled: 1 of 4 done, 13 s",
+    ]  # fmt: skip
