@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from constructions.models.transformer import (
-    Mask,
     MLPKind,
     Norm,
     NormPlacement,
@@ -32,6 +31,7 @@ from constructions.models.transformer import (
     Transformer,
     TransformerBlock,
 )
+from constructions.networks.layer import Mask
 from precls_theory.enclosures.jets import precision
 from precls_theory.enclosures.norms import as_float64, spectral_norm
 from precls_theory.expressivity.balls.evaluator import Evaluator
