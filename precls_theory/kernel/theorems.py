@@ -6,20 +6,23 @@ identities. The first of its Coq theorems is the one that says what the networks
 
 from __future__ import annotations
 
+_LITERAL = ("Literal.literal_correct", "Literal.literal_depth_of")
+"""The network itself, written down for all sizes: it computes what is stated, in so many layers."""
+
 EVERY_SIZE: dict[str, tuple[str, ...]] = {
-    "gd-gram": ("Soundness.gram_every_size",),
-    "heavy-ball": ("Soundness.momentum_every_size",),
-    "chebyshev": ("ChebyshevError.chebyshev_every_size", "Soundness.momentum_every_size"),
-    "gd-doubling": ("Soundness.doubling_every_size", "Descent.doubling_form"),
-    "gd-residual": ("Soundness.residual_every_size",),
-    "gd-tight": ("Soundness.tight_every_size", "Descent.tight_form"),
-    "newton-direct": ("Soundness.newton_every_size", "Descent.newton_direct"),
-    "newton-residual": ("Soundness.newton_every_size", "Descent.newton_residual"),
-    "newton-doubling": ("Soundness.newton_every_size", "Descent.newton_doubling"),
+    "gd-gram": ("Soundness.gram_every_size", *_LITERAL),
+    "heavy-ball": ("Soundness.momentum_every_size", *_LITERAL),
+    "chebyshev": ("ChebyshevError.chebyshev_every_size", "Soundness.momentum_every_size", *_LITERAL),
+    "gd-doubling": ("Soundness.doubling_every_size", "Descent.doubling_form", *_LITERAL),
+    "gd-residual": ("Soundness.residual_every_size", *_LITERAL),
+    "gd-tight": ("Soundness.tight_every_size", "Descent.tight_form", *_LITERAL),
+    "newton-direct": ("Soundness.newton_every_size", "Descent.newton_direct", *_LITERAL),
+    "newton-residual": ("Soundness.newton_every_size", "Descent.newton_residual", *_LITERAL),
+    "newton-doubling": ("Soundness.newton_every_size", "Descent.newton_doubling", *_LITERAL),
     "newton-identities": ("Descent.newton_power", "Descent.newton_sum", "Descent.newton_descent"),
     "refinement": (
         "Soundness.refined_residual_every_size", "Soundness.refined_doubling_every_size", "Descent.refinement_error",
-        "Descent.newton_power_left",
+        "Descent.newton_power_left", *_LITERAL,
     ),
     "gd-depth-lower-bound": (
         "LowerBound.depth_lower_bound", "LowerBound.depth_lower_bound_from_zero", "LowerBound.tight_is_optimal",
@@ -34,9 +37,9 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
     "layout-s-mixed-up": ("LayoutMistake.unmasked_gram", "LayoutMistake.unmasked_sum"),
     "operator-as-layer": ("Operators.operator_as_layer_correct", "Operators.operator_as_layer_width"),
     "layer-as-operators": ("Operators.branches_as_operators", "Operators.layer_as_operators"),
-    "primitive-read": ("Primitives.read_correct",),
-    "primitive-linear": ("Primitives.linear_correct",),
-    "primitive-multiply": ("Primitives.multiply_correct",),
+    "primitive-read": ("Primitives.read_correct", *_LITERAL),
+    "primitive-linear": ("Primitives.linear_correct", *_LITERAL),
+    "primitive-multiply": ("Primitives.multiply_correct", *_LITERAL),
 }  # fmt: skip
 """Registry identifier to Coq theorems, each ``Module.name``."""
 

@@ -146,7 +146,7 @@ Variables (R : comRingType) (phi : scalars R) (net : network) (columns : seq N).
 (* The result in row n: the output columns in this order. *)
 Definition decoded D (u : rows R) n : 'cV[R]_D := \col_(i < D) eval phi net u n (nth 0%coqN columns i).
 Definition by_rows D (u : nat -> nat -> R) names : rows R := by_columns names (fun n c =>
-  if c is (Fu, i, _) then (if (i < D)%N then u n i else 0) else 0).
+  if c is (Fu, i, 0%N) then (if (i < D)%N then u n i else 0) else 0).
 End Statement.
 Definition weights_of R (phi : scalars R) (steps : seq (Q * Q)) : seq (R * R) := [seq (phi st.1, phi st.2) | st <- steps].
 

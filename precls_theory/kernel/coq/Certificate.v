@@ -51,16 +51,21 @@ Definition check_model (m : model) (f : file) : bool :=
       then check_outputs (names_at (model_inputs m) (file_table f) last) al (model_outputs m) (file_columns f) else false].
 Definition check (f : file) : bool := if model_of (file_algorithm f) is Some m then check_model m f else false.
 
-Section Model.
-Variables (m : model) (f : file) (R : comRingType) (phi : scalars R).
-Lemma check_modelP (u : rows R) v n i : check_model m f ->
-  holds (model_rows m) (model_inputs m) (embed phi (model_positions m) u) v -> (n < model_rows m)%N ->
-  (i < size (model_outputs m))%N ->
-  eval phi (network_of f) u n (nth 0%coqN (file_columns f) i) =
+(* A literal network computes the layers in normal form, at its columns; input channels without a name are zero. *)
+Definition computes (m : model) (net : network) (columns : seq N) : Prop :=
+  forall (R : comRingType) (phi : scalars R) (u : rows R) v n i,
+  holds (model_rows m) (model_inputs m) (embed phi (model_positions m) u) v ->
+  (forall n c, c \notin model_inputs m -> v n c = 0) -> (n < model_rows m)%N -> (i < size (model_outputs m))%N ->
+  eval phi net u n (nth 0%coqN columns i) =
   eval_specs phi (model_mode m) (model_rows m) (model_layers m) v n (nth (ch Fnone 0) (model_outputs m) i).
+(* It is the network of this algorithm. *)
+Definition implements (alg : algorithm) (net : network) (columns : seq N) : Prop :=
+  if model_of alg is Some m then computes m net columns else False.
+
+Lemma check_modelP m f : check_model m f -> computes m (network_of f) (file_columns f).
 Proof.
 case/and5P=> /eqP Er /same_modeP Em _ /same_positionsP Ep /and3P[/eqP Es _].
-case E: check_run => [[last al]|] // /andP[/eqP sz cols] H nN iO.
+case E: check_run => [[last al]|] // /andP[/eqP sz cols] R phi u v n i H _ nN iO.
 have al0 : aliased (model_rows m) [::] v by [].
 have [al_v Hl] := check_runP phi (model_mode m) (memo := None) I E al0 H.
 rewrite /eval /network_of /= Er Em Ep.
@@ -75,4 +80,5 @@ have ok : column (names_at (model_inputs m) (file_table f) last) (nth 0%coqN (fi
   by rewrite -nth_zip // mem_nth ?size_zip ?sz ?minnn -?sz // nth_zip // => /(_ isT)/eqP.
 by rewrite (Hl _ _ _ nN ok) (aliasP _ nN al_v).
 Qed.
-End Model.
+Theorem check_implements f : check f -> implements (file_algorithm f) (network_of f) (file_columns f).
+Proof. by rewrite /check /implements; case: model_of => // m; exact: check_modelP. Qed.

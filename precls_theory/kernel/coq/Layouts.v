@@ -50,10 +50,10 @@ Proof. by rewrite /coordinate valK. Qed.
 (* The entry of the input in row n and the channel of this name. *)
 Definition given : named R := fun n c =>
   match c with
-  | (Fa, i, _) => if point_in n is Some m then coordinate (a m) i
+  | (Fa, i, 0%N) => if point_in n is Some m then coordinate (a m) i
                   else if ~~ own_channels lay && (n == start_row) then coordinate x0 i else 0
-  | (Fb, _, _) => if point_in n is Some m then b m else 0
-  | (Fx, i, _) => if own_channels lay && (n == 0%N) then coordinate x0 i else 0
+  | (Fb, 0%N, 0%N) => if point_in n is Some m then b m else 0
+  | (Fx, i, 0%N) => if own_channels lay && (n == 0%N) then coordinate x0 i else 0
   | _ => 0
   end.
 (* An input by its columns: those that have no name are zero. *)
@@ -73,6 +73,26 @@ Lemma given_x n : vec D given n Fx = row_x n.
 Proof. by apply: vectorP => i; rewrite vecE /= /row_x; case: ifP; rewrite ?coordinateE // mxE. Qed.
 End Data.
 End Layout.
+
+(* What has no channel is zero. *)
+Section Supported.
+Variables (lay : layout) (md : mode) (N D : nat) (R : comRingType) (a : nat -> 'cV[R]_D) (b : nat -> R) (x0 : 'cV[R]_D).
+Lemma in_vector_names f (i : nat) : (ch f i \in vector_names D f) = (i < D)%N.
+Proof. by rewrite mem_map ?mem_iota ?add0n // => i' j [->]. Qed.
+Lemma coordinate_out (w : 'cV[R]_D) i : (D <= i)%N -> coordinate w i = 0.
+Proof. by move=> le; rewrite /coordinate insubF // ltnNge le. Qed.
+Lemma given_supported n c : c \notin plain_names lay D -> given lay N a b x0 n c = 0.
+Proof.
+rewrite /plain_names mem_cat inE negb_or => /andP[outa /norP[outb outx]].
+case: c outa outb outx => [[f i] [|j]]; last by case: f => //; case: i.
+case: f => //= outa outb outx.
+- have Di : (D <= i)%N by rewrite leqNgt -(in_vector_names Fa).
+  by case: point_in => [m|]; rewrite ?coordinate_out //; case: ifP.
+- by case: i outb {outa outx}.
+- case: ifP => // /andP[own _]; rewrite own in outx.
+  by rewrite coordinate_out // leqNgt -(in_vector_names Fx).
+Qed.
+End Supported.
 
 (* ---- the embedding of positions ---- *)
 Section Positions.
@@ -123,6 +143,12 @@ rewrite /input_names /input_positions /encode /named_input /input_names; case: i
 apply: holds_position; rewrite /plain_names.
 have -> : own_channels lay = false by move: m; rewrite /masked; case: (lay).
 by rewrite mem_cat negb_or; apply/andP; split=> //; apply/negP => /mapP[].
+Qed.
+Lemma named_input_supported n c : c \notin input_names lay md D -> named_input n c = 0.
+Proof.
+rewrite /input_names /named_input; case: ifP => _ out; last exact: given_supported.
+move: out; rewrite mem_rcons inE negb_or => /andP[/negbTE ne out].
+by rewrite /with_position ne addr0 given_supported.
 Qed.
 Definition opened : named R := eval_specs phi md rows (opening lay md) named_input.
 

@@ -55,14 +55,15 @@ Proof. by rewrite (nth_map 0%N) ?size_iota // nth_iota. Qed.
 
 (* ---- regressions ---- *)
 Section Regression.
-Variables (f : file) (lay : layout) (md : mode) (N D : nat) (layers : seq spec * seq nat).
+Variables (net : network) (columns : seq N) (lay : layout) (md : mode) (N D : nat) (layers : seq spec * seq nat).
 Variables (R : comRingType) (phi : scalars R) (a : nat -> 'cV[R]_D) (b : nat -> R) (x_init : 'cV[R]_D).
-Lemma regression_decoded n : check_model (regression_model lay md N D layers) f -> (n < rows_of lay N)%N ->
-  decoded phi (network_of f) (file_columns f) D (encode lay md N a b x_init) n =
+Lemma regression_decoded n : computes (regression_model lay md N D layers) net columns -> (n < rows_of lay N)%N ->
+  decoded phi net columns D (encode lay md N a b x_init) n =
   vec D (eval_specs phi md (rows_of lay N) (model_layers (regression_model lay md N D layers))
                     (named_input lay md N a b x_init)) n Fx.
 Proof.
-move=> ok nN; apply: vectorP => i; rewrite !mxE (check_modelP ok (@holds_input lay md N D R phi a b x_init) nN) ?size_vector_names //.
+move=> ok nN; apply: vectorP => i.
+rewrite !mxE (ok R phi _ _ _ _ (@holds_input lay md N D R phi a b x_init)) ?size_vector_names //; last exact: named_input_supported.
 by rewrite nth_vector_names.
 Qed.
 Lemma opened_layers T O : all (fun s => s < size T)%N O ->
@@ -131,6 +132,12 @@ Hypothesis nN : (n < N)%N.
 Notation input := (given LayoutA N a b 0).
 Lemma newton_data : data N a b input.
 Proof. by move=> m mN; rewrite given_a /row_a /= mN. Qed.
+Lemma newton_supported m c : c \notin vector_names D Fa ++ [:: ch Fb 0] -> input m c = 0.
+Proof.
+move=> out; have [mem|] := boolP (c \in plain_names LayoutA D); last exact: given_supported.
+move: mem out; rewrite /plain_names /= !mem_cat !inE negb_or; case/orP=> [->//|/orP[->|]]; first by rewrite andbF.
+by case/mapP=> i _ -> _ /=; case: ifP => // _; rewrite /coordinate; case: insubP => // j _ _; rewrite mxE.
+Qed.
 Let causal w m (mN : (m < N)%N) := prefixE phi w mN.
 Let circular w m (mN : (m < N)%N) := totalE phi N w m.
 Let all_rows m (mN : (m < N)%N) : (N <= N)%N := leqnn N.
@@ -157,11 +164,11 @@ Theorem refined_doubling_every_size t r :
 Proof. exact: (refined_doubling_correct alpha circular all_rows (fun m mN => erefl) t r newton_data nN). Qed.
 End NewtonRows.
 
-(* ---- the checker proves the statement ---- *)
-Theorem descent_sound f form lay N D k eta : file_algorithm f = GradientDescent form lay N D k eta -> check f ->
-  statement (GradientDescent form lay N D k eta) (network_of f) (file_columns f).
+(* ---- a network that implements an algorithm computes what the algorithm states ---- *)
+Theorem descent_sound net columns form lay N D k eta : implements (GradientDescent form lay N D k eta) net columns ->
+  statement (GradientDescent form lay N D k eta) net columns.
 Proof.
-rewrite /check => -> /=; case: eqP => // N0 ok R phi md a b x_init n p nN seen_p.
+rewrite /implements /=; case: eqP => // N0 ok R phi md a b x_init n p nN seen_p.
 have k0 : (0 < Pos.to_nat k)%N by apply/ltP; exact: Pos2Nat.is_pos.
 have {}N0 : (0 < N)%N by rewrite lt0n; apply/eqP.
 case: form @md ok seen_p => md ok; rewrite /md {md}.
@@ -184,32 +191,33 @@ case: form @md ok seen_p => md ok; rewrite /md {md}.
     by rewrite /tight_layers /= -map_comp; congr cons; apply: eq_map => -[].
   by rewrite -run_opened (@tight_every_size R phi lay N D a b x_init n p nN seen_p) number_bits.
 Qed.
-Theorem heavy_ball_sound f lay N D k eta beta : file_algorithm f = HeavyBall lay N D k eta beta -> check f ->
-  statement (HeavyBall lay N D k eta beta) (network_of f) (file_columns f).
+Theorem heavy_ball_sound net columns lay N D k eta beta : implements (HeavyBall lay N D k eta beta) net columns ->
+  statement (HeavyBall lay N D k eta beta) net columns.
 Proof.
-rewrite /check => -> /=; case: eqP => // N0 ok R phi a b x_init n p nN seen_p.
+rewrite /implements /=; case: eqP => // N0 ok R phi a b x_init n p nN seen_p.
 have k0 : (0 < Pos.to_nat k)%N by apply/ltP; exact: Pos2Nat.is_pos.
 rewrite (regression_decoded _ _ _ _ ok) // opened_layers ?gram_order_ok // gram_orderE // -run_opened.
 case: (Pos.to_nat k) k0 => // j _.
 by rewrite [nseq _ _]/= (@momentum_every_size R phi lay N D a b x_init n p nN seen_p) /weights_of /= map_nseq.
 Qed.
-Theorem chebyshev_sound f lay N D k lower upper : file_algorithm f = Chebyshev lay N D k lower upper -> check f ->
-  statement (Chebyshev lay N D k lower upper) (network_of f) (file_columns f).
+Theorem chebyshev_sound net columns lay N D k lower upper : implements (Chebyshev lay N D k lower upper) net columns ->
+  statement (Chebyshev lay N D k lower upper) net columns.
 Proof.
-rewrite /check => -> /=; case: eqP => // N0 ok R phi a b x_init n p nN seen_p.
+rewrite /implements /=; case: eqP => // N0 ok R phi a b x_init n p nN seen_p.
 have k0 : (0 < Pos.to_nat k)%N by apply/ltP; exact: Pos2Nat.is_pos.
 rewrite (regression_decoded _ _ _ _ ok) // opened_layers; last by apply/allP => s; rewrite mem_iota.
 rewrite whole_order -run_opened.
 case: (Pos.to_nat k) k0 => // j _.
 by rewrite [chebyshev_steps _ _ _]/= [map _ _]/= (@momentum_every_size R phi lay N D a b x_init n p nN seen_p).
 Qed.
-Theorem newton_sound f form N D t alpha r : file_algorithm f = NewtonIteration form N D t alpha r -> check f ->
-  statement (NewtonIteration form N D t alpha r) (network_of f) (file_columns f).
+Theorem newton_sound net columns form N D t alpha r : implements (NewtonIteration form N D t alpha r) net columns ->
+  statement (NewtonIteration form N D t alpha r) net columns.
 Proof.
-rewrite /check => -> /=; case: ifP => // /norP[N0 direct] ok R phi a b n nN.
+rewrite /implements /=; case: ifP => // /norP[N0 direct] ok R phi a b n nN.
 have direct0 : form = DirectNewton -> r = 0%N by move=> E; move: direct; rewrite E; case: (r).
 have H := @holds_plain R phi N (vector_names D Fa ++ [:: ch Fb 0]) (given LayoutA N a b 0).
-apply: vectorP => i; rewrite mxE (check_modelP ok H nN) ?size_vector_names //= nth_vector_names -vecE.
+have Z := @newton_supported R N D a b.
+apply: vectorP => i; rewrite mxE (ok R phi _ _ _ _ H Z nN) ?size_vector_names //= nth_vector_names -vecE.
 rewrite /model_layers /= newton_orderE //; case: r ok direct0 {direct} => [|r] ok direct0.
   by rewrite -(newton_every_size phi alpha a b nN form t); case: form {ok direct0}.
 case: form direct0 {ok} => [/(_ erefl)//|_|_].
@@ -218,43 +226,53 @@ case: form direct0 {ok} => [/(_ erefl)//|_|_].
 Qed.
 Lemma nth_names g C i c : (i < C)%N -> nth c [seq ch g j | j <- iota 0 C] i = ch g i.
 Proof. by move=> iC; rewrite (nth_map 0%N) ?size_iota // nth_iota. Qed.
-Theorem read_sound f N C source target start stop md : file_algorithm f = Read N C source target start stop md ->
-  check f -> statement (Read N C source target start stop md) (network_of f) (file_columns f).
+(* Channels u[0], ..., u[C-1]. *)
+Definition u_channels (R : comRingType) C (u : nat -> nat -> R) : named R := fun n c =>
+  if c is (Fu, i, 0%N) then (if (i < C)%N then u n i else 0) else 0.
+Lemma u_supported (R : comRingType) C (u : nat -> nat -> R) n c : c \notin input_u C -> u_channels C u n c = 0.
 Proof.
-rewrite /check => -> /=; case: ifP => // /andP[/andP[sN tN] order] ok R phi u n i nN iC.
+case: c => [[[] i] [|j]] //; rewrite -[(Fu, i, 0%N)]/(ch Fu i) mem_map ?mem_iota ?add0n /= => [/negbTE -> //|i' j [->] //].
+Qed.
+Theorem read_sound net columns N C source target start stop md : implements (Read N C source target start stop md) net columns ->
+  statement (Read N C source target start stop md) net columns.
+Proof.
+rewrite /implements /=; case: ifP => // /andP[/andP[sN tN] order] ok R phi u n i nN iC.
 have fresh : position \notin input_u C by apply/negP => /mapP[].
-have := @holds_position R phi N _ _ target (fun m c =>
-  if c is (Fu, j, _) then (if (j < C)%N then u m j else 0) else 0) fresh.
-rewrite size_map size_iota => H.
-rewrite (check_modelP ok H nN) ?size_map ?size_iota //= nth_names // /model_layers /=.
+have := @holds_position R phi N _ _ target (u_channels C u) fresh; rewrite size_map size_iota => H.
+have Z m c : c \notin rcons (input_u C) position -> with_position target position (u_channels C u) m c = 0.
+  by rewrite mem_rcons inE negb_or => /andP[/negbTE ne out]; rewrite /with_position ne addr0 u_supported.
+rewrite (ok R phi _ _ _ _ H Z nN) ?size_map ?size_iota //= nth_names // /model_layers /=.
 have ok_md : md = Circular \/ (source <= target)%N by case: md order {ok}; [right | left].
 rewrite [LHS](read_correct phi start stop i sN tN ok_md nN) /with_position /= ?add0r // ?eqxx //.
 by rewrite iC !addr0.
 Qed.
-Theorem linear_sound f N W c : file_algorithm f = Linear N W c ->
-  check f -> statement (Linear N W c) (network_of f) (file_columns f).
+Theorem linear_sound net columns N W c : implements (Linear N W c) net columns ->
+  statement (Linear N W c) net columns.
 Proof.
-rewrite /check => -> /= ok R phi u n j nN jC.
-have H := @holds_plain R phi N (input_u (size W)) (fun n c => if c is (Fu, i, _) then (if (i < size W)%N then u n i else 0) else 0).
-rewrite (check_modelP ok H nN) ?size_map ?size_iota //= nth_names // /model_layers /=.
+rewrite /implements /= => ok R phi u n j nN jC.
+have H := @holds_plain R phi N (input_u (size W)) (u_channels (size W) u).
+rewrite (ok R phi _ _ _ _ H (u_supported u) nN) ?size_map ?size_iota //= nth_names // /model_layers /=.
 rewrite [LHS]linear_correct //; congr (_ + _); by apply: eq_bigr => i _ /=; rewrite ltn_ord.
 Qed.
-Theorem multiply_sound f N C p q r length : file_algorithm f = Multiply N C p q r length ->
-  check f -> statement (Multiply N C p q r length) (network_of f) (file_columns f).
+Theorem multiply_sound net columns N C p q r length : implements (Multiply N C p q r length) net columns ->
+  statement (Multiply N C p q r length) net columns.
 Proof.
-rewrite /check => -> /= ok R phi u n i nN iC.
-have H := @holds_plain R phi N (input_u C) (fun n c => if c is (Fu, i, _) then (if (i < C)%N then u n i else 0) else 0).
-rewrite (check_modelP ok H nN) ?size_map ?size_iota //= nth_names // /model_layers /=.
+rewrite /implements /= => ok R phi u n i nN iC.
+have H := @holds_plain R phi N (input_u C) (u_channels C u).
+rewrite (ok R phi _ _ _ _ H (u_supported u) nN) ?size_map ?size_iota //= nth_names // /model_layers /=.
 by rewrite [LHS]multiply_correct //= iC.
 Qed.
-Theorem check_sound f : check f -> statement (file_algorithm f) (network_of f) (file_columns f).
+Theorem implements_sound alg net columns : implements alg net columns -> statement alg net columns.
 Proof.
-move=> ok; case E: (file_algorithm f).
-- exact: descent_sound E ok.
-- exact: heavy_ball_sound E ok.
-- exact: chebyshev_sound E ok.
-- exact: newton_sound E ok.
-- exact: read_sound E ok.
-- exact: linear_sound E ok.
-- exact: multiply_sound E ok.
+case: alg => *.
+- exact: descent_sound.
+- exact: heavy_ball_sound.
+- exact: chebyshev_sound.
+- exact: newton_sound.
+- exact: read_sound.
+- exact: linear_sound.
+- exact: multiply_sound.
 Qed.
+(* ---- the checker proves the statement ---- *)
+Theorem check_sound f : check f -> statement (file_algorithm f) (network_of f) (file_columns f).
+Proof. by move/check_implements; exact: implements_sound. Qed.
