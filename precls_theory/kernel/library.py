@@ -24,8 +24,8 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "coq"
 FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives", "Layouts",
-    "Algorithms", "Certificate", "Soundness", "Literal", "ChebyshevError", "Decode", "Evaluator", "Operators", "LowerBound",
-    "LayoutMistake", "Growth", "LinearAttention",
+    "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "ChebyshevError", "Decode", "Evaluator", "Operators",
+    "LowerBound", "LayoutMistake", "Growth", "LinearAttention",
 )  # fmt: skip
 """Modules of the library, each after those that it uses."""
 LOGICAL_NAME = "Precls"

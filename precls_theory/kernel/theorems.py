@@ -10,12 +10,12 @@ _LITERAL = ("Literal.literal_correct", "Literal.literal_depth_of")
 """The network itself, written down for all sizes: it computes what is stated, in so many layers."""
 
 EVERY_SIZE: dict[str, tuple[str, ...]] = {
-    "gd-gram": ("Soundness.gram_every_size", *_LITERAL),
-    "heavy-ball": ("Soundness.momentum_every_size", *_LITERAL),
+    "gd-gram": ("Soundness.gram_every_size", *_LITERAL, "Widths.gram_width"),
+    "heavy-ball": ("Soundness.momentum_every_size", *_LITERAL, "Widths.gram_width"),
     "chebyshev": ("ChebyshevError.chebyshev_every_size", "Soundness.momentum_every_size", *_LITERAL),
-    "gd-doubling": ("Soundness.doubling_every_size", "Descent.doubling_form", *_LITERAL),
+    "gd-doubling": ("Soundness.doubling_every_size", "Descent.doubling_form", *_LITERAL, "Widths.doubling_width"),
     "gd-residual": ("Soundness.residual_every_size", *_LITERAL),
-    "gd-tight": ("Soundness.tight_every_size", "Descent.tight_form", *_LITERAL),
+    "gd-tight": ("Soundness.tight_every_size", "Descent.tight_form", *_LITERAL, "Widths.tight_width"),
     "newton-direct": ("Soundness.newton_every_size", "Descent.newton_direct", *_LITERAL),
     "newton-residual": ("Soundness.newton_every_size", "Descent.newton_residual", *_LITERAL),
     "newton-doubling": ("Soundness.newton_every_size", "Descent.newton_doubling", *_LITERAL),

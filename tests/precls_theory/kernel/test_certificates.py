@@ -247,6 +247,20 @@ class TestWithCoq:
         answers = verdicts([stream(built(name)) for name in NETWORKS], coq_library)
         assert [name for name, proved in zip(NETWORKS, answers, strict=True) if not proved] == []
 
+    def test_the_depth_proved_for_all_sizes_is_that_of_the_network(self, coq_library):
+        lines = [HEADER, "From Precls Require Import Certificate Literal.\n"]
+        depths = []
+        for place, name in enumerate(NETWORKS):
+            lines.append(definition(f"net{place}", stream(built(name))))
+            depths.append(f"if decode net{place} is Some f then depth_of (file_algorithm f) else 0%nat")
+        lines.append(f'Redirect "depths" Eval vm_compute in [:: {"; ".join(depths)}].\n')
+        with tempfile.TemporaryDirectory() as work:
+            folder = Path(work)
+            (folder / "depths.v").write_text("".join(lines))
+            run_coq(["depths.v"], folder, coq_library)
+            printed = (folder / "depths.out").read_text().rsplit(":", 1)[0].replace("%N", "")
+        assert list(map(int, re.findall(r"\d+", printed))) == [built(name).depth for name in NETWORKS]
+
     @pytest.mark.parametrize("name", MUTATED)
     def test_every_change_is_refused_by_the_kernel(self, name, answers):
         as_it_is, *changed = answers[name]
