@@ -13,5 +13,6 @@ holds a checker of saved networks that is proved sound: where it says yes, the n
 
 Coq 8.16 with MathComp 1.15, as Debian 12 has them. Nothing else in the package needs Coq. The sources are written for MathComp 1:
 they declare instances with ``Canonical``, ``EqType`` and ``[finType of ...]``, and use lemma names of order and norm
-(``ler_norm_add``, ``ltr_addl``) which MathComp 2 has replaced; Debian 12 has no MathComp 2 with which another spelling could be checked.
+(``ler_norm_add``, ``ltr_addl``) which MathComp 2 has replaced; Debian 12 has no MathComp 2 with which another spelling
+could be checked.
 """
