@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 
 import flint
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from constructions.models.transformer import GatedMLP, Transformer, TransformerBlock
+from constructions.models.transformer import GatedMLP, SoftmaxAttention, Transformer, TransformerBlock
 from precls_theory.enclosures.jets import ball, precision
 from precls_theory.enclosures.norms import spectral_norm
 from precls_theory.expressivity import (
@@ -400,3 +401,36 @@ def test_a_miss_that_may_be_zero_is_no_counterexample():
     touching = Wrap(lambda m, u: u * u + 0 * torch.exp(-(u**2)))
     with pytest.raises(Inconclusive):
         counterexample(touching, "square", 0.0, SHAPE, region=(0.3, 0.1))
+
+
+@dataclass
+class Outputs:
+    """What models of the transformers library return: by name, with the keys and values of every layer kept."""
+
+    last_hidden_state: torch.Tensor
+    past_key_values: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+
+class WithCache(nn.Module):
+    """A language model as the transformers library writes them, its cache on: embeddings in, an object out."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.config = {"use_cache": True}
+        self.attention = SoftmaxAttention(width, 2, "causal")
+        self.norm = nn.LayerNorm(width)
+
+    def get_input_embeddings(self) -> None:
+        """Models of the library are known by this method and ``config``."""
+
+    def forward(self, input_ids: None = None, inputs_embeds: torch.Tensor | None = None) -> Outputs:
+        assert inputs_embeds is not None
+        kept = (self.attention.k_proj(inputs_embeds), self.attention.v_proj(inputs_embeds))
+        hidden = self.norm(inputs_embeds + self.attention(inputs_embeds))
+        return Outputs(hidden, (kept,))
+
+
+def test_a_language_model_with_its_cache_on():
+    torch.manual_seed(0)
+    found = counterexample(WithCache(4).eval(), "square", 1.0, (1, 3, 4))
+    assert found.proven_miss >= 1
