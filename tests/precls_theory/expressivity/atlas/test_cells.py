@@ -12,6 +12,7 @@ from fractions import Fraction
 import pytest
 import torch
 import typer
+from hypothesis import settings
 from typer.testing import CliRunner
 
 from constructions.transformers import linear_attention
@@ -22,6 +23,7 @@ from precls_theory.registry import all_theorems
 
 atlas = importlib.import_module("precls_theory.expressivity.atlas.cells")  # the package has a function of that name
 ROWS = {row.id: row for row in ARCHITECTURES}
+DEEP = settings.get_current_profile_name() == "deep"
 EXPRESS = [row.id for row in ARCHITECTURES if row.expresses]
 
 
@@ -42,18 +44,22 @@ def app():
     return application
 
 
-def test_the_atlas():
-    """Every cell is checked, named by a theorem and measured; one test, because the cells are the cost.
+def test_the_boundary_is_the_gate():
+    """What expresses one target expresses all, and is gated or attends linearly, and has no norm."""
+    assert set(EXPRESS) == {"swiglu", "geglu", "reglu", "bilinear", "linear-attention", "baseconv"}
+    assert {theorem for row in ARCHITECTURES for theorem in row.theorems.values()} <= set(all_theorems())
 
-    The boundary: gates decide. What expresses one target expresses all, and is gated or attends linearly, and has no norm.
+
+def test_the_atlas():
+    """Every cell is checked and measured; one test, because the cells are the cost.
+
+    Rows with a norm trace twelve models each: one of them here, all in the deep profile and in the atlas's notebook.
     """
-    cells = list(atlas.cells())
-    assert len(cells) == 3 * len(ARCHITECTURES)
+    rows = tuple(row for row in ARCHITECTURES if DEEP or row.id == "geglu-norm" or not row.id.endswith("-norm"))
+    cells = list(atlas.cells(rows))
+    assert len(cells) == 3 * len(rows)
     assert [cell for cell in cells if cell.status != "checked"] == []
-    expressing = {cell.architecture for cell in cells if cell.expresses}
-    assert expressing == {"swiglu", "geglu", "reglu", "bilinear", "linear-attention", "baseconv"}
-    assert {cell.architecture for cell in cells if not cell.expresses} == set(ROWS) - expressing
-    assert {cell.theorem for cell in cells} <= set(all_theorems())
+    assert {cell.architecture for cell in cells if cell.expresses} == set(EXPRESS)
     for cell in cells:
         if cell.expresses:
             assert cell.detail["weights"]
