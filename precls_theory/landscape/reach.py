@@ -21,7 +21,7 @@ from precls_theory.landscape.graphs import Decompose
 from precls_theory.landscape.ideals import varieties
 from precls_theory.landscape.problems import landscape
 
-SECONDS = 120.0
+SECONDS = 60.0
 """Time that one size may take."""
 SIZES: tuple[tuple[str, str, int, int, int], ...] = (
     # target, form, channels, rows, units

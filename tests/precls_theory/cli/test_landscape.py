@@ -1,6 +1,7 @@
 """``precls landscape``: the document, the table, the picture, and what is refused."""
 
 import json
+from fractions import Fraction
 
 import pytest
 from typer.testing import CliRunner
@@ -23,6 +24,70 @@ def test_json_of_scalar_square():
     ]  # fmt: skip
     assert all(set(c) >= {"dimension", "loss", "real", "kind", "equations", "point"} for c in document["components"])
     assert document["components"][1]["descent"]["order"] == 4
+
+
+KEYS = {
+    "target",
+    "form",
+    "channels",
+    "rows",
+    "units",
+    "coefficient",
+    "engine",
+    "complete",
+    "infimum",
+    "components",
+    "parts",
+}
+KINDS = {
+    "global minimum",
+    "saddle",
+    "degenerate saddle",
+    "spurious minimum",
+    "no real point",
+    "unresolved",
+    "local minimum",
+}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("square",), ("linear", "--rows", "2"), ("multiply",), ("read",), ("square", "--form", "layer"),
+     ("linear", "--form", "layer", "--rows", "2"), ("multiply", "--form", "layer"), ("read", "--form", "layer")],
+)  # fmt: skip
+def test_every_target_and_form_keeps_the_contract(arguments):
+    result = precls(*arguments, "--json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert set(document) >= KEYS
+    assert document["target"] == arguments[0]
+    assert document["complete"] is True
+    assert document["components"]
+    for component in document["components"]:
+        assert set(component) >= {"dimension", "loss", "real", "kind", "equations", "point"}
+        assert component["kind"] in KINDS
+        assert component["real"] is (component["kind"] != "no real point")
+        assert isinstance(component["dimension"], int)
+        assert all(isinstance(equation, str) for equation in component["equations"])
+        for value in component["point"].values():
+            assert Fraction(value) is not None  # p/q or a decimal
+        if isinstance(component["loss"], str):
+            assert Fraction(component["loss"]) >= 0
+        elif component["loss"] is not None:
+            assert set(component["loss"]) == {"minimal_polynomial", "approximately"}
+
+
+def test_progress_is_told_on_a_pipe(monkeypatch):
+    monkeypatch.setattr("precls_theory.cli.progress.FIRST", 0.0)
+    result = precls("square")
+    assert "classifying channel 0: W_0=1: 0 of 3 done" in " ".join(result.stderr.split())
+
+
+def test_without_singular_its_engine_is_refused_in_words(monkeypatch):
+    monkeypatch.setattr("precls_theory.landscape.singular.shutil.which", lambda name: None)
+    result = precls("square", "--engine", "singular", "--json")
+    assert result.exit_code == 1
+    assert "apt install singular" in json.loads(result.stdout)["error"]
 
 
 def test_json_of_parts_and_irrational_losses():
@@ -50,6 +115,11 @@ def test_table_and_picture(tmp_path):
         (("linear", "--coefficient", "1/0"), "divides by zero"),
         (("square", "--plot", "a.bmp"), "expected a file ending in"),
         (("square", "--units", "2"), "form='layer'"),
+        (("square", "--engine", "maple"), "flint or singular"),
+        (("square", "--form", "matrix"), "form must be"),
+        (("read", "--rows", "1"), "rows >= 2"),
+        (("square", "--channels", "0"), "at least 1"),
+        (("linear", "--coefficient", "nan"), "nan"),
     ],
 )
 def test_bad_input_is_refused_in_words(arguments, message):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from precls_theory.landscape.ideals import TooLarge, groebner, varieties
+from precls_theory.landscape.positivity import is_never_positive
 from precls_theory.landscape.roots import at_root, real_roots, sign_at
 from precls_theory.landscape.signature import Signature, elementary_symmetric
 from precls_theory.landscape.strata import Graph, Points, strata
@@ -94,3 +95,12 @@ def test_signs_of_algebraic_numbers_are_exact():
     tiny = flint.fmpq_poly([flint.fmpq(-14142135623730950488016887242096980785696718753769, 10**49), 1])
     assert sign_at(tiny, modulus, 1) == 1
     assert sign_at(tiny, modulus, 0) == -1
+
+
+def test_polynomials_that_are_never_positive_are_told_by_their_factors():
+    context = flint.fmpq_mpoly_ctx.get(("x", "y"), "degrevlex")
+    x, y = context.gens()
+    never = [-(x**2) - y**2, -((x - y) ** 2) * (x**2 + 1), (x - y) ** 2 * (-(y**2) - 3), context.constant(-2)]
+    sometimes = [x, -x * y, -(x**2) + y**2, (x - y) ** 2, context.constant(0), context.constant(1), -((x - y) ** 3)]
+    assert all(is_never_positive(polynomial) for polynomial in never)
+    assert not any(is_never_positive(polynomial) for polynomial in sometimes)
