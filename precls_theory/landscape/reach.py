@@ -6,8 +6,10 @@ of weights, seconds of processor time, whether the classification is complete, a
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import multiprocessing
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -21,8 +23,8 @@ from precls_theory.landscape.graphs import Decompose
 from precls_theory.landscape.ideals import varieties
 from precls_theory.landscape.problems import landscape
 
-SECONDS = 60.0
-"""Time that one size may take."""
+SECONDS = 60
+"""Processor time that one size may take; Singular may take as much again for each of its bases."""
 SIZES: tuple[tuple[str, str, int, int, int], ...] = (
     # target, form, channels, rows, units
     *(("square", "operator", d, n, 1) for d, n in ((1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (1, 3))),
@@ -58,29 +60,31 @@ def weights_of(size: tuple[str, str, int, int, int]) -> int:
     return max(len(part.loss.names) for part in landscape(*size).parts)  # type: ignore[arg-type]
 
 
-def _work(size: Any, engine: str, answers: Any) -> None:
+def _work(size: Any, engine: str, answers: Any, seconds: int) -> None:
+    used = int(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds))
     begun = time.process_time()
     parts = classify_all(landscape(*size), decompose=ENGINES[engine])
     reasons = {c.reason for part in parts for c in part.components if c.kind in ("unresolved", "local minimum")}
     answers.put((all(part.complete for part in parts), time.process_time() - begun, "; ".join(sorted(reasons))))
 
 
-def reached(size: tuple[str, str, int, int, int], engine: str, seconds: float = SECONDS) -> Reached:
+def reached(size: tuple[str, str, int, int, int], engine: str, seconds: int = SECONDS) -> Reached:
     """What this engine makes of this size; Singular's own time is not in the processor time."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    process = context.Process(target=_work, args=(size, engine, answers))
+    process = context.Process(target=_work, args=(size, engine, answers, seconds))
     process.start()
-    try:
-        complete, used, reason = answers.get(timeout=seconds)
-    except Empty:
-        complete, used, reason = False, None, f"{seconds:.0f} s"
-    process.kill()
+    complete, used, reason = False, None, f"{seconds} s"
+    while process.is_alive() or not answers.empty():
+        with contextlib.suppress(Empty):
+            complete, used, reason = answers.get(timeout=0.2)
+            break
     process.join()
     return Reached(*size, engine, weights_of(size), complete, None if used is None else round(used, 2), reason)
 
 
-def all_reached(seconds: float = SECONDS) -> Iterator[Reached]:
+def all_reached(seconds: int = SECONDS) -> Iterator[Reached]:
     """Every size with FLINT; with Singular where FLINT alone is not complete and Singular is installed."""
     for size in SIZES:
         found = reached(size, "flint", seconds)
