@@ -66,8 +66,9 @@ def expected_digits(dtype: str, slices: int, bits: int, lost: float) -> float:
 
 
 def bits_of(dtype: str, slices: int, n_terms: int) -> int:
-    """About how many bits a slice leave room for class sums of ``n_terms`` products a slice."""
-    return (FORMATS[dtype][0] - math.ceil(math.log2(slices * n_terms))) // 2 + 1
+    """About how many bits a slice leave room for class sums of ``n_terms`` products a slice, within the exponents."""
+    precision, smallest = FORMATS[dtype]
+    return min((precision - math.ceil(math.log2(slices * n_terms))) // 2 + 1, (-smallest - precision - 2) // slices)
 
 
 def digits_lost(A: np.ndarray, x: np.ndarray, alpha: float) -> float:
@@ -96,23 +97,15 @@ def choose(A: np.ndarray, x: np.ndarray, wanted: float, dtype: str) -> SlicePlan
         bits = bits_of(dtype, slices, max(n_points, n_dims))
         plan = start.with_slices(slices, bits)
         if plan.expected >= wanted:
-            return refusal(plan, bits, n_dims) or plan
-    return f"{wanted:.0f} digits would take more than {MAX_SLICES} slices in {dtype}"
+            return refusal(plan, n_dims) or plan
+    return f"{wanted:.0f} digits would take more slices than {dtype} has exponents for"
 
 
-def refusal(plan: SlicePlan, bits: int, n_dims: int) -> str | None:
-    """Words where the network would leave the exponents of the format or be too large, None otherwise."""
-    precision, smallest = FORMATS[plan.dtype]
+def refusal(plan: SlicePlan, n_dims: int) -> str | None:
+    """Words where the network would be too large, None otherwise."""
     products = plan.slices * (plan.slices + 1) // 2 * (n_dims * n_dims * (n_dims + 1) // 2 + n_dims * n_dims)
-    if plan.slices * bits + precision + 5 > -smallest:
-        return (
-            f"{plan.wanted:.0f} digits would take {plan.slices} slices of {bits} bits, more than {plan.dtype} has "
-            "exponents for"
-        )
     if products > MAX_PRODUCTS:
-        return (
-            f"{plan.wanted:.0f} digits would take {plan.slices} slices and about {products} products of digits a layer"
-        )
+        return f"{plan.wanted:.0f} digits would take {plan.slices} slices and about {products} products of digits a layer"
     return None
 
 

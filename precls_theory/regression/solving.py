@@ -282,7 +282,7 @@ def run_sliced(
         if counted >= wanted:
             break
         chosen = chosen.with_slices(chosen.slices + 1, network.parameters["slice_bits"])
-        if slices.refusal(chosen, network.parameters["slice_bits"], data.n_dims):
+        if slices.refusal(chosen, data.n_dims):
             break
     return None if best is None else best[1:]
 
