@@ -10,7 +10,18 @@ import typer
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, wrote
 
-NAMES = ("constructions", "sliced", "condition", "rank", "scale", "nist", "regressions")
+NAMES = (
+    "constructions",
+    "sliced",
+    "condition",
+    "rank",
+    "scale",
+    "convolution",
+    "sizes",
+    "nist",
+    "regressions",
+    "findings",
+)
 
 
 def precision(
@@ -29,7 +40,8 @@ def precision(
 
     Every case is compared with exact values. With --out an interrupted run continues where it stopped; the folder then
     holds precision.parquet (its columns: precls_theory.precision.sweep.COLUMNS), precision.svg and precision.png. Errors
-    that are no numbers (overflow, NaN) are rows that say so.
+    that are no numbers (overflow, NaN) are rows that say so. ``findings`` are minimal reproductions of what floating point does
+    to exact networks, each with its remedy, drawn to finding-NAME.svg and .png; exit code 1 where one does not show it.
 
     Examples:
 
@@ -49,21 +61,31 @@ def precision(
     check_device(device)
     if out_dir is not None and out_dir.exists() and not out_dir.is_dir():
         raise typer.BadParameter(f"{out_dir} is a file, and a folder is needed", param_hint="--out")
+    measured = [name for name in chosen if name != "findings"]
+    table, found = None, None
     try:
-        if out_dir is not None:
-            table = measure_all(chosen, device, quick, out_dir, jobs)
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                table = measure_all(chosen, device, quick, Path(folder), jobs)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) if out_dir is None else out_dir
+            if measured:
+                table = measure_all(measured, device, quick, folder, jobs)
+            if "findings" in chosen:
+                found = reproduce_all(device, folder)
     except OSError as error:
         fail(str(error), watch if json else None)
     if json:
-        rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        emit_json({"device": device, "quick": quick, "cases": rows}, watch)
+        rows = [] if table is None else table.astype(object).where(table.notna(), None).to_dict("records")
+        more = {} if found is None else {"findings": found}
+        emit_json({"device": device, "quick": quick, "cases": rows, **more}, watch)
     else:
-        render(table)
+        if table is not None:
+            render(table)
+        for finding in found or []:
+            render_finding(finding)
     if out_dir is not None:
-        wrote(*(out_dir / f"precision.{kind}" for kind in ("parquet", "svg", "png")))
+        wrote(*(out_dir / f"precision.{kind}" for kind in ("parquet", "svg", "png") if table is not None))
+        wrote(*(out_dir / f"finding-{f['name']}.{kind}" for f in found or [] for kind in ("svg", "png")))
+    if any(not finding["shown"] for finding in found or []):
+        fail("not shown here: " + ", ".join(finding["name"] for finding in found or [] if not finding["shown"]))
 
 
 def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs: int) -> Any:
@@ -84,6 +106,43 @@ def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs:
     next(done, None)
     draw(table, folder)
     return table
+
+
+def reproduce_all(device: str, folder: Path) -> list[dict[str, Any]]:
+    """Run the findings that this device allows, and draw them: name, title, remedy, whether shown, rows."""
+    from precls_theory.pictures.precision import draw_finding
+    from precls_theory.precision.findings import FINDINGS, reproduce
+
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [name for name, finding in FINDINGS.items() if device.startswith("cuda") or not finding.needs_cuda]
+    found = []
+    for name in progress(names, "reproducing", total=len(names)):
+        finding, rows, shown = reproduce(name)
+        draw_finding(name, finding, rows, folder)
+        listed = [{"series": label, "x": x, "y": y} for label, x, y in rows]
+        found.append({"name": name, "title": finding.title, "remedy": finding.remedy, "shown": shown, "rows": listed,
+                      "axes": list(finding.axes)})  # fmt: skip
+    table = [{"finding": entry["name"], **row} for entry in found for row in entry["rows"]]
+    pd.DataFrame(table, columns=["finding", "series", "x", "y"]).to_parquet(folder / "findings.parquet", index=False)
+    return found
+
+
+def render_finding(found: dict[str, Any]) -> None:
+    """A finding as a table: a line for each x, a column for each series."""
+    labels = list(dict.fromkeys(row["series"] for row in found["rows"]))
+    xs = sorted({row["x"] for row in found["rows"]})
+    values = {(row["series"], row["x"]): row["y"] for row in found["rows"]}
+
+    def text(label: str, x: float) -> str:
+        return f"{values[label, x]:.3g}" if (label, x) in values else "–"
+
+    show(
+        f"{found['title']} — remedy: {found['remedy']}",
+        Column(found["axes"][0], [f"{x:.4g}" for x in xs]),
+        *(Column(f"{label}", [text(label, x) for x in xs]) for label in labels),
+    )
 
 
 def render(table: Any) -> None:

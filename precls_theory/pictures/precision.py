@@ -35,3 +35,34 @@ def draw(table: Any, folder: Path) -> None:
     for kind in ("svg", "png"):
         figure.savefig(folder / f"precision.{kind}", bbox_inches="tight", dpi=150)
     plt.close(figure)
+
+
+def draw_finding(name: str, finding: Any, rows: list[tuple[str, float, float]], folder: Path) -> None:
+    """Write ``finding-NAME.svg`` and ``finding-NAME.png`` into ``folder``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5.5, 3.2))
+    plot_finding(axes, finding, rows)
+    for kind in ("svg", "png"):
+        figure.savefig(folder / f"finding-{name}.{kind}", bbox_inches="tight", dpi=150)
+    plt.close(figure)
+
+
+def plot_finding(axes: Any, finding: Any, rows: list[tuple[str, float, float]]) -> None:
+    """The rows of a finding, one line a series; logarithmic where values span more than a hundredfold."""
+    labels = list(dict.fromkeys(label for label, _, _ in rows))
+    for label in labels:
+        points = sorted((x, y) for other, x, y in rows if other == label)
+        axes.plot(*zip(*points, strict=True), "o-", markersize=3, label=label)
+    for axis, values in (("x", [x for _, x, _ in rows]), ("y", [y for _, _, y in rows])):
+        positive = [value for value in values if value > 0]
+        if positive and max(positive) > 100 * min(positive):
+            scale = (
+                {"value": "log"} if len(positive) == len(values) else {"value": "symlog", "linthresh": min(positive)}
+            )
+            getattr(axes, f"set_{axis}scale")(**scale)
+    axes.set(xlabel=finding.axes[0], ylabel=finding.axes[1])
+    axes.legend(fontsize="small")

@@ -7,6 +7,7 @@ rows that it sums (from the first on in a causal network, all in a circular one)
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import flint
@@ -17,6 +18,7 @@ from constructions.lowering.context import rows_needed
 from constructions.networks.evaluate import evaluate_layer
 from constructions.networks.network import Network
 
+MAX_BITS = 2**14
 CHUNK = 16
 """Samples evaluated at once: larger arrays of balls leave the cache."""
 
@@ -40,6 +42,23 @@ def layer_values(network: Network, u: np.ndarray, kept: tuple[int, ...], ring: R
         held = wanted
         found.append(state)
     return found
+
+
+def exact_results(network: Network, u: np.ndarray, least_bits: int = 192) -> list[Fraction]:
+    """The results of a network on one input (rows, channels), each within 2^−``least_bits`` of its size (or of one)."""
+    bits = 2 * least_bits
+    while bits <= MAX_BITS:
+        with flint.ctx.workprec(bits):
+            last = layer_values(network, to_ring(u[None], BALLS), network.task.readout_rows, BALLS)[-1]
+            found = [last[column, -1, 0] for column in network.task.columns]
+            sharp = all(
+                ball.is_finite() and ball.rad() <= (abs(ball.mid()) + 1) * flint.arb(2) ** -least_bits for ball in found
+            )
+            if sharp:
+                parts = [ball.mid().man_exp() for ball in found]
+                return [Fraction(int(man)) * Fraction(2) ** int(exp) for man, exp in parts]
+        bits *= 2
+    raise ArithmeticError(f"the results are not known to {least_bits} bits in {MAX_BITS} bits")
 
 
 def to_ring(u: np.ndarray, ring: Ring) -> np.ndarray:

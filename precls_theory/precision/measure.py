@@ -5,7 +5,9 @@ exact arithmetic, and the lowered module. With x the exact value, x_w that of th
 
     x̂ − x = (x_w − x) + (x̂ − x_w):  the rounding of the weights, and the rounding of the arithmetic.
 
-For least squares the iteration itself stops short of the solution x*: ``x − x*`` is its truncation, the fourth number.
+Another algorithm for the filters (:mod:`precls_theory.precision.convolution`) is a third term, its run less the
+lowering's own. For least squares the iteration itself stops short of the solution x*: ``x − x*`` is its truncation,
+the last number.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from constructions.lowering.plan import BlockPlan, LayerPlan, plan_network
 from constructions.lowering.row_filter import is_total
 from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
+from precls_theory.precision.convolution import Algorithm, with_convolution
 from precls_theory.precision.exact import CHUNK, layer_values, to_ring
 
 BITS = 192
@@ -56,7 +59,8 @@ class Statistics:
 class Measurement:
     """One network in one format: statistics by layer and of the results, total and by source; errors of the results.
 
-    ``errors`` maps "total", "weights", "arithmetic" (and "truncation" where the solution is known) to signed errors of the
+    ``errors`` maps "total", "weights", "arithmetic" (and "convolution" for another algorithm, "truncation" where the
+    solution is known) to signed errors of the
     results (batch, rows read, results). ``bits`` of the balls.
     """
 
@@ -195,17 +199,23 @@ def _stored_block(plan: BlockPlan, varying: np.ndarray, constant: np.ndarray, we
     return np.concatenate([y, z[list(plan.copies.values())]]) if plan.copies else y
 
 
-def measure(network: Network, u: torch.Tensor, device: str = "cpu", split: bool = True) -> Measurement:
+def measure(
+    network: Network, u: torch.Tensor, device: str = "cpu", split: bool = True, convolution: Algorithm = "lowered"
+) -> Measurement:
     """Measure ``network`` lowered to the dtype of ``u`` (batch, rows, channels) on ``device``, at the rows that decode reads.
 
-    ``split`` measures the rounding of weights and of arithmetic apart, at about three times the cost. Raises ``ValueError``
-    for another shape, ``ArithmeticError`` where exact values are not found.
+    ``split`` measures the rounding of weights and of arithmetic apart, at about three times the cost; ``convolution``
+    runs the filters by another algorithm, whose share is then measured apart from the arithmetic of the lowering.
+    Raises ``ValueError`` for another shape, ``ArithmeticError`` where exact values are not found.
     """
     if u.ndim != 3 or u.shape[1:] != (network.n_rows, len(network.inputs)):
         raise ValueError(f"u must have shape (batch, {network.n_rows}, {len(network.inputs)}), got {tuple(u.shape)}")
     dtype, kept = u.dtype, network.task.readout_rows
     module = network.to_torch(dtype=dtype, device=device)
     computed = lowered_states(network, module, u.to(device))
+    usual = computed
+    if convolution != "lowered":
+        computed = lowered_states(network, with_convolution(network, module, convolution), u.to(device))
     inputs = u.double().cpu().numpy()
     names = ("total", "weights", "arithmetic") if split else ("total",)
     signed: list[dict[str, list[np.ndarray]]] = [{name: [] for name in names} for _ in computed]
@@ -219,6 +229,8 @@ def measure(network: Network, u: torch.Tensor, device: str = "cpu", split: bool 
             middles[index].append(exact[index])
             for name, values in new.items():
                 signed[index][name].append(values)
+    if split and convolution != "lowered":
+        add_convolution(signed, [run - own for run, own in zip(computed, usual, strict=True)])
     layers: list[dict[str, Statistics]] = []
     whole: dict[str, np.ndarray] = {}
     for index, found in enumerate(signed):
@@ -239,6 +251,13 @@ def measure(network: Network, u: torch.Tensor, device: str = "cpu", split: bool 
             whole["truncation"] = limit
     final = {name: statistics(np.moveaxis(e, 0, -1), np.moveaxis(results, 0, -1), dtype) for name, e in whole.items()}
     return Measurement(str(dtype).removeprefix("torch."), device, tuple(layers), final, whole, bits)
+
+
+def add_convolution(signed: list[dict[str, list[np.ndarray]]], gaps: list[np.ndarray]) -> None:
+    """Take the error of the convolution's algorithm out of that of the arithmetic, layer by layer, and beside it."""
+    for entry, gap in zip(signed, gaps, strict=True):
+        entry["convolution"] = [gap]
+        entry["arithmetic"] = [np.concatenate(entry["arithmetic"], axis=2) - gap]
 
 
 def _errors(

@@ -14,7 +14,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ COLUMNS = {
     "scale": "factor of the data",
     "rank": "rank of the design",
     "slices": "digits a channel (0: plain)",
+    "convolution": "how filters are run: lowered (shifts and sums), direct, prefix, fft",
     "samples": "regressions measured",
     "seed": "seed of the data",
     "depth": "layers",
@@ -50,6 +50,7 @@ COLUMNS = {
     "largest_ulp": "largest error in units in the last place",
     "weights_mse": "median mean squared error from rounding the weights",
     "arithmetic_mse": "median mean squared error from rounding in the arithmetic",
+    "convolution_mse": "median mean squared error from another algorithm for the filters",
     "truncation_mse": "median mean squared distance of the network over Q from the least-squares solution",
     "solution_mse": "median mean squared distance of the computed result from the least-squares solution",
     "lapack_mse": "the same for LAPACK's least squares in the same format",
@@ -77,11 +78,13 @@ class Case:
     slices: int = 0
     samples: int = 32
     seed: int = 0
+    convolution: str = "lowered"
 
     @property
     def key(self) -> str:
         """A hash that names the case."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:24]
+        named = {k: v for k, v in asdict(self).items() if (k, v) != ("convolution", "lowered")}
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def network_of(case: Case) -> Any:
@@ -92,6 +95,10 @@ def network_of(case: Case) -> Any:
     if case.construction.startswith("newton"):
         refinements = 1 if case.construction == "newton refined" else 0
         return C.newton(**common, n_iters=case.n_steps, alpha="1/64", refinements=refinements)
+    if case.construction == "polynomial":
+        return C.compile_polynomials(["t**8/3 - 7*t**3*s/11 + 1"], ["t", "s"])
+    if case.construction == "approximation":
+        return C.approximate("exp(x)*sin(3*x)", {"x": (-1, 1)}, 1e-12)
     if case.construction == "chebyshev":
         return C.chebyshev(**common, n_steps=case.n_steps, lower="1/10", upper=3)
     if case.construction in ("residual", "gram", "doubling", "tight"):
@@ -145,6 +152,17 @@ def _inputs(case: Case, network: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     return u, A, b
 
 
+def _points(case: Case, network: Any) -> Any:
+    """Inputs of a network that computes functions: evenly distributed over its domain, or [−1, 1]."""
+    import torch
+
+    task = network.task
+    domain = task.domain or [(-1, 1)] * len(task.variables)
+    low, high = (np.array([float(side[i]) for side in domain]) for i in (0, 1))
+    points = low + (high - low) * np.random.default_rng(case.seed).random((case.samples, len(domain)))
+    return network.encode(torch.tensor(points, dtype=getattr(torch, case.dtype)))
+
+
 def _size(network: Any) -> dict[str, Any]:
     return {"depth": network.depth, "width": network.width, "n_nonzero": network.n_nonzero}
 
@@ -153,37 +171,35 @@ def _plain(case: Case, network: Any) -> dict[str, Any]:
     import torch
 
     from precls_theory.precision.bounds import FORMATS, Bounder
+    from precls_theory.precision.convolution import with_convolution
     from precls_theory.precision.measure import measure
 
-    u, A, b = _inputs(case, network)
-    found = measure(network, u, device=case.device)
+    u, A, b = _inputs(case, network) if hasattr(network.task, "n_points") else (_points(case, network), None, None)
+    found = measure(network, u, device=case.device, convolution=case.convolution)  # type: ignore[arg-type]
     total, e = found.results["total"], found.errors
+    module = with_convolution(network, network.to_torch(dtype=u.dtype, device=case.device), case.convolution)  # type: ignore[arg-type]
+    with torch.no_grad():
+        values = network.decode(module(u.to(case.device))).double().cpu().numpy()
     row = _size(network) | {
         "median_mse": total.median_mean_square, "largest": total.largest, "largest_ulp": total.ulp,
         "weights_mse": found.results["weights"].median_mean_square,
         "arithmetic_mse": found.results["arithmetic"].median_mean_square, "not_finite": total.not_finite,
     }  # fmt: skip
+    if "convolution" in e:
+        row["convolution_mse"] = found.results["convolution"].median_mean_square
     if "truncation" in e:
         row["truncation_mse"] = found.results["truncation"].median_mean_square
         row["solution_mse"] = float(np.median(((e["total"] + e["truncation"]) ** 2).mean(axis=(1, 2))))
         dtype = getattr(torch, case.dtype)
         if dtype in (torch.float32, torch.float64) and not case.rank:
-            exact = (
-                network.decode(network.to_torch(dtype=dtype)(u)).double().numpy() - (e["total"] + e["truncation"])[:, 0]
-            )
+            exact = values - (e["total"] + e["truncation"])[:, 0]
             lapack = torch.linalg.lstsq(torch.tensor(A, dtype=dtype), torch.tensor(b, dtype=dtype)[..., None]).solution
             row["lapack_mse"] = float(np.median(((lapack[..., 0].double().numpy() - exact) ** 2).mean(axis=1)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = (
-            network.decode(network.to_torch(dtype=u.dtype, device=case.device)(u.to(case.device)))
-            .double()
-            .cpu()
-            .numpy()
-        )
         relative = np.abs(e["total"][:, 0]) / np.abs(values - e["total"][:, 0])
         digits = -np.log10(np.maximum(relative, 1e-60)).min(axis=1)
     row |= {"median_digits": float(np.median(digits)), "worst_digits": float(digits.min())}
-    if u.dtype in FORMATS:
+    if u.dtype in FORMATS and case.convolution != "fft":
         bounder = Bounder(network, u.dtype)
         columns = list(network.task.columns)
         bounds = np.array([bounder.bound(one)[:, columns] for one in u[:4].double().numpy()])
@@ -200,11 +216,10 @@ def _sliced(case: Case, network: Any) -> dict[str, Any]:
     import torch
 
     import constructions as C
-    from constructions.algebra.rings import FMPQ
     from constructions.slicing.task import SlicedTask
-    from precls_theory.precision.exact import layer_values, to_ring
+    from precls_theory.precision.exact import exact_results
 
-    u, _, _ = _inputs(case, network)
+    u = _inputs(case, network)[0] if hasattr(network.task, "n_points") else _points(case, network)
     dtype = getattr(torch, case.dtype)
     sliced = C.sliced(network, slices=case.slices, dtype=case.dtype, bounds=u)
     module = sliced.to_torch(dtype=dtype, device=case.device)
@@ -213,9 +228,7 @@ def _sliced(case: Case, network: Any) -> dict[str, Any]:
         results = sliced.decode(module(sliced.task.slice(u).to(case.device)))
     worst, squares, largest = [], [], 0.0
     for one, found in zip(u.double().numpy(), results, strict=True):
-        exact = layer_values(network, to_ring(one[None], FMPQ), network.task.readout_rows, FMPQ)[-1]
-        truth = [exact[column, -1, 0] for column in network.task.columns]
-        true = [Fraction(int(value.p), int(value.q)) for value in truth]
+        true = exact_results(network, one)
         gaps = [abs(f - t) for f, t in zip(found, true, strict=True)]
         relative = [float(gap / abs(t)) if t else float(gap) for gap, t in zip(gaps, true, strict=True)]
         worst.append(min(60.0 if not r else -math.log10(r) for r in relative))
@@ -249,7 +262,7 @@ def sweep(cases: Iterable[Case], folder: Path, jobs: int = 1, progress: Callable
             progress(1)
     rows = [json.loads((store / f"{case.key}.json").read_text()) for case in wanted]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = [name for name in COLUMNS if name not in ("construction", "dtype", "device", "message")]
+    numbers = [name for name in COLUMNS if name not in ("construction", "dtype", "device", "convolution", "message")]
     table[numbers] = table[numbers].apply(pd.to_numeric)
     table["message"] = table["message"].astype("string")
     table.to_parquet(folder / "precision.parquet", index=False)
@@ -293,6 +306,12 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
         "constructions": [Case(form, dtype, n_steps=k, **size) for form, k in forms for dtype in formats],
         "sliced": [
             Case("doubling", dtype, n_steps=steps, slices=s, **size) for dtype in both for s in (0, slices[dtype])
+        ]
+        + [
+            Case(name, dtype, n_steps=k, condition=c, slices=s and s - 1, **size)
+            for name, k, c in (() if quick else (("newton", 19, 1e2), ("polynomial", 0, 0.0), ("approximation", 0, 0.0)))
+            for dtype in both
+            for s in (0, slices[dtype])
         ],
         "condition": [
             Case(form, dtype, n_steps=16, condition=c, **size)
@@ -304,6 +323,18 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
             Case("doubling", "float32", n_steps=2**m, rank=max(1, size.get("n_dims", 5) - 2), slices=s, **size)
             for m in ((4, 8) if quick else (8, 16, 24))
             for s in (0, slices["float32"])
+        ],
+        "convolution": [
+            Case(form, dtype, n_steps=k, convolution=a, **size)
+            for form, k in (("gram", 4), ("doubling", 16))
+            for dtype in both
+            for a in ("direct", "prefix", "fft")
+        ],
+        "sizes": [
+            Case("doubling", dtype, device, n_points=N, n_dims=D, n_steps=k, samples=size["samples"])
+            for dtype in both
+            for N, D, k in ((4, 2, 16), (8, 2, 16), (8, 2, 64))[: 2 if quick else 3]
+            + (() if quick else ((20, 2, 64), (20, 8, 64), (40, 5, 64), (20, 5, 64), (20, 5, 1024)))
         ],
         "scale": [Case("gram", dtype, scale=2.0**e, **size) for dtype in both for e in (-40, -10, 10, 70)],
     }  # fmt: skip

@@ -105,7 +105,9 @@ def refusal(plan: SlicePlan, n_dims: int) -> str | None:
     """Words where the network would be too large, None otherwise."""
     products = plan.slices * (plan.slices + 1) // 2 * (n_dims * n_dims * (n_dims + 1) // 2 + n_dims * n_dims)
     if products > MAX_PRODUCTS:
-        return f"{plan.wanted:.0f} digits would take {plan.slices} slices and about {products} products of digits a layer"
+        return (
+            f"{plan.wanted:.0f} digits would take {plan.slices} slices and about {products} products of digits a layer"
+        )
     return None
 
 
