@@ -110,10 +110,10 @@ def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs:
 
 def reproduce_all(device: str, folder: Path) -> list[dict[str, Any]]:
     """Run the findings that this device allows, and draw them: name, title, remedy, whether shown, rows."""
+    import pandas as pd
+
     from precls_theory.pictures.precision import draw_finding
     from precls_theory.precision.findings import FINDINGS, reproduce
-
-    import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name, finding in FINDINGS.items() if device.startswith("cuda") or not finding.needs_cuda]
