@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -130,7 +131,8 @@ def apply_model(model: nn.Module, u: Any) -> Any:
     """The one tensor that the model makes of ``u``.
 
     Modules of torch.nn that take several inputs get ``u`` for each; recurrent ones return their sequence of states; models
-    of Hugging Face's ``transformers`` get ``u`` as embedded inputs, and their last hidden state (or logits) is taken.
+    of Hugging Face's ``transformers`` get ``u`` as embedded inputs, or as the picture, and their last hidden state (or
+    logits) is taken.
     """
     if isinstance(model, nn.MultiheadAttention):
         return model(u, u, u, need_weights=False)[0]
@@ -139,12 +141,29 @@ def apply_model(model: nn.Module, u: Any) -> Any:
     if isinstance(model, nn.RNNBase):
         return model(u)[0]
     if hasattr(type(model), "get_input_embeddings") and hasattr(model, "config"):
-        out = model(inputs_embeds=u)
+        pictures = getattr(model, "main_input_name", "") == "pixel_values"
+        out = model(pixel_values=u) if pictures else model(inputs_embeds=u)
         for name in ("last_hidden_state", "logits"):
             if getattr(out, name, None) is not None:
                 return getattr(out, name)
         return out
     return model(u)
+
+
+class _NothingCaptured:
+    """Stands for the global collector of hidden states in ``transformers``, which a call that asks for none leaves empty.
+
+    A forward sets and resets the real one, which strict mode reports as a change of Python state.
+    """
+
+    def get(self) -> None:
+        """Nothing is collected."""
+
+    def set(self, value: Any) -> None:
+        """Nothing is kept."""
+
+    def reset(self, token: Any) -> None:
+        """There is nothing to restore."""
 
 
 class _Root(nn.Module):
@@ -229,6 +248,9 @@ def _quietly() -> Iterator[list[warnings.WarningMessage]]:
         stack.enter_context(
             mock.patch(causal, lambda mask, is_causal=None, size=None: bool(is_causal) and mask is None)
         )
+        capturing = sys.modules.get("transformers.utils.output_capturing")
+        if hasattr(capturing, "_active_collector"):
+            stack.enter_context(mock.patch.object(capturing, "_active_collector", _NothingCaptured()))
         try:  # guards say for which other shapes a trace would be right; nothing here uses another shape
             name = "torch._dynamo.functional_export._suggest_or_raise_constraint_violation"
             stack.enter_context(mock.patch(name, return_value=None))

@@ -334,8 +334,10 @@ def clamped(c: Context, x: Growth, low: Any, high: Any) -> Growth:
 
 @operation("clamp clamp.Tensor clip clip.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
 def clamp(c: Context, self: Growth, min: Any = None, max: Any = None) -> Growth:
-    """Pieces are x and the limits."""
-    return clamped(c, self, min, max)
+    """Pieces are x and the limits; an infinite limit that is out of the way is none."""
+    low = None if isinstance(min, float) and min == -math.inf else min
+    high = None if isinstance(max, float) and max == math.inf else max
+    return clamped(c, self, low, high)
 
 
 @operation("clamp_min clamp_min.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
