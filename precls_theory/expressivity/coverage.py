@@ -7,7 +7,7 @@ layers, width 8, the cache of keys and values on where the model has one.  A row
 shapes or versions; the versions it was made with are in the file.
 
 The table is committed (:data:`TABLE`).  Tests make the rows of ``torch.nn`` again; those of ``transformers``, which the
-package does not need, are made by ``precls certify --coverage --remake`` where it is installed.
+package does not need, are made by ``precls certify --coverage --remake FILE`` where it is installed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Row:
         """In words, for people."""
         if self.exponent is None:
             return "refused"
-        return {0: "certified: bounded", 1: "certified: linear"}.get(self.exponent, f"certified: degree {self.exponent}")
+        return {0: "certified: bounded", 1: "certified: linear"}.get(
+            self.exponent, f"certified: degree {self.exponent}"
+        )
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,9 @@ class Called(nn.Module):
 _PLAIN = (
     "CELU ELU Flatten GELU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid Mish PReLU RReLU ReLU ReLU6 "
     "SELU SiLU Sigmoid Softplus Softshrink Softsign Tanh Tanhshrink AlphaDropout Dropout Dropout1d FeatureAlphaDropout"
-).split()
+)
 _ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = {
-    **{name: ((), {}, SEQUENCE) for name in _PLAIN},
+    **{name: ((), {}, SEQUENCE) for name in _PLAIN.split()},
     **{name: ((-1,), {}, SEQUENCE) for name in ("Softmax", "Softmin", "LogSoftmax", "GLU")},
     "Softmax2d": ((), {}, PICTURE), "Dropout2d": ((), {}, PICTURE), "Dropout3d": ((), {}, VOLUME),
     "Threshold": ((0.1, 20.0), {}, SEQUENCE), "Linear": ((CHANNELS, 3), {}, SEQUENCE),
@@ -123,24 +125,24 @@ for _n, _shape in ((1, SEQUENCE), (2, PICTURE), (3, VOLUME)):
         **{f"{kind}Pad{_n}d": ((1,), {}, _shape) for kind in ("Zero", "Reflection", "Replication", "Circular")},
     }
 
-LEFT_OUT = {
+LEFT_OUT: dict[str, str] = {
     "a loss: it takes a target": (
         "AdaptiveLogSoftmaxWithLoss BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss "
         "HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss LinearCrossEntropyLoss MSELoss MarginRankingLoss MultiLabelMarginLoss "
         "MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss NLLLoss2d PoissonNLLLoss SmoothL1Loss SoftMarginLoss "
         "TripletMarginLoss TripletMarginWithDistanceLoss"
-    ).split(),
+    ),
     "a base class or container without a forward of its own": (
         "Container Module ModuleDict ModuleList ParameterDict ParameterList RNNBase RNNCellBase Sequential"
-    ).split(),
-    "it reads integers": ["Embedding", "EmbeddingBag"],
-    "it takes the indices that a pooling returned": ["MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"],
-    "it runs on several devices": ["DataParallel", "SyncBatchNorm"],
-    "its weights are made at the first call; then it is the module without Lazy": [
+    ),
+    "it reads integers": "Embedding EmbeddingBag",
+    "it takes the indices that a pooling returned": "MaxUnpool1d MaxUnpool2d MaxUnpool3d",
+    "it runs on several devices": "DataParallel SyncBatchNorm",
+    "its weights are made at the first call; then it is the module without Lazy": " ".join(
         name for name in dir(nn) if name.startswith("Lazy")
-    ],
+    ),
 }
-"""Classes of ``torch.nn`` that map no tensor of real numbers to one, by reason."""
+"""Classes of ``torch.nn`` that map no tensor of real numbers to one, by reason; names with spaces between them."""
 
 
 def _stock(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], shape: tuple[int, ...]) -> Case:
@@ -172,7 +174,12 @@ def stock_cases() -> list[Case]:
 _TEXT: dict[str, dict[str, Any]] = {
     "GPT2Model": {"n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 16},
     "GPTNeoXModel": {"num_attention_heads": 2},
-    "GPTNeoModel": {"num_layers": 2, "attention_types": [[["global"], 2]], "num_heads": 2, "max_position_embeddings": 16},
+    "GPTNeoModel": {
+        "num_layers": 2,
+        "attention_types": [[["global"], 2]],
+        "num_heads": 2,
+        "max_position_embeddings": 16,
+    },
     "OPTModel": {"ffn_dim": 16, "num_attention_heads": 2, "word_embed_proj_dim": 8, "max_position_embeddings": 16},
     "BloomModel": {"n_layer": 2, "n_head": 2},
     "FalconModel": {"num_attention_heads": 2},
@@ -243,11 +250,11 @@ def write_table(rows: Iterable[Row], versions: dict[str, str], path: Path = TABL
     path.write_text(f'{{"versions": {json.dumps(versions)},\n "rows": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
-def remake(path: Path = TABLE) -> Iterator[Row]:
-    """Make every row again, yielding each; written at the end.  Rows of ``transformers`` stay where it is not installed."""
-    old, versions = read_table(path) if path.exists() else ([], {})
+def remake(chosen: Iterable[Case], path: Path) -> Iterator[Row]:
+    """Make rows, yielding each, and write them at the end; committed rows of libraries that are not among them stay."""
+    old, versions = read_table()
     made = []
-    for case in cases():
+    for case in chosen:
         made.append(case.row())
         yield made[-1]
     done = {row.library for row in made}

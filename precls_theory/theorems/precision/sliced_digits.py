@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -11,7 +12,7 @@ import constructions as C
 from constructions.networks.network import Network
 from precls_theory.checking.prove import prove_network
 from precls_theory.precision.exactness import Overflowing, exact_digits, unexpected
-from precls_theory.proofs.residues import Unequal
+from precls_theory.proofs.residues import FAILURE_LOG2, Unequal
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
@@ -42,9 +43,12 @@ def prove_every_time(network: Network, n_shared: int) -> None:
 
 
 def prove_equal(network: Network) -> float:
-    """The network equals its original over Q; returns log2 of the failure probability. Raises :class:`Refuted`."""
+    """The network equals its original over Q; returns log2 of the failure probability, of which eight make 2^-60.
+
+    Raises :class:`Refuted`.
+    """
     try:
-        return prove_network(network).failure_probability_log2
+        return prove_network(network, failure_log2=FAILURE_LOG2 - 3).failure_probability_log2
     except Unequal as difference:
         raise Refuted(f"not equal to the original over Q: {difference}") from difference
 
@@ -113,5 +117,5 @@ def sliced_digits(size: Size) -> Evidence:
         "that repeat; argued: "
         "any number of doublings, by their repetition",
         "integer intervals in units of the digits; residues for equality over Q", "exactness.py, residues.py",
-        detail=found, failure_probability_log2=max(chances),
+        detail=found, failure_probability_log2=math.log2(sum(2.0**chance for chance in chances)),
     )  # fmt: skip
