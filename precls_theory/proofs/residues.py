@@ -36,6 +36,8 @@ from precls_theory.proofs.majorants import Majorant
 
 FAILURE_LOG2 = -60.0
 """Base-2 logarithm of the failure probability that a proof must reach."""
+LN2_NUMERATOR, LN2_DENOMINATOR = 6931471813, 10**10
+"""A little more than the natural logarithm of 2."""
 WORD_BITS = 30
 MAX_WORD_ROUNDS = 40
 
@@ -119,8 +121,13 @@ class Unequal(Exception):
 
 
 def round_failure(bound: Bound, bits: int, points: int) -> float:
-    """The probability, at most, that one round misses a difference; 1 or more says nothing."""
-    n_primes = math.floor(3 * 2**bits / (5 * bits * math.log(2) * (1 + 1e-9)))
+    """The probability, at most, that one round misses a difference; 1 or more says nothing.
+
+    In integers, where floats would overflow: ``2^bits`` has at least ``3·2^bits/(5·bits·ln 2)`` primes above it.
+    """
+    if bound.degree >= 2**bits:
+        return 1.0
+    n_primes = 3 * 2**bits * LN2_DENOMINATOR // (5 * bits * LN2_NUMERATOR)
     drawn_from = n_primes - math.ceil(bound.log2_denominator / bits)
     if drawn_from <= 0:
         return 1.0

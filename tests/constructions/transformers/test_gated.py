@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from constructions.algebra.rings import BALLS
 from constructions.transformers import gated
 from constructions.transformers.blocks import GATE_NAMES, EvenPartRemains, require_even_parts_cancel
-from precls_theory.certificate import certify
 from precls_theory.checking import transformers as claims
-from precls_theory.registry import Refuted, Size, all_theorems
+from precls_theory.registry import Refuted
 from precls_theory.theorems.transformers import gated_mlp
 
 gates = st.sampled_from(GATE_NAMES)
@@ -92,11 +91,6 @@ def test_an_unpaired_gate_is_refused_by_its_weights_alone():
     model = net.to_torch()
     u = torch.tensor([[[1.5, 1.0, 0.0]]], dtype=torch.float64)
     assert abs(model(u)[0, 0, 2] + model(-u)[0, 0, 2] - 2 * 1.5) > 0.1
-
-
-def test_theorems_are_proved():
-    for id in ("gate-identities", "gated-multiply", "gated-gradient-descent"):
-        assert certify(all_theorems()[id], Size(4, 2)).status == "proved"
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "silu with a factor"])

@@ -14,6 +14,7 @@ import flint
 import numpy as np
 import pytest
 import sympy as sp
+from helpers.mutations import DEEP
 from helpers.networks import SMALL, fields, tap_changes, weights_of, with_filter, with_layer, with_weight
 from hypothesis import given
 from hypothesis import strategies as st
@@ -348,6 +349,23 @@ def flips(data: bytes) -> Iterator[bytes]:
             changed = bytearray(data)
             changed[place] ^= value
             yield bytes(changed)
+
+
+@pytest.mark.parametrize("doublings", [900 if DEEP else 520])
+def test_a_file_of_hundreds_of_doublings_is_checked(doublings: int, tmp_path: Path) -> None:
+    """Degrees and heights are far beyond floats; the primes grow with them."""
+    net = C.gradient_descent(n_points=1, n_dims=1, n_steps=2**doublings, step_size=Fraction(1, 10))
+    net.save(tmp_path / "long.safetensors")
+    result = check(C.load(tmp_path / "long.safetensors"))
+    assert result.ok, result.message
+    assert result.failure_probability_log2 is not None
+    assert result.failure_probability_log2 <= -60
+    assert not check(with_weight(net, 3, "out", 0, Fraction(1, 3))).ok
+
+
+def test_a_degree_that_no_bound_covers_is_refused_in_words() -> None:
+    net = C.gradient_descent(n_points=1, n_dims=1, n_steps=2**1100, step_size=Fraction(1, 10))
+    assert check(net).message == "the degree of a network of depth 1102 is too large to bound"
 
 
 @pytest.mark.parametrize("name", ["gd-doubling-A", "read"])

@@ -9,9 +9,8 @@ import pytest
 
 import constructions as C
 from constructions.networks.network import Network
-from precls_theory.certificate import certify
 from precls_theory.precision.exactness import Overflowing, exact_digits, unexpected
-from precls_theory.registry import Refuted, Size, all_theorems
+from precls_theory.registry import Refuted
 from precls_theory.theorems.precision.sliced_digits import prove_digits
 
 
@@ -51,13 +50,6 @@ def test_a_larger_limit_or_weight_is_refused() -> None:
 def test_bounds_repeat_so_that_any_number_of_doublings_is_covered() -> None:
     few, many = exact_digits(sliced(n_steps=64)), exact_digits(sliced(n_steps=1024))
     assert many.n_repeated - few.n_repeated == 8  # four doublings more, two layers each, nothing new
-
-
-def test_the_theorem_at_a_small_size() -> None:
-    certificate = certify(all_theorems()["sliced-digits"], Size(4, 2))
-    assert certificate.status == "proved", certificate.message
-    assert certificate.failure_probability_log2 is not None
-    assert certificate.failure_probability_log2 <= -60
 
 
 def test_networks_that_are_not_sliced_are_refused() -> None:

@@ -313,3 +313,11 @@ def test_doubling_at_large_size() -> None:
     assert proof.failure_probability_log2 <= -60
     assert proof.degree >= 2049
     assert network_bound(network).log2_height == proof.log2_height
+
+
+@pytest.mark.parametrize("power", [100, 600, 901, 5000])
+def test_plans_for_degrees_that_floats_do_not_hold(power: int) -> None:
+    chosen = plan(Bound(2**power, 1e300, 1e3))
+    assert chosen.bits > power
+    assert chosen.round_failure_log2 * chosen.rounds <= FAILURE_LOG2
+    assert round_failure(Bound(2**power, 1e300, 1e3), power, 1) == 1.0
