@@ -86,7 +86,7 @@ def show_coverage(remake: Path | None, watch: Stopwatch, json: bool) -> None:
     except (OSError, ValueError) as error:
         fail(f"the table cannot be read: {error}", watch if json else None)
     if json:
-        emit_json({"versions": versions, "rows": [vars(row) | {"outcome": row.outcome} for row in rows]}, watch)
+        emit_json({"made_with": versions, "rows": [vars(row) | {"outcome": row.outcome} for row in rows]}, watch)
         return
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in ("module", "input", "growth certificate", "why not"):

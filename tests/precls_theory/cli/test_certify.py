@@ -71,3 +71,28 @@ def test_counterexample(run):
 )  # fmt: skip
 def test_wrong_arguments_end_in_words(run, arguments, code):
     assert run(*arguments).exit_code == code
+
+
+def test_the_table_of_coverage(run, tmp_path):
+    result = run("certify", "--coverage")
+    assert result.exit_code == 0
+    assert "TransformerDecoder" in result.output
+    assert "refused" in result.output
+    document = json.loads(run("certify", "--coverage", "--json").output)
+    assert set(document["made_with"]) == {"torch", "transformers"}
+    assert {"name", "shape", "exponent", "reason", "outcome"} <= set(document["rows"][0])
+
+
+@pytest.mark.parametrize("arguments", [(), ("models_of_a_user:build", "--coverage"), ("a:b", "--remake", "x.json")])
+def test_a_model_or_the_table(run, arguments):
+    assert run("certify", *arguments).exit_code == 2
+
+
+def test_the_table_is_made_again(run, tmp_path, monkeypatch):
+    from precls_theory.expressivity import coverage
+
+    monkeypatch.setattr(coverage, "cases", lambda: coverage.stock_cases()[:2])
+    result = run("certify", "--coverage", "--remake", str(tmp_path / "table.json"))
+    assert result.exit_code == 0, result.output
+    rows, _ = coverage.read_table(tmp_path / "table.json")
+    assert [row.name for row in rows if row.library == "torch.nn"] == ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d"]

@@ -389,6 +389,17 @@ COVERED = {
     "attribute": (make(lambda m, u: m.plain * u), 1),
     "parametrized": (nn.utils.parametrizations.weight_norm(nn.Linear(6, 6)).double(), 1),
     "exponentials of minus squares": (make(lambda m, u: torch.exp(-(u**2))), 0),
+    "logsumexp": (make(lambda m, u: u.logsumexp(-1)), 1),
+    "norm": (make(lambda m, u: u.norm(dim=-1)), 1),
+    "std": (make(lambda m, u: u.std(-1)), 1),
+    "sort": (make(lambda m, u: u.sort(-1).values), 1),
+    "topk": (make(lambda m, u: u.topk(2, -1).values), 1),
+    "gather": (make(lambda m, u: u.gather(-1, torch.tensor([[[5, 0], [1, 1], [2, 3], [4, 4]]]))), 1),
+    "lerp": (make(lambda m, u: torch.lerp(u, 2 * u, 0.3)), 1),
+    "addcmul": (make(lambda m, u: torch.addcmul(u, u, u, value=-2.0)), 2),
+    "square root of a square": (make(lambda m, u: torch.sqrt(u**2 + 1)), 1),
+    "log1p": (make(lambda m, u: torch.log1p(u.abs())), 1),
+    "no upper limit": (make(lambda m, u: u.clamp(0.5, math.inf)), 1),
 }
 
 
