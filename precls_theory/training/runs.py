@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -42,7 +43,7 @@ class RunError(ValueError):
 @dataclass(frozen=True)
 class RunSettings:
     """Everything a run depends on. ``initial`` is a saved network that the weights start from, ``noise`` the standard
-    deviation of what is added to each of them."""
+    deviation of what is added to each of them, ``spare_width`` how many times as many hidden channels the model has."""
 
     task: str
     model: str
@@ -58,6 +59,7 @@ class RunSettings:
     learning_rate: float | None = None
     initial: str | None = None
     noise: float = 0.0
+    spare_width: float = 1.0
 
     def __post_init__(self) -> None:
         for name, known in (("recipe", RECIPES), ("dtype", DTYPES)):
@@ -65,6 +67,12 @@ class RunSettings:
                 raise RunError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.noise < 0 or self.noise != self.noise:
             raise RunError(f"noise must be a standard deviation, 0 or more, got {self.noise}")
+        if not 1 <= self.spare_width <= 100:
+            raise RunError(f"spare width must be from 1 to 100 times the network's, got {self.spare_width}")
+        if self.spare_width > 1 and self.initial is None:
+            raise RunError(
+                "spare width is for a model that starts from a saved network: give --init too, or use --width"
+            )
 
 
 @dataclass
@@ -90,7 +98,7 @@ class Run:
         run = cls._prepare(folder, settings)
         if settings.initial is not None:
             frozen = RECIPES[settings.recipe].frozen(run.model)
-            initialise_from(run.model, settings.initial, settings.noise, run.generator, frozen)
+            initialise_from(run.model, settings, run.generator, frozen)
             run.recipe = RECIPES[settings.recipe](run.model, run._setting())
         folder.mkdir(parents=True, exist_ok=True)
         document = {"settings": asdict(settings), "model": run.configuration.to_json()}
@@ -106,7 +114,7 @@ class Run:
         if model is not None:
             configuration = ModelConfiguration.from_json(model)
         elif settings.initial is not None:
-            configuration = configuration_of(settings.initial, task)
+            configuration = configuration_of(settings.initial, task, settings.spare_width)
         else:
             configuration = ModelConfiguration(
                 settings.model, task.n_rows, task.n_inputs, task.n_outputs, settings.depth, settings.width,  # type: ignore[arg-type]
@@ -222,7 +230,7 @@ def read_log(path: Path) -> list[tuple[int, str, float, float]]:
         raise RunError(f"{path} is not the log of a training run: {error}") from error
 
 
-def configuration_of(path: str, task: TrainingTask) -> ModelConfiguration:
+def configuration_of(path: str, task: TrainingTask, spare_width: float = 1.0) -> ModelConfiguration:
     """The sizes of the trainable model that starts as the saved network at ``path``. Raises :class:`RunError`."""
     from constructions import load
     from constructions.networks.stack import LayerStack
@@ -242,21 +250,24 @@ def configuration_of(path: str, task: TrainingTask) -> ModelConfiguration:
         )
     if len(network.inputs) != task.n_inputs:
         raise RunError(f"{path} has positional channels, which inputs of the task {task.name} do not have")
+    hidden = tuple(math.ceil(spare_width * layer.width) for layer in network.layers)
     return ModelConfiguration(
         "baseconv", network.n_rows, len(network.inputs), len(network.layers[-1].outputs), network.depth,
-        network.width, hidden=tuple(layer.width for layer in network.layers),
+        max(hidden), hidden=hidden,
         channels=tuple(len(layer.outputs) for layer in network.layers[:-1]),
     )  # fmt: skip
 
 
 def initialise_from(
-    model: nn.Module, path: str, noise: float, generator: torch.Generator, frozen: tuple[str, ...] = ()
+    model: nn.Module, settings: RunSettings, generator: torch.Generator, frozen: tuple[str, ...] = ()
 ) -> None:
-    """Give ``model`` the weights of the saved network at ``path``, plus N(0, ``noise``²) on each that is not frozen."""
-    from constructions import BaseConvModel, load
+    """Give ``model`` the weights of the saved network, plus N(0, ``noise``²) on each that is not frozen."""
+    from constructions import load
+    from constructions.models.embedding import embedded
 
-    exact = BaseConvModel.from_network(load(path), dtype=torch.float64).state_dict()
+    assert settings.initial is not None
+    exact = embedded(load(settings.initial), settings.spare_width, generator).state_dict()
     for name, value in exact.items():
         if name not in frozen:
-            exact[name] = value + noise * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            exact[name] = value + settings.noise * torch.randn(value.shape, generator=generator, dtype=torch.float64)
     model.load_state_dict(exact)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import constructions as C
 from precls_theory.cli.main import app
+from precls_theory.training.basin import basin
 from precls_theory.training.evaluate import construction_for, exact_target
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
@@ -148,8 +149,34 @@ def test_starting_from_an_exact_network(tmp_path):
     noisy = run_of(tmp_path / "noisy", "levenberg-marquardt", initial=str(tmp_path / "exact.safetensors"), noise=1e-2)
     noisy.train(1)
     assert noisy.log[0][2] > 1e-6
-    noisy.train(12)
-    assert noisy.log[-1][2] < 1e-8
+    noisy.train(20)
+    assert noisy.recipe.finished
+    assert noisy.log[-1][2] < 1e-27
+
+
+def test_singular_solutions_are_reached_in_few_steps(tmp_path):
+    """Exact constructions of least width are singular: by normal equations this run took 30 steps."""
+    rows = list(basin(noises=(1e-2,), widths=(1.0,), seeds=(0,)))
+    assert [row["dtype"] for row in rows] == ["float64", "float32"]
+    assert rows[0]["mse"] < 1e-28
+    assert rows[1]["mse"] < 1e-12
+    assert rows[0]["steps"] <= 15
+
+
+def test_a_wider_model_starts_as_the_same_network(tmp_path):
+    C.explicit_gradient(n_points=2, n_dims=1).save(tmp_path / "exact.safetensors")
+    wide = run_of(
+        tmp_path / "wide",
+        "levenberg-marquardt",
+        initial=str(tmp_path / "exact.safetensors"),
+        dtype="float64",
+        spare_width=2.0,
+    )
+    u, target = wide.task.sample(64, seeded(1))
+    assert float((wide.task.answer(wide.model(u)) - target).abs().max()) < 1e-14
+    assert wide.configuration.hidden == (6, 4)
+    wide.train(1)
+    assert torch.equal(Run.resume(tmp_path / "wide").model.positions, wide.model.positions)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +185,8 @@ def test_starting_from_an_exact_network(tmp_path):
         ({"recipe": "magic"}, "recipe must be one of"),
         ({"dtype": "float8"}, "dtype must be"),
         ({"noise": -1.0}, "noise"),
+        ({"spare_width": 0.5}, "spare width"),
+        ({"spare_width": 2.0}, "--init"),
     ],
 )
 def test_settings_are_refused_in_words(changes, words):
