@@ -25,7 +25,7 @@ SOURCES = Path(__file__).parent / "coq"
 FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives", "Layouts",
     "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "ChebyshevError", "Decode", "Evaluator", "Operators",
-    "LowerBound", "LayoutMistake", "Growth", "LinearAttention",
+    "LowerBound", "LayoutMistake", "Growth", "LinearAttention", "Ternary",
 )  # fmt: skip
 """Modules of the library, each after those that it uses."""
 LOGICAL_NAME = "Precls"
