@@ -58,13 +58,13 @@ def as_arrays(**values: Any) -> dict[str, Any]:
     return arrays
 
 
-def is_number(entry: Any) -> bool:
+def is_number(entry: object) -> bool:
     """Can ``entry`` be added and multiplied as an element of some commutative ring? Of any: tracers and bounds too."""
     no_ring = isinstance(entry, (str, bytes, complex, list, tuple, np.ndarray))
     return not no_ring and hasattr(entry, "__add__") and hasattr(entry, "__mul__")
 
 
-def is_finite(entry: Any) -> bool:
+def is_finite(entry: object) -> bool:
     """Is a float, ball or SymPy expression free of NaN and infinities? Entries of other rings are."""
     if isinstance(entry, (float, np.floating)):
         return math.isfinite(entry)
@@ -77,7 +77,7 @@ def is_finite(entry: Any) -> bool:
     return not entry.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo)
 
 
-def as_numpy(value: Any) -> np.ndarray:
+def as_numpy(value: object) -> np.ndarray:
     """Nested lists, tuples, SymPy matrices or arrays as an array.
 
     Only lists and tuples are taken apart: NumPy would also take polynomials apart, which are sequences of terms.
@@ -131,7 +131,7 @@ def refuse_reduced_precision(u: torch.Tensor) -> None:
         )
 
 
-def batch_shape(**shapes: Any) -> tuple[int, ...]:
+def batch_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The broadcast of leading batch shapes by name; raises ``ValueError`` when they do not agree."""
     result: list[int] = []
     for shape in shapes.values():

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 if TYPE_CHECKING:
     import sympy
     import torch
 
 
-def is_tensor(value: Any) -> TypeGuard[torch.Tensor]:
+def is_tensor(value: object) -> TypeGuard[torch.Tensor]:
     """Is ``value`` a tensor of PyTorch?"""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def is_sympy(value: Any) -> TypeGuard[sympy.Basic]:
+def is_sympy(value: object) -> TypeGuard[sympy.Basic]:
     """Is ``value`` an expression of SymPy?"""
     sympy = sys.modules.get("sympy")
     return sympy is not None and isinstance(value, sympy.Basic)

@@ -6,7 +6,7 @@ import math
 import re
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import TypeGuard
 
 import flint
 import numpy as np
@@ -29,7 +29,7 @@ def check_exponent(name: str, text: str) -> None:
         )
 
 
-def as_fraction(name: str, value: Any) -> Fraction:
+def as_fraction(name: str, value: object) -> Fraction:
     """``value`` as an exact rational: a rational of any library, an int, or a string such as ``"1/10"`` or ``"0.1"``.
 
     Raises ``TypeError`` for a float, which is rarely the number that was meant, ``ValueError`` for what is no rational
@@ -50,7 +50,7 @@ def as_fraction(name: str, value: Any) -> Fraction:
             raise TypeError("a bool is no number")
         if isinstance(value, (flint.fmpq, flint.fmpz)):
             value = Fraction(int(value.numer()), int(value.denom())) if isinstance(value, flint.fmpq) else int(value)
-        exact = Fraction(value)
+        exact = Fraction(value)  # type: ignore[call-overload]  # what it does not take, it refuses
         # Of a NumPy integer the fraction would keep its type, which overflows in silence.
         exact = Fraction(int(exact.numerator), int(exact.denominator))
     except (TypeError, ValueError, ZeroDivisionError) as error:
@@ -61,12 +61,12 @@ def as_fraction(name: str, value: Any) -> Fraction:
     return exact
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """Is ``value`` an integer of Python or NumPy (and no bool)?"""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def as_count(name: str, value: Any, minimum: int = 1) -> int:
+def as_count(name: str, value: object, minimum: int = 1) -> int:
     """``value`` as an int of at least ``minimum``; ``ValueError`` otherwise."""
     if not is_integer(value) or value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
@@ -82,7 +82,7 @@ def write_rational(value: Fraction) -> str:
     return numerator if value.denominator == 1 else f"{numerator}/{flint.fmpz(value.denominator)}"
 
 
-def read_rational(text: Any) -> Fraction:
+def read_rational(text: object) -> Fraction:
     """The rational that ``text`` spells as :func:`write_rational` does; ``ValueError`` for any other spelling."""
     if not isinstance(text, str) or not _RATIONAL.match(text):
         raise ValueError(f"{shown(text)} is not a rational number written p or p/q")
@@ -93,13 +93,13 @@ def read_rational(text: Any) -> Fraction:
     return value
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """``repr`` of a value, cut when long."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:50]}… ({len(text)} characters)"
 
 
-def same_value(left: Any, right: Any) -> bool:
+def same_value(left: object, right: object) -> bool:
     """Whether two recorded parameters say the same: rationals by value (``"0.1"`` is ``"1/10"``), all else as it is."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)

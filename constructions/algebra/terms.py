@@ -82,7 +82,7 @@ class Form:
         return " + ".join(parts + ([str(self.constant)] if self.constant or not parts else []))
 
     # Arithmetic is that of Terms: a form is a sum of one term with the identity filter and gate 1.
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Any:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Form):
@@ -99,10 +99,10 @@ class Form:
     def __sub__(self, other: Any) -> Any:
         return NotImplemented if isinstance(other, np.ndarray) else self + (-1) * other
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Any:
         return -self + other
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Any:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
@@ -156,7 +156,7 @@ class Terms:
         """Names of the channels read."""
         return {name for (_, conv, gate) in self.items for form in (conv, gate) for name in form.weights}
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Any:
         if isinstance(other, np.ndarray):
             return NotImplemented
         spend(len(self.items) + 1)
@@ -178,10 +178,10 @@ class Terms:
     def __sub__(self, other: Any) -> Any:
         return NotImplemented if isinstance(other, np.ndarray) else self + (-1) * as_terms(other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Any:
         return -self + other
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Any:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
@@ -212,7 +212,7 @@ class Terms:
         return " + ".join(f"{c}·{show(*key)}" for key, c in self.items.items()) or "0"
 
 
-def as_terms(value: Any) -> Terms:
+def as_terms(value: object) -> Terms:
     """A form, a rational number or terms, as terms; raises ``TypeError`` for anything else (floats too)."""
     if isinstance(value, Terms):
         return value
@@ -290,7 +290,7 @@ def identity(size: int) -> np.ndarray:
     return np.array([[int(i == j) for j in range(size)] for i in range(size)], dtype=object)
 
 
-def flatten(family: str, value: Any) -> Iterable[tuple[str, Terms]]:
+def flatten(family: str, value: object) -> Iterable[tuple[str, Terms]]:
     """The named entries of a scalar or array of terms; of a symmetric pair only the upper entry is listed."""
     if not isinstance(value, np.ndarray):
         yield channel_name(family), as_terms(value)

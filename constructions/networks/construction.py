@@ -57,7 +57,7 @@ CONSTRUCTIONS = Constructions()
 ALIASES = {"gd": "gradient_descent"}
 
 
-def plain(value: Any, name: str = "a parameter") -> Any:
+def plain(value: object, name: str = "a parameter") -> Any:
     """A parameter as JSON holds it: rationals of any kind as ``"p/q"``, sequences, arrays and matrices as lists."""
     if hasattr(value, "tolist"):
         return plain(value.tolist(), name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def layer_key(layer: Layer) -> Hashable:
     return maps, layer.filters, layer.filter_index.tobytes(), layer.outputs
 
 
-def check_mode(mode: Any) -> None:
+def check_mode(mode: object) -> None:
     """Raises ``ValueError`` unless ``mode`` is "causal" or "circular"."""
     if mode not in get_args(Mode):
         raise ValueError(f"mode must be 'causal' or 'circular', got {mode!r}")

@@ -17,7 +17,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from constructions.algebra.rationals import as_count, as_fraction
 
@@ -31,7 +31,7 @@ class Declaration:
 
     help: str
 
-    def convert(self, name: str, value: Any) -> Any:
+    def convert(self, name: str, value: object) -> object:
         """The value as the builder wants it; ``ValueError`` in words when it is none."""
         return value
 
@@ -50,7 +50,7 @@ class Count(Declaration):
     fits: Held | Mapping[str, Held] = "channels"
     usual: int | None = None
 
-    def convert(self, name: str, value: Any) -> int:
+    def convert(self, name: str, value: object) -> int:
         """An int; ``ValueError`` for anything else, and below ``minimum``."""
         return as_count(name, value, self.minimum)
 
@@ -64,7 +64,7 @@ class Count(Declaration):
 class Exact(Declaration):
     """A rational number."""
 
-    def convert(self, name: str, value: Any) -> Fraction:
+    def convert(self, name: str, value: object) -> Fraction:
         """A fraction; ``ValueError`` for what is no rational number, ``TypeError`` for a float."""
         return as_fraction(name, value)
 
@@ -80,7 +80,7 @@ class Choice(Declaration):
 
     options: tuple[str, ...] = ()
 
-    def convert(self, name: str, value: Any) -> str:
+    def convert(self, name: str, value: object) -> str:
         """The word; ``ValueError`` naming the words for any other value."""
         if not isinstance(value, str) or value not in self.options:
             raise ValueError(f"{name} must be one of {', '.join(self.options)}, got {value!r}")
@@ -96,7 +96,7 @@ class Choice(Declaration):
 class Switch(Declaration):
     """True or false."""
 
-    def convert(self, name: str, value: Any) -> bool:
+    def convert(self, name: str, value: object) -> bool:
         """A bool; ``ValueError`` for anything else."""
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false, got {value!r}")
@@ -119,21 +119,21 @@ class Parameter:
 
     name: str
     declaration: Declaration | None
-    default: Any
+    default: object
 
     @property
     def required(self) -> bool:
         """Must it be given?"""
         return self.default is inspect.Parameter.empty
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> object:
         """The value as the builder wants it; a default, and what is not declared, as it is."""
         if self.declaration is None or (value is self.default) or (value is None and self.default is None):
             return value
         return self.declaration.convert(self.name, value)
 
 
-def declared(function: Callable[..., Any]) -> dict[str, Parameter]:
+def declared(function: Callable[..., object]) -> dict[str, Parameter]:
     """The parameters of a construction by name."""
     hints = get_type_hints(function, include_extras=True)
     return {
@@ -142,7 +142,7 @@ def declared(function: Callable[..., Any]) -> dict[str, Parameter]:
     }
 
 
-def _declaration(hint: Any) -> Declaration | None:
+def _declaration(hint: object) -> Declaration | None:
     """The declaration in an annotation, also behind ``| None``; ``None`` where it has none."""
     help = ""
     if get_origin(hint) is Annotated:
@@ -170,7 +170,7 @@ class Sizes:
     channels: int
     layers: int
 
-    def bound(self, count: Count, form: Any) -> int:
+    def bound(self, count: Count, form: object) -> int:
         """The largest value of a count that a network of these sizes can have been built with."""
         held: Held = count.fits if isinstance(count.fits, str) else count.fits.get(str(form), "layers")
         layers = min(self.layers, 4096)
