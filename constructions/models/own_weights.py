@@ -19,7 +19,7 @@ from constructions.algebra.filters import DELTA
 from constructions.networks.construction import construction, rebuild
 from constructions.networks.layer import Layer, SparseMap
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count
+from constructions.networks.parameters import Count, Declaration
 from constructions.slicing.task import SlicedTask
 
 OWN_WEIGHTS = "own_weights"
@@ -27,7 +27,9 @@ OWN_WEIGHTS = "own_weights"
 
 @construction
 def own_weights(
-    *, network: Mapping[str, Any], n_inputs: Annotated[int, Count("input channels", fits="channels")]
+    *,
+    network: Annotated[Mapping[str, Any], Declaration('whose function it is, {"algorithm": …, "parameters": {…}}')],
+    n_inputs: Annotated[int, Count("input channels", fits="channels")],
 ) -> Network:
     """The claim of ``network`` (``{"algorithm": …, "parameters": …}``) with no weights: one layer of zeros.
 

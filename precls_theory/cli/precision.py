@@ -117,7 +117,7 @@ def reproduce_all(device: str, folder: Path) -> list[dict[str, Any]]:
 
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name, finding in FINDINGS.items() if device.startswith("cuda") or not finding.needs_cuda]
-    found = []
+    found: list[dict[str, Any]] = []
     for name in progress(names, "reproducing", total=len(names)):
         finding, rows, shown = reproduce(name)
         draw_finding(name, finding, rows, folder)
