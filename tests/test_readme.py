@@ -30,7 +30,7 @@ def test_links_exist(link):
     assert (ROOT / link).exists()
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"precls ([a-z]+)", README)) - {"is"}))
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"precls ([a-z]+(?:-[a-z]+)*)", README)) - {"is"}))
 def test_commands_exist(command):
     assert command in get_command(app).commands  # type: ignore[attr-defined]
 
