@@ -13,7 +13,8 @@ is computed exactly. Let u be the unit roundoff.
   and more, where they underflow. Copies are exact.
 * **A product of two channels** c, g with errors e_c, e_g errs by ``c·e_g + g·e_c + e_c·e_g`` and its own rounding. The
   first two terms go into the symbols, the last into the remainder.
-* One symbol stands for the rounding of each filtered channel, at all rows where these are equal, one for each output.
+* One symbol stands for the rounding of each filtered channel, at all rows where these are equal, and of each output that is read,
+  with the roundings of all rows where it is read through a sum.
 
 The coefficients are computed in float64 about values that are themselves only computed: their distance from the exact ones
 is covered by the bound itself where the format is no wider than float64, which enters the remainder once more, and the
@@ -107,16 +108,21 @@ class Matrix:
 
 @dataclass
 class State:
-    """Channels (C, rows): values v within ± w, coefficients X (C, rows, symbols), remainder r."""
+    """Channels (C, rows): values v within ± w, coefficients X (C, rows, symbols), remainder r, and ``own`` (None: zero).
+
+    ``own`` is the rounding of each entry itself. It becomes a symbol where it is read: one for a whole sum over rows.
+    """
 
     v: np.ndarray
     w: np.ndarray
     X: np.ndarray
     r: np.ndarray
+    own: np.ndarray | None = None
 
     @property
     def total(self) -> np.ndarray:
-        return np.abs(self.X).sum(axis=2) + self.r
+        size = np.abs(self.X).sum(axis=2) + self.r
+        return size if self.own is None else size + self.own
 
     @classmethod
     def empty(cls, n_rows: int, n_symbols: int) -> State:
@@ -266,7 +272,7 @@ class Bounder:
         last = np.abs(positive - negative) + extra
         cost = np.maximum(n - 2, 0) * reach + np.where(n > 1, np.minimum(last, reach), 0.0)
         growth = 1 + 4 * n * u
-        if (n * u > 0.1).any():
+        if n.size and n.max() * u > 0.1:
             growth = np.exp(np.minimum(2 * n * u, 600.0)) + 4 * n * u
         overflow = reach * growth >= self.a.largest
         return np.where(overflow, np.inf, cost * u * growth)
@@ -294,7 +300,8 @@ class Bounder:
     def _linear(self, m: Matrix, x: State, value: np.ndarray | float = 0.0) -> State:
         norm = np.abs(x.X).sum(axis=2)
         r = m.A @ x.r + (m.n + 8) * _EPS * (m.A @ (norm + x.r))
-        return State(m.W @ x.v + value, m.A @ x.w, np.tensordot(m.W, x.X, 1), r)
+        X = (m.W @ x.X.reshape(len(x.X), -1)).reshape(len(m.W), *x.X.shape[1:])
+        return State(m.W @ x.v + value, m.A @ x.w if x.w.any() else np.zeros_like(r), X, r)
 
     def _sources(self, block: Block, varying: State, constant: State) -> State:
         """The stacked, filtered channels z, with a symbol for the rounding of each filter sum."""
@@ -304,18 +311,28 @@ class Bounder:
         for _, is_constant, places, numbers, row_map in block.groups:
             source = constant if is_constant else varying
             picked = State(source.v[places], source.w[places], source.X[places], source.r[places])
+            own = None if source.own is None else source.own[places]
             if is_constant or isinstance(row_map, np.ndarray):
                 if isinstance(row_map, np.ndarray):
                     picked = State(
                         picked.v[:, row_map], picked.w[:, row_map], picked.X[:, row_map], picked.r[:, row_map]
                     )
+                    own = None if own is None else own[:, row_map]
                 pieces.append((numbers, picked))
+                for place, row in [] if own is None else np.argwhere(own > 0).tolist():
+                    # what is the same at every row has one symbol
+                    fresh.append(
+                        (numbers[place], slice(None) if own.shape[1] == 1 else slice(row, row + 1), own[place, row])
+                    )
                 continue
             assert isinstance(row_map, Matrix)
             # rows are the axis that the filter mixes: transpose, apply, transpose back
             flipped = State(picked.v.T, picked.w.T, np.moveaxis(picked.X, 1, 0), picked.r.T)
-            positive, negative, extra, local = self._apply(row_map, flipped, picked.total.T)
+            total = picked.total if own is None else picked.total + own
+            positive, negative, extra, local = self._apply(row_map, flipped, total.T)
             local = (local + self._sum(row_map.n, positive, negative, extra)).T
+            if own is not None:
+                local = local + (row_map.A @ own.T).T
             mixed = self._linear(row_map, flipped)
             pieces.append((numbers, State(mixed.v.T, mixed.w.T, np.moveaxis(mixed.X, 0, 1), mixed.r.T)))
             for place, number in enumerate(numbers):
@@ -341,7 +358,6 @@ class Bounder:
         """One block: computed outputs, then copies."""
         z = self._sources(block, varying, constant)
         total = z.total
-        symbols = z.X.shape[2]
         lin = self._linear(block.linear, z)
         positive, negative, extra, local = self._apply(block.linear, z, total)
         n = block.linear.n
@@ -362,21 +378,14 @@ class Bounder:
         positive, negative = positive + np.maximum(value, 0), negative + np.maximum(-value, 0)
         n = n + (value != 0).any(axis=1, keepdims=True)
         local = local + gap + self._sum(n, positive, negative, extra + gap)
-        places = np.argwhere(local > 0)
-        out = State(v + value, w, X, r)
-        if len(places):
-            if (local == np.inf).any():
-                out.r = np.where(np.isinf(local), np.inf, out.r)
-                local = np.where(np.isinf(local), 0.0, local)
-            new = np.zeros((*local.shape, len(places)))
-            new[places[:, 0], places[:, 1], np.arange(len(places))] = local[places[:, 0], places[:, 1]]
-            out.X = np.concatenate([out.X, new], axis=2)
+        if (local == np.inf).any():
+            r = np.where(np.isinf(local), np.inf, r)
+            local = np.where(np.isinf(local), 0.0, local)
+        out = State(v + value, w, X, r, local)
         if len(block.copies):
-            pad = np.zeros((len(block.copies), block.rows, out.X.shape[2] - symbols))
-            copied = State(
-                z.v[block.copies], z.w[block.copies], np.concatenate([z.X[block.copies], pad], 2), z.r[block.copies]
-            )
-            out = State(*(np.concatenate([getattr(out, k), getattr(copied, k)]) for k in ("v", "w", "X", "r")))
+            c = block.copies
+            copied = State(z.v[c], z.w[c], z.X[c], z.r[c], np.zeros((len(c), block.rows)))
+            out = State(*(np.concatenate([getattr(out, k), getattr(copied, k)]) for k in ("v", "w", "X", "r", "own")))
         return out
 
     def _multiply(
