@@ -163,12 +163,12 @@ def test_pictures(cells):
 
 def test_command_json(app, tmp_path):
     svg = tmp_path / "atlas.svg"
-    result = CliRunner().invoke(app, ["-a", "reglu", "-a", "reglu-norm", "--json", "--svg", str(svg)])
+    result = CliRunner().invoke(app, ["-a", "reglu", "-a", "softmax-gelu", "--json", "--svg", str(svg)])
     document = json.loads(result.stdout)
     assert result.exit_code == 0
     assert document["all_checked"] is True
     assert [(c["architecture"], c["expresses"]) for c in document["cells"]] == 3 * [("reglu", True)] + 3 * [
-        ("reglu-norm", False)
+        ("softmax-gelu", False)
     ]
     assert svg.read_text().startswith("<svg")
 
