@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from queue import Empty
 from typing import Any
 
@@ -23,8 +24,8 @@ from precls_theory.landscape.graphs import Decompose
 from precls_theory.landscape.ideals import varieties
 from precls_theory.landscape.problems import landscape
 
-SECONDS = 60
-"""Processor time that one size may take; Singular may take as much again for each of its bases."""
+SECONDS = 15
+"""Processor time that one size may take; Singular may take as much for each of its bases."""
 SIZES: tuple[tuple[str, str, int, int, int], ...] = (
     # target, form, channels, rows, units
     *(("square", "operator", d, n, 1) for d, n in ((1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (1, 3))),
@@ -36,7 +37,7 @@ SIZES: tuple[tuple[str, str, int, int, int], ...] = (
     *(("multiply", "layer", d, n, r) for d, n, r in ((2, 1, 1), (3, 1, 1), (2, 1, 2), (2, 2, 1))),
     *(("read", "layer", d, n, r) for d, n, r in ((1, 2, 1), (2, 2, 1))),
 )  # fmt: skip
-ENGINES: dict[str, Decompose] = {"flint": varieties, "singular": singular.decompose}
+ENGINES: dict[str, Decompose] = {"flint": varieties, "singular": partial(singular.decompose, seconds=20 * SECONDS)}
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def main(arguments: list[str]) -> None:
     if len(arguments) != 1:
         sys.exit("usage: python -m precls_theory.landscape.reach FILE.csv")
     with open(arguments[0], "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Reached)])
+        writer = csv.DictWriter(file, [field.name for field in fields(Reached)], lineterminator="\n")
         writer.writeheader()
         for found in all_reached():
             writer.writerow(asdict(found))

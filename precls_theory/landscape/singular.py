@@ -60,6 +60,8 @@ def run(script: str, seconds: float) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise TooLarge(f"Singular did not finish in {seconds:.0f} s") from error
+    if done.returncode < 0:
+        raise TooLarge("Singular was stopped by a limit of the system")
     return done.stdout
 
 

@@ -133,6 +133,12 @@ def test_read_in_a_layer_has_a_least_loss_and_a_spurious_minimum():
     ]
 
 
+def test_the_identity_is_classified_with_two_channels_and_two_rows():
+    part = classify(landscape("linear", channels=2, rows=2, coefficient=Fraction(0)).parts[0])
+    assert part.complete
+    assert {c.kind for c in part.real} == {GLOBAL, SADDLE}
+
+
 def test_products_of_parts():
     whole = landscape("linear", channels=2)
     parts = classify_all(whole)
