@@ -1,4 +1,16 @@
-"""The precision laboratory: what float arithmetic does to exact networks, measured against exact values and bounded."""
+"""The precision laboratory: what float arithmetic does to exact networks, measured against exact values and bounded.
+
+*The same bits again.* On one machine, with one release of PyTorch, device, thread count and shape of the input, a lowered network
+gives the same bits, run after run and built anew; tests hold it to that. PyTorch promises no more, nor do we:
+
+* other releases, CPUs (other vector units) and GPUs sum in other orders, and so do other numbers of threads;
+* so do other shapes: a sample in a batch of 64 may come out otherwise than by itself, for BLAS chooses kernels by shape;
+* on CUDA, sums by atomic additions and sparse products may differ from run to run, unless
+  ``torch.use_deterministic_algorithms(True)`` is set, which refuses what has no deterministic kernel.
+
+Two things do hold across all of these: :func:`error_bound`, which is for any order of summation, and every class of a sliced
+network but the last of each value, which is exact, hence the same bits everywhere (:func:`exact_digits`).
+"""
 
 from precls_theory.precision.bounds import error_bound as error_bound
 from precls_theory.precision.exactness import ExactnessReport as ExactnessReport

@@ -319,8 +319,9 @@ class Bounder:
                     )
                     own = None if own is None else own[:, row_map]
                 pieces.append((numbers, picked))
-                for place, row in [] if own is None else np.argwhere(own > 0).tolist():
-                    # what is the same at every row has one symbol
+                if own is None:
+                    continue
+                for place, row in np.argwhere(own > 0).tolist():  # what is the same at every row has one symbol
                     fresh.append(
                         (numbers[place], slice(None) if own.shape[1] == 1 else slice(row, row + 1), own[place, row])
                     )
@@ -383,8 +384,8 @@ class Bounder:
             local = np.where(np.isinf(local), 0.0, local)
         out = State(v + value, w, X, r, local)
         if len(block.copies):
-            c = block.copies
-            copied = State(z.v[c], z.w[c], z.X[c], z.r[c], np.zeros((len(c), block.rows)))
+            at = block.copies
+            copied = State(z.v[at], z.w[at], z.X[at], z.r[at], np.zeros((len(at), block.rows)))
             out = State(*(np.concatenate([getattr(out, k), getattr(copied, k)]) for k in ("v", "w", "X", "r", "own")))
         return out
 

@@ -206,10 +206,12 @@ def measure(
 
     ``split`` measures the rounding of weights and of arithmetic apart, at about three times the cost; ``convolution``
     runs the filters by another algorithm, whose share is then measured apart from the arithmetic of the lowering.
-    Raises ``ValueError`` for another shape, ``ArithmeticError`` where exact values are not found.
+    Raises ``ValueError`` for another shape and for NaN or infinite entries, ``ArithmeticError`` where exact values are not found.
     """
     if u.ndim != 3 or u.shape[1:] != (network.n_rows, len(network.inputs)):
         raise ValueError(f"u must have shape (batch, {network.n_rows}, {len(network.inputs)}), got {tuple(u.shape)}")
+    if not bool(torch.isfinite(u).all()):
+        raise ValueError("u holds NaN or infinite values: every entry must be finite")
     dtype, kept = u.dtype, network.task.readout_rows
     module = network.to_torch(dtype=dtype, device=device)
     computed = lowered_states(network, module, u.to(device))

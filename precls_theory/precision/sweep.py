@@ -308,7 +308,7 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
             Case("doubling", dtype, n_steps=steps, slices=s, **size) for dtype in both for s in (0, slices[dtype])
         ]
         + [
-            Case(name, dtype, n_steps=k, condition=c, slices=s and s - 1, **size)
+            Case(name, dtype, n_steps=k, condition=c, slices=s and s - (not c), **size)
             for name, k, c in (() if quick else (("newton", 19, 1e2), ("polynomial", 0, 0.0), ("approximation", 0, 0.0)))
             for dtype in both
             for s in (0, slices[dtype])

@@ -117,6 +117,33 @@ def test_overflow_is_an_infinite_bound_and_an_infinite_error() -> None:
         error_bound(net, u, torch.int32)
 
 
+def test_what_is_no_number_or_hardly_one_is_reported() -> None:
+    net = network("gram")
+    u = data(net, torch.float32, 2, 0)
+    for value in (float("nan"), float("inf")):
+        wrong = u.clone()
+        wrong[0, 1, 0] = value
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            measure(net, wrong)
+    tiny = measure(net, data(net, torch.float32, 2, 0, 1e-20), split=False)
+    assert sum(layer["total"].subnormal for layer in tiny.layers) > 0  # products of 1e-20: subnormal, or lost
+    assert tiny.results["total"].not_finite == 0
+    huge = measure(net, data(net, torch.float32, 2, 0, 1e15), split=False).results["total"]
+    assert (huge.largest, huge.mean_square) == (float("inf"), float("inf"))
+    assert huge.not_finite > 0
+
+
+def test_exact_digits_are_the_same_bits_in_any_order() -> None:
+    """A batch and a sample by itself may be summed in other orders: what is proved exact cannot differ."""
+    net = network("sliced")
+    u = data(net, torch.float32, 70, 5, 0.5)
+    whole = net.to_torch(torch.float32)(u)
+    exact = [c for group in net.task.groups for c in group[:-1]]  # type: ignore[attr-defined]
+    for sample in (0, 33, 69):
+        alone = net.to_torch(torch.float32)(u[sample : sample + 1])
+        assert torch.equal(whole[sample : sample + 1][..., exact], alone[..., exact])
+
+
 def test_a_bound_for_other_arithmetic_does_not_hold() -> None:
     """The control: float32 errors are far above the bound for float64."""
     net = network("gram")
