@@ -15,7 +15,6 @@ from precls_theory.precision import measure
 from precls_theory.precision.convolution import ALGORITHMS, with_convolution
 from precls_theory.precision.findings import FINDINGS, reproduce, series
 
-
 IN_THE_NOTEBOOK = {"null-space", "condition"}
 """Run and asserted by notebook 09, as all are: too long to be run twice."""
 
