@@ -26,6 +26,7 @@ FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives", "Layouts",
     "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "ChebyshevError", "Decode", "Evaluator", "Operators",
     "LowerBound", "LayoutMistake", "Growth", "LinearAttention", "Ternary",
+    "CausalAttention",
 )  # fmt: skip
 """Modules of the library, each after those that it uses."""
 LOGICAL_NAME = "Precls"

@@ -33,6 +33,9 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
     ),
     "norm-before-gated-mlp": ("Growth.gated_after_norm_bounded", "Growth.transformer_model_grows"),
     "linear-attention-step": ("LinearAttention.step_correct",),
+    "linear-attention-causal": (
+        "CausalAttention.causal_descent", "CausalAttention.digits_exist", "LinearAttention.linear_attention_lower_bound",
+    ),
     "linear-attention-ternary": (
         "Ternary.ternary_descent", "Ternary.schedule_exists", "LinearAttention.linear_attention_lower_bound",
     ),
@@ -48,6 +51,7 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
 
 GIVEN: dict[str, str] = {
     "any-depth": "given |g(x)| <= |x| for the activations, a bounded sigmoid and bounded norms, which growth-rules proves",
+    "linear-attention-causal": "blocks on families of channels, as CausalAttention.gather and triple have them",
     "linear-attention-ternary": "blocks on families of channels, as Ternary.block has them; width and heads are read off it",
     "norm-before-gated-mlp": "given |g(x)| <= |x| for the activations and bounded norms, which growth-rules proves",
 }
@@ -89,7 +93,6 @@ WHY_NOT: dict[str, str] = {
     ),
     "linear-attention-norm": "not formalised yet: products of bounded scores",
     "linear-attention-multiply": "not formalised yet: networks of attention blocks",
-    "linear-attention-causal": "not formalised yet: networks of attention blocks",
     "linear-attention-causal-gap": "not formalised yet",
     "square-piecewise-linear": _ANALYSIS,
     "square-one-causal-softmax-layer": _ANALYSIS,
