@@ -10,7 +10,7 @@ d is the least-squares solution of ``[J; √(λM) I] d = −[r; 0]``, by a QR fa
 condition number, and that matters: exact constructions are singular points of the set of exact networks (a square
 ``a·a`` has the factors (a + εδ)(a − εδ), right to first order), so that singular values of J of 1e-3 to 1e-7 are as
 important as those of 1. From exact weights with noise 1e-2 at D=2, N=4 the normal equations took 14 to more than 60 steps to
-a loss of 1e-28 (five seeds), this takes 7 to 11.
+a loss of 1e-28 (five seeds), this takes 6 to 12 (``notebooks/data/basin.csv``).
 
 A step costs O(M P²) for P parameters, and 8 (2M + 2P) P bytes; :meth:`LevenbergMarquardt.step` refuses a J of more than
 ``max_bytes``.
