@@ -32,7 +32,8 @@ def prove_trained(
 ) -> None:
     """Learned, then proved: trained weights of explicit gradient, with proofs instead of samples.
 
-    Floats are rationals, so a trained network is an exact one, and its error a polynomial. Proved are: its population loss
+    Floats are rationals, so a trained network is an exact one, and its error a polynomial. The weights are those of the
+    checkpoint (layer by layer, float64, whatever the dtype of the run). Proved are: its population loss
     (inputs independent N(0,1); exactly, or an enclosure where there are many coefficients); a bound on its error over a
     box; by the Krawczyk test, that an exact solution lies within a radius of the trained weights; and that solution is
     written as a network of rational weights, after `precls check` has accepted it; or why none was found.
