@@ -2,7 +2,10 @@
 
 Every finished case is a JSON file of its own in ``DIR/cases``, named by a hash of the case, written all at once: an interrupted
 sweep loses none and repeats none. The table is ``DIR/precision.parquet``; its columns are :data:`COLUMNS`. joblib runs the cases;
-``joblib.parallel_config(backend=…)`` around :func:`sweep` hands them to another of its backends.
+``joblib.parallel_config(backend=…)`` around :func:`sweep` hands them to another of its backends. With Dask (the extra ``dask``)::
+
+    with distributed.Client(), joblib.parallel_config(backend="dask"):
+        sweep(experiments()["condition"], folder, jobs=-1)
 """
 
 from __future__ import annotations
