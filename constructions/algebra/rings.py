@@ -43,9 +43,11 @@ class Ring:
         """An array of rational numbers as an array of ring elements (each distinct value converted once)."""
         values = np.asarray(values, dtype=object)
         numbers = [python_number(value) for value in values.flat]
-        known = {value: self.element(value) for value in set(numbers)}
+        # A pair of integers is hashed much faster than the fraction, and what only resembles a fraction by itself.
+        keys = [(value.numerator, value.denominator) if type(value) is Fraction else value for value in numbers]
+        known = {key: self.element(value) for key, value in dict(zip(keys, numbers, strict=True)).items()}
         # NumPy would take polynomials apart, which are sequences of their terms: only fromiter and fill do not.
-        return np.fromiter((known[value] for value in numbers), self.dtype, values.size).reshape(values.shape)
+        return np.fromiter((known[key] for key in keys), self.dtype, values.size).reshape(values.shape)
 
     def reduce(self, array: np.ndarray) -> np.ndarray:
         """Bring entries to canonical form (modulo the prime, expanded, …)."""

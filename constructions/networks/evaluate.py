@@ -7,7 +7,6 @@ row and batch entry, and as many additions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,7 @@ def evaluate_layer(layer: Layer, state: np.ndarray, ring: Ring, mode: str) -> np
 def apply_map(sparse: SparseMap, state: np.ndarray, ring: Ring) -> np.ndarray:
     """The affine map of ``state`` (whose last channel is the constant 1): gather, scale, sum by output."""
     gathered: np.ndarray = state[sparse.columns]
-    scaled = np.flatnonzero(sparse.weights != Fraction(1))
+    scaled = np.flatnonzero(sparse.weights != 1)  # a fraction compares with an integer faster than with a fraction
     if len(scaled):
         weights = ring.elements(sparse.weights[scaled])
         gathered[scaled] = ring.reduce(weights.reshape(-1, *([1] * (state.ndim - 1))) * gathered[scaled])

@@ -131,13 +131,13 @@ def _times(left: Known, right: Known, p: int) -> Known:
     return Known(left.q + right.q, bound, True)
 
 
-def _filtered(source: Known, filter: Filter, n_rows: int, p: int) -> Known:
+def _taps(filter: Filter, n_rows: int, p: int) -> Known | None:
+    """What the taps of a filter amount to together; ``None`` for one tap of size 1, which changes no bound."""
     taps = [_number(tap, p) for tap in filter.taps(n_rows) if tap]
     if len(taps) == 1 and taps[0].bound == 1 and taps[0].q == 0:
-        return source
+        return None
     q = max((tap.q for tap in taps), default=0)
-    total = Known(q, sum(_shift(tap.bound, q - tap.q) for tap in taps), all(tap.exact for tap in taps))
-    return _times(source, total, p)
+    return Known(q, sum(_shift(tap.bound, q - tap.q) for tap in taps), all(tap.exact for tap in taps))
 
 
 def _rows(sparse: SparseMap) -> list[dict[int, Fraction]]:
@@ -209,6 +209,7 @@ def _layer(
             p, report,
         )  # fmt: skip
 
+    taps = [_taps(filter, n_rows, p) for filter in layer.filters]
     hidden: list[Known] = []
     kept: dict[int, Rounded] = {}
     for unit in range(layer.width):
@@ -220,7 +221,8 @@ def _layer(
                 q, size = _number(symbol.grain, p).q, symbol_size(state, symbol, symbols)
                 hidden.append(Known(q, _shift(size.bound, q - size.q) + 1, True))
                 continue
-        hidden.append(_times(_filtered(affine(conv[unit]), filter, n_rows, p), affine(gate[unit]), p))
+        source, total = affine(conv[unit]), taps[layer.filter_index[unit]]
+        hidden.append(_times(source if total is None else _times(source, total, p), affine(gate[unit]), p))
     made: list[Known] = []
     for row in out:
         terms = [
