@@ -183,13 +183,20 @@ EDITED = """Fixpoint edited (s : seq Z) (at_ : Z) (es : seq (Z * Z)) : seq Z :=
   else [::].
 Definition verdicts (base : seq Z) (changes : seq (seq (Z * Z))) : seq bool :=
   [seq checks (edited base 0 es) | es <- changes].
+Definition spliced (base : seq Z) (kept tail : Z) (new : seq Z) : seq Z :=
+  take (Z.to_nat kept) base ++ new ++ drop (size base - Z.to_nat tail) base.
 """
-"""A list with some numbers replaced, given by ascending position."""
+"""A list with some numbers replaced, given by ascending position; and one with its middle replaced."""
+
+
+def n_shared(one, other):
+    """How many numbers two lists begin with in common."""
+    return next((i for i, (p, q) in enumerate(zip(one, other, strict=False)) if p != q), min(len(one), len(other)))
 
 
 def changed_verdicts(names, library):
     """The checker on the networks of these names and on their changes, in one run of Coq; changes of the same length are
-    told by the numbers that differ."""
+    told by the numbers that differ, others by their middle."""
     lines, asked = [HEADER, EDITED], {}
     for group, name in enumerate(names):
         base, others = changes(name)
@@ -201,8 +208,11 @@ def changed_verdicts(names, library):
                 pairs = [(i, new) for i, (old, new) in enumerate(zip(base, other, strict=True)) if old != new]
                 edits.append("[:: " + "; ".join(f"({i}, {new})" for i, new in pairs) + "]")
             else:
-                lines.append(definition(f"other{group}_{len(lists)}", other))
-                lists.append(f"checks other{group}_{len(lists)}")
+                kept = n_shared(base, other)
+                tail = n_shared(base[kept:][::-1], other[kept:][::-1])
+                new = other[kept : len(other) - tail]
+                assert base[:kept] + new + base[len(base) - tail :] == other
+                lists.append(f"checks (spliced base{group} {kept} {tail} [:: {'; '.join(map(str, new))}])")
         asked[name] = [f"base{group}"]
         for start in range(0, len(edits), 50):
             part = "; ".join(edits[start : start + 50])
