@@ -30,6 +30,7 @@ Examples:
 
   precls landscape linear --channels 2 --coefficient 9/10 --plot linear.png
 """
+LONGEST_RATIO = 30
 STYLES = {
     "global minimum": "green",
     "spurious minimum": "bold red",
@@ -89,9 +90,7 @@ def _run(
     if engine == "singular" and not singular.available():
         fail("Singular is not installed (Debian: apt install singular); leave --engine out", watch if json_ else None)
     try:
-        whole = landscape(target, form, channels, rows, units, Fraction(coefficient))  # type: ignore[arg-type]
-    except ZeroDivisionError as error:
-        raise typer.BadParameter(f"{coefficient!r} divides by zero", param_hint="--coefficient") from error
+        whole = landscape(target, form, channels, rows, units, ratio(coefficient))  # type: ignore[arg-type]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     decompose = singular.decompose if engine == "singular" else varieties
@@ -99,9 +98,11 @@ def _run(
         parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"), decompose)
     complete = all(part.complete for part in parts)
     shown: list[Any] = []
+    listed = True
     try:
         shown = products(whole, parts)
     except ValueError as error:
+        listed = False  # an empty list beside "complete" would read as if there were no stationary points
         warn(f"{error}")
     document = {
         "target": target,
@@ -114,6 +115,7 @@ def _run(
         "complete": complete,
         "infimum": [part.infimum for part in parts],
         "components": [component.to_json() for component in shown],
+        "components_listed": listed,
         "parts": [
             {"name": part.problem.name, "weights": list(part.problem.loss.names), "complete": part.complete,
              "components": [component.to_json() for component in part.components]}
@@ -139,6 +141,24 @@ def _run(
     out.print(f"{state}; {watch.seconds:.1f} s", highlight=False)
     if plot is not None:
         err.print(f"wrote {plot}")
+
+
+def ratio(text: str) -> Fraction:
+    """A rational number of moderate length: Gröbner bases over Q raise the digits of a coefficient to high powers."""
+    hint = "--coefficient"
+    exponent = text.lower().partition("e")[2].strip().lstrip("+-")
+    if len(text) > LONGEST_RATIO or len(exponent) > 2 or (exponent.isdigit() and int(exponent) > LONGEST_RATIO):
+        raise typer.BadParameter(
+            f"{text[:20]}… is too long: expected p/q or a decimal with at most {LONGEST_RATIO} digits", param_hint=hint
+        )
+    try:
+        return Fraction(text)
+    except ZeroDivisionError as error:
+        raise typer.BadParameter(f"{text!r} divides by zero", param_hint=hint) from error
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"expected a rational number such as 1/2 or 0.5, got {text!r}", param_hint=hint
+        ) from error
 
 
 def table(part: Any) -> Table:

@@ -93,6 +93,10 @@ def with_name(component: Component, least: Fraction | None) -> Component:
         return component
     if component.real and component.point and component.loss.rational == least:
         return replace(component, kind=GLOBAL, descent=None, reason=f"the loss is {least}, its greatest lower bound")
+    if component.kind == LOCAL and component.loss.rational == least:
+        return replace(
+            component, kind=GLOBAL
+        )  # a parametrised set, which has real points, where no small one was found
     return replace(component, kind=SPURIOUS) if component.kind == LOCAL else component
 
 

@@ -66,7 +66,9 @@ def normal_quartic(piece: Slice, graph: Graph) -> tuple[flint.fmpq_poly, flint.f
     if sympy.cancel(series.coeff_monomial(s**3)) != 0:
         return None
     top, bottom = sympy.fraction(sympy.cancel(series.coeff_monomial(s**4)))
-    return _poly(top, tau), _poly(bottom, tau)
+    # Where v has a pole its direction is another one there, and a_4 says nothing, finite or not: a root of the denominator.
+    poles = sympy.prod([sympy.fraction(entry)[1] for entry in direction]) ** 2
+    return _poly(sympy.expand(top * poles), tau), _poly(sympy.expand(bottom * poles), tau)
 
 
 def _poly(expression: sympy.Expr, tau: sympy.Symbol) -> flint.fmpq_poly:

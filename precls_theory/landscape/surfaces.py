@@ -79,6 +79,13 @@ def of_surface(
             reason="all samples are saddles, but that no point is a minimum is not proved",
         )  # fmt: skip
         return
+    if SADDLE not in kinds and polynomials:
+        # The samples are a grid: that they show minima alone does not say that there is nothing else.
+        yield Component(
+            UNRESOLVED, dimension + orbit, loss, True, equations,
+            (f"one of these is negative: {', '.join(polynomials)}",),
+            reason="all samples are minima, but that no point is a saddle is not proved",
+        )  # fmt: skip
     for wall in walls:
         yield Component(
             DEGENERATE, dimension - 1 + orbit, loss, True, (*equations, str(wall)),

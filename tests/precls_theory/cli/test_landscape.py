@@ -37,6 +37,7 @@ KEYS = {
     "complete",
     "infimum",
     "components",
+    "components_listed",
     "parts",
 }
 KINDS = {
@@ -126,3 +127,20 @@ def test_bad_input_is_refused_in_words(arguments, message):
     result = precls(*arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("coefficient", ["1e400", "1e99999999", "7" * 40, "nan", "[bold]", "1/0"])
+def test_a_coefficient_that_is_no_moderate_ratio_is_refused_at_once(coefficient):
+    result = precls("linear", "--channels", "2", "--coefficient", coefficient)
+    assert result.exit_code == 2
+    assert "--coefficient" in result.output
+
+
+def test_products_that_are_not_listed_are_said_not_to_be(monkeypatch):
+    from precls_theory.landscape import products
+
+    monkeypatch.setitem(products.__globals__, "LARGEST", 1)
+    document = json.loads(precls("multiply", "--json").stdout)
+    assert document["components"] == []
+    assert document["components_listed"] is False
+    assert all(part["components"] for part in document["parts"])

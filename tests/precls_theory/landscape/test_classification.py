@@ -3,13 +3,28 @@
 from collections import Counter
 from fractions import Fraction
 
+import flint
 import numpy as np
 import pytest
 import sympy
 
 from precls_theory.landscape import classify, classify_all, landscape, products
-from precls_theory.landscape.components import DEGENERATE, GLOBAL, SADDLE, SPURIOUS
+from precls_theory.landscape.classification import with_name
+from precls_theory.landscape.components import (
+    DEGENERATE,
+    GLOBAL,
+    LOCAL,
+    SADDLE,
+    SPURIOUS,
+    UNRESOLVED,
+    Component,
+    Value,
+)
+from precls_theory.landscape.graphs import components
 from precls_theory.landscape.numerical import FastLoss, adam
+from precls_theory.landscape.population_loss import Loss
+from precls_theory.landscape.problems import Problem
+from precls_theory.landscape.slices import Chart, Slice
 
 CASES = [
     ("square", {}),
@@ -168,3 +183,21 @@ def test_products_of_parts():
 def test_sizes_that_are_not_there_are_refused(target, options, message):
     with pytest.raises(ValueError, match=message):
         landscape(target, **options)
+
+
+def test_a_minimum_of_the_least_loss_is_never_called_spurious():
+    def named(loss):
+        return with_name(Component(LOCAL, 1, Value(Fraction(loss)), True, ()), Fraction(0)).kind
+
+    assert named(0) == GLOBAL  # no point of it is shown
+    assert named(2) == SPURIOUS
+
+
+def test_saddles_that_no_sample_meets_leave_a_surface_open():
+    """1 + x²(1 + b²)(a + 100) has minima at x = 0, a > -100 and saddles at x = 0, a < -100, off the grid of samples."""
+    context = flint.fmpq_mpoly_ctx.get(("x", "a", "b"), "degrevlex")
+    x, a, b = context.gens()
+    problem = Problem("far saddles", Loss(1 + x**2 * (1 + b**2) * (a + 100)), ())
+    found = list(components(Slice(problem, Chart({}, ()))))
+    assert {LOCAL, UNRESOLVED} <= {component.kind for component in found}
+    assert not classify(problem).complete
