@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, o
 
 if TYPE_CHECKING:
     from precls_theory.training.evaluate import Evaluation
+    from precls_theory.training.runs import RunSettings
 
 
 def evaluate(
@@ -37,26 +38,44 @@ def evaluate(
     """
     watch = Stopwatch()
     check_device(device)
+    from precls_theory.training.runs import RunError
+
+    try:
+        with working("evaluating on fresh problems …"):
+            compared = compute(folder, dtype, device)
+    except (RunError, OSError, ValueError) as error:
+        fail(str(error), watch if json else None)
+    if json:
+        emit_json(document(compared), watch)
+    else:
+        out.print(table(compared))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A trained model and, where there is one, the exact construction for its task, both run in ``dtype``."""
+
+    settings: RunSettings
+    dtype: str
+    trained: Evaluation
+    built: Evaluation | None
+
+
+def compute(folder: Path, dtype: str | None, device: str) -> Compared:
+    """Both, on the same fresh problems. Raises ``RunError``, ``OSError`` or ``ValueError`` in words."""
     import torch
 
     from precls_theory.training.evaluate import construction_for
     from precls_theory.training.evaluate import evaluate as measure
-    from precls_theory.training.runs import DTYPES, Run, RunError
+    from precls_theory.training.runs import DTYPES, Run
 
-    try:
-        with working("evaluating on fresh problems …"):
-            run = Run.resume(folder)
-            kind, where = DTYPES[dtype or run.settings.dtype], torch.device(device)
-            trained = measure(run.model.to(kind).to(where), run.task, kind, where)
-            exact = construction_for(run.task)
-            built = None if exact is None else measured_construction(exact, run, kind, where)
-    except (RunError, OSError, ValueError) as error:
-        fail(str(error), watch if json else None)
-    if json:
-        emit_json(document(run.settings, dtype or run.settings.dtype, trained, built), watch)
-    else:
-        title = f"{run.settings.task}: mean squared error in {dtype or run.settings.dtype} on fresh problems"
-        out.print(table(title, trained, built))
+    run = Run.resume(folder)
+    name, where = dtype or run.settings.dtype, torch.device(device)
+    kind = DTYPES[name]
+    trained = measure(run.model.to(kind).to(where), run.task, kind, where)
+    exact = construction_for(run.task)
+    built = None if exact is None else measured_construction(exact, run, kind, where)
+    return Compared(run.settings, name, trained, built)
 
 
 def measured_construction(network: Any, run: Any, dtype: Any, device: Any) -> Evaluation:
@@ -74,10 +93,12 @@ def measured_construction(network: Any, run: Any, dtype: Any, device: Any) -> Ev
     return measure(model, replace(run.task), dtype, device)
 
 
-def document(settings: Any, dtype: str, trained: Evaluation, built: Evaluation | None) -> dict[str, Any]:
+def document(compared: Compared) -> dict[str, Any]:
     """What ``--json`` prints."""
+    settings, trained, built = compared.settings, compared.trained, compared.built
     result = {
-        "task": settings.task, "model": settings.model, "recipe": settings.recipe, "dtype": dtype, "seed": settings.seed,
+        "task": settings.task, "model": settings.model, "recipe": settings.recipe, "dtype": compared.dtype,
+        "seed": settings.seed,
         "n_points": settings.n_points, "n_dims": settings.n_dims,
         "mse": finite(trained.mse),
         "mse_out_of_distribution": {name: finite(value) for name, value in trained.out_of_distribution.items()},
@@ -97,8 +118,10 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and value < float("inf") else None
 
 
-def table(title: str, trained: Evaluation, built: Evaluation | None) -> Table:
+def table(compared: Compared) -> Table:
     """One line a distribution, trained and constructed side by side."""
+    trained, built = compared.trained, compared.built
+    title = f"{compared.settings.task}: mean squared error in {compared.dtype} on fresh problems"
     table = Table(title=title, box=box.SIMPLE)
     table.add_column("problems")
     table.add_column("trained", justify="right")

@@ -13,7 +13,7 @@ from precls_theory.cli.progress import err
 from precls_theory.cli.progress import steps as log_lines
 
 if TYPE_CHECKING:
-    from precls_theory.training.runs import Run
+    from precls_theory.training.runs import Run, RunSettings
 
 Task = Literal["explicit_gradient", "multistep_gd", "least_squares", "read", "linear", "multiply", "square"]
 Model = Literal["baseconv", "linear_attention", "transformer"]
@@ -70,18 +70,14 @@ def train(
     """
     watch = Stopwatch()
     check_device(device)
-    from precls_theory.training.runs import Run, RunError, RunSettings
+    from precls_theory.training.runs import RunError, RunSettings
 
+    settings = None if resume else RunSettings(
+        task, model, recipe, n_points, n_dims, dtype, device, seed, depth, width, batch_size, learning_rate,
+        None if init is None else str(init), noise, spare_width,
+    )  # fmt: skip
     try:
-        if resume:
-            run = Run.resume(folder)
-        else:
-            settings = RunSettings(
-                task, model, recipe, n_points, n_dims, dtype, device, seed, depth, width, batch_size, learning_rate,
-                None if init is None else str(init), noise, spare_width,
-            )  # fmt: skip
-            run = Run.start(folder, settings)
-        with_progress(run, steps)
+        run = compute(folder, settings, steps)
         plot(run)
     except (ValueError, OSError, MemoryError, RunError) as error:
         fail(str(error), watch if json else None)
@@ -89,6 +85,15 @@ def train(
         emit_json(summary(run), watch)
     else:
         out.print(words(run), highlight=False, soft_wrap=True)
+
+
+def compute(folder: Path, settings: RunSettings | None, steps: int) -> Run:
+    """The run in the folder, trained: a new one with these settings, or the one that is there where there are none."""
+    from precls_theory.training.runs import Run
+
+    run = Run.resume(folder) if settings is None else Run.start(folder, settings)
+    with_progress(run, steps)
+    return run
 
 
 def with_progress(run: Run, steps: int) -> None:
