@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import flint
+
 from constructions.files.reading import load
 from constructions.networks.network import Network
 from precls_theory.kernel.export import NotCovered, stream
@@ -95,13 +97,19 @@ def prove(numbers: Sequence[int], library: Path, comment: str = "") -> Literal["
         return "proved"
 
 
+def _digits(number: int) -> str:
+    """The decimal digits, however many: ``str`` stops at 4300."""
+    return str(flint.fmpz(number))
+
+
 def definition(name: str, numbers: Sequence[int]) -> str:
     """A list of integers as a Coq definition, in parts."""
     if not all(type(number) is int for number in numbers):
         raise TypeError("a certificate is made of integers alone")
     parts = [numbers[start : start + PART] for start in range(0, len(numbers), PART)]
     lines = [
-        f"Definition {name}_{place} : seq Z := [:: {'; '.join(map(str, part))}].\n" for place, part in enumerate(parts)
+        f"Definition {name}_{place} : seq Z := [:: {'; '.join(map(_digits, part))}].\n"
+        for place, part in enumerate(parts)
     ]
     whole = " ++ ".join(f"{name}_{place}" for place in range(len(parts))) or "[::]"
     return "".join(lines) + f"Definition {name} : seq Z := {whole}.\n"

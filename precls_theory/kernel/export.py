@@ -25,7 +25,18 @@ FAMILIES = (
 UNKNOWN = 2**20
 """A choice that the decoder does not have."""
 ALGORITHMS = ("gradient_descent", "heavy_ball", "chebyshev", "newton", "read", "linear", "multiply")
-_NAME = re.compile(r"([A-Za-z_]+)(?:\[(\d{1,6})(?:,(\d{1,6}))?\])?\Z")
+INDICES = {
+    0: ("b", "r", "is_start", "at_target"),
+    1: ("a", "x", "ba", "q", "v", "c", "previous", "ra", "y", "u"),
+    2: ("aa", "P", "W", "G", "R", "M", "Y"),
+}
+"""How many indices the channels of a family have: each channel has one spelling, so that no other name stands for it."""
+_INDEX = r"(0|[1-9][0-9]{0,5})"
+_NAMES = {
+    family: re.compile(family + (rf"\[{','.join([_INDEX] * count)}\]" if count else "") + r"\Z")
+    for count, families in INDICES.items()
+    for family in families
+}
 
 
 class NotCovered(ValueError):
@@ -115,10 +126,11 @@ def _many(items: Iterable[Sequence[int]]) -> list[int]:
 
 
 def _name(name: str) -> list[int]:
-    match = _NAME.match(name)
-    if match is None or match.group(1) not in FAMILIES:
+    family = name.partition("[")[0]
+    match = _NAMES[family].match(name) if family in _NAMES else None
+    if match is None:
         return [0, 0, 0]
-    return [FAMILIES.index(match.group(1)), int(match.group(2) or 0), int(match.group(3) or 0)]
+    return [FAMILIES.index(family), *[*map(int, match.groups()), 0, 0][:2]]
 
 
 def _layer(layer: Layer) -> list[int]:

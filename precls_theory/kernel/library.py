@@ -1,8 +1,10 @@
 """The Coq library: found, built once, and asked what its theorems rest on.
 
-A build lies in the user's cache directory under the hash of the sources and of the version of Coq. A theorem counts only
-where Coq prints ``Closed under the global context`` for it: an axiom, a parameter, an admitted lemma or any other line is
-refused. Errors are :class:`KernelError`, and :class:`KernelMissing` where there is no Coq.
+A build lies in the user's cache directory under the hash of the sources and of the version of Coq, with a list of the
+hashes of what Coq wrote: a build that is damaged or mixed with another is made again. (Who can write there and changes the
+list as well is not kept out; nor is who can replace ``coqc``.) A theorem counts only where Coq prints
+``Closed under the global context`` for it: an axiom, a parameter, an admitted lemma or any other line is refused.
+Errors are :class:`KernelError`, and :class:`KernelMissing` where there is no Coq.
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ FORBIDDEN = re.compile(
 SECONDS = 1800
 """Longest run of one Coq process."""
 
+COMPLETE = "complete"
+"""The file of a finished build: the SHA-256 of each compiled module."""
+_VERSION = re.compile(r"[0-9]+\.[0-9][A-Za-z0-9.+-]*\Z")
+
 Progress = Callable[[str], None]
 
 
@@ -71,7 +77,7 @@ def find_coq() -> Coq:
     if coqc is None:
         raise KernelMissing(f"there is no Coq here (no coqc on the path): on Debian or Ubuntu, {INSTALL}")
     printed = subprocess.run([coqc, "--print-version"], capture_output=True, text=True, check=False).stdout.split()
-    if not printed:
+    if not printed or not _VERSION.match(printed[0]):
         raise KernelMissing(f"{coqc} does not tell its version: on Debian or Ubuntu, {INSTALL}")
     return Coq(coqc, printed[0])
 
@@ -111,7 +117,7 @@ def build(sources: Path | None = None, progress: Progress = lambda _: None) -> P
     """
     coq, sources = find_coq(), sources or SOURCES
     target = cache_folder() / f"{content_hash(sources)[:24]}-{coq.version}"
-    if (target / "complete").exists():
+    if is_intact(target):
         return target
     for name in FILES:
         found = FORBIDDEN.search(without_comments((sources / f"{name}.v").read_text()))
@@ -124,13 +130,33 @@ def build(sources: Path | None = None, progress: Progress = lambda _: None) -> P
         for name in FILES:
             shutil.copy(sources / f"{name}.v", folder)
         compile_all(folder, progress)
-        (folder / "complete").write_text("")
+        (folder / COMPLETE).write_text(compiled_hashes(folder))
+        if target.exists() and not is_intact(target):
+            target.rename(Path(work) / "damaged")
         try:
             folder.rename(target)
-        except OSError:
-            if not (target / "complete").exists():
+        except OSError:  # another process was first
+            if not is_intact(target):
                 raise
     return target
+
+
+def compiled_hashes(folder: Path) -> str:
+    """The SHA-256 of each compiled module in ``folder``, a line each; :class:`KernelError` where Coq wrote none."""
+    for name in FILES:
+        if not (folder / f"{name}.vo").is_file():
+            raise KernelError(
+                f"{find_coq().coqc} accepted {name}.v, and yet wrote no {name}.vo: it does not act as Coq does"
+            )
+    return "".join(f"{hashlib.sha256((folder / f'{name}.vo').read_bytes()).hexdigest()}  {name}.vo\n" for name in FILES)
+
+
+def is_intact(folder: Path) -> bool:
+    """Is this a finished build, with every compiled module as Coq wrote it?"""
+    try:
+        return (folder / COMPLETE).read_text() == compiled_hashes(folder)
+    except (OSError, UnicodeDecodeError, KernelError):
+        return False
 
 
 def compile_all(folder: Path, progress: Progress) -> None:

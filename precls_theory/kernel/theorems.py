@@ -51,6 +51,8 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
 
 GIVEN: dict[str, str] = {
     "any-depth": "given |g(x)| <= |x| for the activations, a bounded sigmoid and bounded norms, which growth-rules proves",
+    "gd-residual": "the width Θ(D) of the title is not among its Coq theorems; the depth is",
+    "linear-attention-step": "the layer as LinearAttention.attention_step writes its head; weights are read off it",
     "linear-attention-causal": "blocks on families of channels, as CausalAttention.gather and triple have them",
     "linear-attention-ternary": "blocks on families of channels, as Ternary.block has them; width and heads are read off it",
     "norm-before-gated-mlp": "given |g(x)| <= |x| for the activations and bounded norms, which growth-rules proves",

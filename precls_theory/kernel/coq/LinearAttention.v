@@ -112,14 +112,14 @@ End Degree.
 Section LowerBound.
 Variables (F : numFieldType) (N D k : nat) (s : F).
 Hypothesis s0 : s != 0.
-(* L layers that run k steps: 2k + 1 <= 3^L. *)
-Theorem linear_attention_lower_bound (net : seq (seq (linear_head F N.+1))) (enc : F -> 'I_N.+1 -> nat -> F) n o :
+(* L layers of T rows, however many data points there are, that run k steps: 2k + 1 <= 3^L. *)
+Theorem linear_attention_lower_bound T (net : seq (seq (linear_head F T))) (enc : F -> 'I_T -> nat -> F) n o :
   affine_line enc ->
   (forall t, linear_run id net (enc t) n o =
              (iter k (gd (@line_a F D t) (fun=> 0) s N.+1) (t *: delta_mx 0 0)) 0 0) ->
   (2 * k + 1 <= 3 ^ size net)%N.
 Proof.
-move=> aff H; have := @linear_degree_bound F N.+1 net _ 1 (size_line enc) n o; rewrite mul1n.
+move=> aff H; have := @linear_degree_bound F T net _ 1 (size_line enc) n o; rewrite mul1n.
 have -> : linear_run (@polyC F) net (line enc) n o = (1 - s%:P * 'X^2) ^+ k * 'X.
   apply: poly_ext => t; rewrite hornerM hornerX horner_exp rate_horner.
   have phiE (w : F) : horner_eval t (w%:P) = id w by rewrite /horner_eval hornerC.

@@ -189,8 +189,9 @@ Qed.
 Lemma rate_horner t : (1 - s%:P * 'X^2 : {poly F}).[t] = 1 - s * t ^+ 2.
 Proof. by rewrite hornerD hornerN hornerM !hornerC hornerXn. Qed.
 
-(* A model that runs k steps on an input that is affine in the data and in x_init. *)
-Theorem depth_lower_bound (net : seq (model_layer F N.+1)) (enc : F -> 'I_N.+1 -> nat -> F) n o :
+(* A model of T rows, however many data points there are, that runs k steps on an input that is affine in the data and in
+   x_init. *)
+Theorem depth_lower_bound T (net : seq (model_layer F T)) (enc : F -> 'I_T -> nat -> F) n o :
   affine_line enc ->
   (forall t, model_run id net (enc t) n o = (iter k (gd (line_a t) (fun=> 0) s N.+1) (t *: e)) 0 0) ->
   (2 * k + 1 <= 2 ^ size net)%N.
@@ -203,7 +204,7 @@ have nz : (1 - s%:P * 'X^2 : {poly F}) != 0 by rewrite -size_poly_eq0 size_rate.
 by rewrite size_mulX ?expf_neq0 // size_rate_power addn1 ltnS.
 Qed.
 (* The same from x_init = 0, read at a row without data. *)
-Theorem depth_lower_bound_from_zero (net : seq (model_layer F N.+1)) (enc : F -> 'I_N.+1 -> nat -> F) n o :
+Theorem depth_lower_bound_from_zero T (net : seq (model_layer F T)) (enc : F -> 'I_T -> nat -> F) n o :
   affine_line enc -> (forall t t' c, enc t n c = enc t' n c) ->
   (forall t, model_run id net (enc t) n o = (iter k (gd (line_a t) (line_b t) s N.+1) 0) 0 0) ->
   (2 * k + 1 <= 2 ^ size net)%N.

@@ -298,15 +298,16 @@ apply: (take TwoAndOne) => //=; rewrite leq_subLR addSn; apply: leq_trans le _.
 by rewrite !mulSn mul0n addn0 addnA.
 Qed.
 
-(* k steps of gradient descent in L blocks, as soon as 2k + 1 <= 3^L: which is also necessary (linear_attention_lower_bound). *)
-Theorem ternary_descent (R : comRingType) (half third s : R) N D (a : nat -> 'cV[R]_D) (b : nat -> R) L k :
-  half + half = 1 -> third + third + third = 1 -> (2 * k + 1 <= 3 ^ L)%N ->
-  exists2 ms : seq advance, size ms = L & forall x0 : 'cV[R]_D,
+(* k steps of gradient descent in L blocks, as soon as 2k + 1 <= 3^L: which is also necessary (linear_attention_lower_bound).
+   One schedule for all data. *)
+Theorem ternary_descent L k : (2 * k + 1 <= 3 ^ L)%N -> exists2 ms : seq advance, size ms = L &
+  forall (R : comRingType) (half third s : R) N D (a : nat -> 'cV[R]_D) (b : nat -> R) (x0 : 'cV[R]_D),
+  half + half = 1 -> third + third + third = 1 ->
   let A : 'M[R]_(N, D) := \matrix_(n, i) a n i 0 in
   let query : 'M[R]_(N + 1, D) := col_mx 0 x0^T in
   (dsubmx (x (blocks A (\col_n b n) s half third 1 1 ms (Channels query 0 0))))^T = iter k (gd a b s N) x0.
 Proof.
-move=> hh tt /schedule_exists[ms sz tot]; exists ms => // x0 A query.
+move=> /schedule_exists[ms sz tot]; exists ms => // R half third s N D a b x0 hh tt A query.
 rewrite (ternary_correct A (\col_n b n) s hh tt ms query) trmxK col_mxKd trmxK tot; apply: eq_iter => x1.
 have Ea (n : 'I_N) : a n = (row n A)^T by apply/matrixP => i j; rewrite ord1 !mxE.
 have Eb (n : 'I_N) : b n = (\col_(n < N) b n) n 0 by rewrite mxE.

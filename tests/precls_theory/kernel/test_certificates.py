@@ -81,6 +81,18 @@ def test_no_text_of_a_file_reaches_coq():
         definition("network", ["1. Axiom a : False"])
 
 
+@pytest.mark.parametrize("name", ["u[00]", "u[0,0]", "u[٠]", "u", "u[0]\n", "u[1000000]", "is_start[0]", "P[0]"])
+def test_a_channel_has_one_spelling(name):
+    network = built("read")
+    renamed = dataclasses.replace(network, inputs=(name, *network.inputs[1:]))
+    base, other = stream(network), stream(renamed)
+    assert [new for new, old in zip(other, base, strict=True) if new != old] == [0], "an unknown name is [0, 0, 0]"
+
+
+def test_numbers_of_any_length_are_written():
+    assert "0" * 5000 + "]" in definition("network", [10**5000])
+
+
 def test_an_algorithm_without_a_theorem_is_named():
     with pytest.raises(NotCovered, match="published_block"):
         stream(C.published_block(n_points=2, n_dims=1, n_applications=1, step_size=1))

@@ -63,6 +63,31 @@ def test_without_coq_one_sentence_and_exit_code_2(no_coq, command):
     assert library.INSTALL in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("version", ["Closed under the global context", "../../8.16.1", ""])
+def test_a_program_that_does_not_tell_a_version_is_not_coq(monkeypatch, tmp_path, version):
+    coqc = tmp_path / "coqc"
+    coqc.write_text(f"#!/bin/sh\necho '{version}'\n")
+    coqc.chmod(0o755)
+    library.find_coq.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda _: str(coqc))
+    with pytest.raises(KernelMissing, match="does not tell its version"):
+        library.find_coq()
+    library.find_coq.cache_clear()
+
+
+def test_a_program_that_accepts_everything_and_writes_nothing_leaves_no_build(monkeypatch, tmp_path):
+    coqc = tmp_path / "coqc"
+    coqc.write_text('#!/bin/sh\n[ "$1" = --print-version ] && echo 8.16.1 || echo Closed under the global context\n')
+    coqc.chmod(0o755)
+    library.find_coq.cache_clear()
+    monkeypatch.setattr(shutil, "which", lambda _: str(coqc))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(KernelError, match="wrote no"):
+        library.build()
+    library.find_coq.cache_clear()
+    assert list(library.cache_folder().iterdir()) == []
+
+
 def test_nothing_else_needs_coq(no_coq):
     assert runner.invoke(app, ["verify", "primitive-linear", "--n-points", "2", "--n-dims", "1"]).exit_code == 0
 
@@ -89,6 +114,25 @@ class TestWithCoq:
 
     def test_a_theorem_of_logic_alone_is_closed(self, tiny):
         library.require_closed(["Tiny.t"], tiny("Theorem t : 1 + 1 = 2. Proof. reflexivity. Qed."))
+
+    @pytest.mark.parametrize("change", ["another", "cut", "gone", "unfinished"])
+    def test_a_damaged_build_is_made_again(self, tiny, tmp_path, change):
+        source = "Theorem t : 1 + 1 = 2. Proof. reflexivity. Qed."
+        built = tiny(source)
+        compiled = built / "Tiny.vo"
+        if change == "another":
+            (tmp_path / "other").mkdir()
+            (tmp_path / "other" / "Tiny.v").write_text("Axiom cheat : False. Theorem t : 1 = 2. destruct cheat. Qed.")
+            library.run_coq(["Tiny.v"], tmp_path / "other", tmp_path / "other")
+            shutil.copy(tmp_path / "other" / "Tiny.vo", compiled)
+        elif change == "cut":
+            compiled.write_bytes(compiled.read_bytes()[:100])
+        else:
+            (compiled if change == "gone" else built / library.COMPLETE).unlink()
+        assert not library.is_intact(built)
+        assert tiny(source) == built
+        assert library.is_intact(built)
+        library.require_closed(["Tiny.t"], built)
 
     @pytest.mark.parametrize(
         "source",
