@@ -26,7 +26,7 @@ def test_no_bound_is_violated(start):
 def test_most_rules_answer():
     """A rule that always refuses would never be wrong."""
     sample = operations()[::7]
-    assert sum(check(target, 1, 12)[0] > 0 for target in sample) > len(sample) / 2
+    assert sum(check(target, 1, 6)[0] > 0 for target in sample) > len(sample) / 2
 
 
 def test_rules_have_the_defaults_of_the_schema():
