@@ -82,7 +82,12 @@ def classify(
     least, attained = infimum(problem, found)
     named = tuple(by_theorem(with_name(component, least), problem, least) for component in found)
     order = {GLOBAL: 0, SPURIOUS: 1, LOCAL: 2, DEGENERATE: 3, SADDLE: 4, UNRESOLVED: 5, NO_POINT: 6}
-    named = tuple(sorted(named, key=lambda c: (order[c.kind], -1 if c.loss is None else float(c.loss), -c.dimension)))
+    named = tuple(
+        sorted(
+            map(without_point, named),
+            key=lambda c: (order[c.kind], -1 if c.loss is None else float(c.loss), -c.dimension),
+        )
+    )
     complete = all(component.kind not in (UNRESOLVED, LOCAL) for component in named)
     return Classification(problem, named, complete, attained)
 
@@ -98,6 +103,13 @@ def with_name(component: Component, least: Fraction | None) -> Component:
             component, kind=GLOBAL
         )  # a parametrised set, which has real points, where no small one was found
     return replace(component, kind=SPURIOUS) if component.kind == LOCAL else component
+
+
+def without_point(component: Component) -> Component:
+    """Says so where a set of saddles is described, and no real point of it was found: it is not proved to have one."""
+    if not component.real or component.point or component.kind not in (SADDLE, DEGENERATE):
+        return component
+    return replace(component, reason=f"{component.reason}; no point is shown: the set may be empty")
 
 
 def by_theorem(component: Component, problem: Problem, least: Fraction | None) -> Component:

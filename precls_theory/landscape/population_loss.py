@@ -135,7 +135,7 @@ def population_loss(model: Any, target: Target, moments: Moments | None = None) 
     u = ring.zeros((n_rows, n_channels))
     for place, generator in zip(free, context.gens(), strict=False):
         u[place] = generator
-    error = difference(run(u, ring), ring.coerce(np.asarray(target(u), dtype=object)))
+    error = difference(run(u, ring), wanted(target, u, ring))
     total = Fraction(0)
     for entry in error.flat:
         total += expectation_of_square(entry, len(free), moments)
@@ -158,7 +158,7 @@ def error_coefficients(model: SymbolicModel, target: Target) -> tuple[list[dict[
     u = array_of([generators[name] for name in inputs], (model.n_rows, model.n_channels))
     ring = polynomials(joint)
     output = ring.coerce(np.asarray(model.apply(weights, u), dtype=object))
-    error = difference(output, ring.coerce(np.asarray(target(u), dtype=object)))
+    error = difference(output, wanted(target, u, ring))
     context = flint.fmpq_mpoly_ctx.get(names, "degrevlex")
     return [coefficients(entry, len(names), context) for entry in error.flat], context
 
@@ -217,6 +217,16 @@ def exact(values: np.ndarray, ring: Any) -> np.ndarray:
             raise ValueError("a weight of the model is not finite (NaN or infinity): it has no population loss")
         values = np.array([Fraction(float(value)) for value in values.flat], dtype=object).reshape(values.shape)
     return ring.elements(values)
+
+
+def wanted(target: Target, u: np.ndarray, ring: Any) -> np.ndarray:
+    """The target's polynomials. Raises ``ValueError`` for a coefficient that is not a rational number."""
+    try:
+        return ring.coerce(np.asarray(target(u), dtype=object))
+    except TypeError as error:
+        raise ValueError(
+            f"the target must be a polynomial with rational coefficients, such as flint.fmpq(1, 10) for 0.1: {error}"
+        ) from error
 
 
 def difference(output: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -201,3 +201,16 @@ def test_saddles_that_no_sample_meets_leave_a_surface_open():
     found = list(components(Slice(problem, Chart({}, ()))))
     assert {LOCAL, UNRESOLVED} <= {component.kind for component in found}
     assert not classify(problem).complete
+
+
+def test_a_set_without_a_point_is_not_said_to_have_one():
+    """Two units of Square on two channels: some walls between saddles are described, and no point of them is shown."""
+    found = list(map(classify, landscape("square", "layer", 2, 1, 2).parts))
+    described = [
+        c for part in found for c in part.components if c.real and not c.point and c.kind in (SADDLE, DEGENERATE)
+    ]
+    assert described
+    assert all(component.reason.endswith("the set may be empty") for component in described)
+    shown = [c for part in found for c in part.components if c.point]
+    assert shown
+    assert not any("may be empty" in component.reason for component in shown)

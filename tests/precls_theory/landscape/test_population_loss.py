@@ -96,5 +96,7 @@ def test_models_without_a_loss_are_refused():
         population_loss(model, targets.square)
     with pytest.raises(TypeError, match="SymbolicModel"):
         population_loss(torch.nn.Linear(1, 1), targets.square)
+    with pytest.raises(ValueError, match="rational coefficients"):
+        population_loss(operator_model(1, 1), lambda u: 0.1 * u)
     with pytest.raises(ValueError, match="must agree"):
         population_loss(C.BaseConvLayer(1, 1, 2, 1), targets.square)
