@@ -43,7 +43,8 @@ def _embed(wide: BaseConvLayer, narrow: BaseConvLayer, generator: torch.Generato
 
     def normal(like: torch.Tensor, variance: float) -> torch.Tensor:
         drawn = torch.randn(like.shape, generator=generator, dtype=torch.float64)
-        return (drawn * variance**0.5).to(like)
+        scaled: torch.Tensor = drawn * variance**0.5
+        return scaled.to(like)
 
     for name in ("in_proj", "gate_proj"):
         projection, own = getattr(wide, name), getattr(narrow, name)
