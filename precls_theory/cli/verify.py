@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +20,7 @@ from constructions.files.output import check_output
 from precls_theory.certificate import Certificate, certify
 from precls_theory.cli.kernels import Kernel
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, show_error
-from precls_theory.cli.progress import steps
+from precls_theory.cli.progress import Steps, steps
 from precls_theory.registry import Size, Theorem, all_theorems
 
 JSON_KEYS = (
@@ -26,6 +29,10 @@ JSON_KEYS = (
 )  # fmt: skip
 KERNEL_KEYS = ("every_size", "kernel", "coq", "every_size_given", "why_not_every_size")
 """Of a run with ``--kernel``."""
+WORTH_PROCESSES = 8
+"""Theorems from which processes of their own are started: each imports PyTorch and SymPy first."""
+MOST_JOBS = 4
+"""Processes by default: each holds about a gigabyte, and the longest check takes a tenth of the whole."""
 WIDE = 140
 """Columns of a terminal from which the table shows scopes and rings."""
 STYLES = {"proved": "green", "refuted": "bold red", "failed": "bold red"}
@@ -46,6 +53,9 @@ def verify(
         Kernel | None, typer.Option(help="Also prove for every size by this kernel, where its library can (needs Coq).")
     ] = None,
     coqchk: Annotated[bool, typer.Option("--coqchk", help="Check the library again with coqchk (slow).")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Checks at a time, each in a process; the processors by default.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Prove the theorems: all of them at the paper's sizes (N=20, D=5) unless told otherwise.
@@ -81,7 +91,14 @@ def verify(
     try:
         if certificates is not None:
             prepare(certificates, chosen)
-        proofs = prove(chosen, Size(n_points, n_dims), certificates, every_size)
+        proofs = prove(
+            chosen, Size(n_points, n_dims), certificates, every_size, jobs or min(os.cpu_count() or 1, MOST_JOBS)
+        )
+    except BrokenExecutor as error:
+        fail(
+            f"a process that proved theorems was ended, perhaps for want of memory: use --jobs 1 ({error})",
+            watch if json else None,
+        )
     except OSError as error:
         fail(f"cannot save certificates in {certificates}: {error.strerror or error}", watch if json else None)
     render(proofs, Size(n_points, n_dims), watch, json)
@@ -196,20 +213,43 @@ def prove(
     size: Size,
     certificates: Path | None,
     every_size: dict[str, dict[str, Any]] | None = None,
+    jobs: int = 1,
 ) -> list[Certificate]:
     """Run the checks with a progress bar on standard error, saving each certificate as soon as there is one.
 
-    ``every_size`` is what :func:`ask_kernel` found.
+    ``every_size`` is what :func:`ask_kernel` found; ``jobs`` is how many checks run at a time.
     """
-    proofs = []
+    found: dict[str, Certificate] = {}
     with steps(len(theorems), "proving") as report:
-        for theorem in theorems:
-            report.begin(f"proving {theorem.id}")
-            proof = replace(certify(theorem, size), **(every_size or {}).get(theorem.id, {}))
-            proofs.append(proof)
+        for made in certified(theorems, size, jobs, report):
+            proof = replace(made, **(every_size or {}).get(made.id, {}))
+            found[proof.id] = proof
             if certificates is not None:
                 proof.save(certificates)
-    return proofs
+    return [found[theorem.id] for theorem in theorems]
+
+
+def certified(theorems: list[Theorem], size: Size, jobs: int, report: Steps) -> Iterator[Certificate]:
+    """The certificates as they are made: here one after the other, or by processes of their own, which start in seconds."""
+    if jobs == 1 or len(theorems) < WORTH_PROCESSES:
+        for theorem in theorems:
+            report.begin(f"proving {theorem.id}")
+            yield certify(theorem, size)
+        return
+    import joblib
+
+    report.begin("proving")
+    made = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        joblib.delayed(certify_by_id)(theorem.id, size) for theorem in theorems
+    )
+    for done, certificate in enumerate(made, 1):
+        report.at(f"proving, last {certificate.id}", done, len(theorems))
+        yield certificate
+
+
+def certify_by_id(id: str, size: Size) -> Certificate:
+    """What a process does: theorems are functions, which it finds in its own registry."""
+    return certify(all_theorems()[id], size)
 
 
 def table(proofs: list[Certificate]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,25 @@ def test_identifiers_stay_whole(theorems: dict[str, Theorem], width: int, monkey
     result = precls("verify")
     for id, status in (("true", "proved"), ("false", "refuted"), ("broken", "failed")):
         assert any(line.split()[:2] == [id, status] for line in result.stdout.splitlines())
+
+
+def test_processes_find_what_one_process_finds() -> None:
+    few = ["newton-identities", "doubling-width", "explicit-gradient", "depth-lower-bound", "landscape-read"]
+    few += ["landscape-folding", "landscape-population-loss", "operator-as-layer"]
+    assert len(few) >= command.WORTH_PROCESSES
+    result = precls("verify", *few, "--n-points", 3, "--n-dims", 2, "--jobs", 2, "--json")
+    found = json.loads(result.stdout)["theorems"]
+    assert [theorem["id"] for theorem in found] == few
+    assert all(theorem["status"] == "proved" and theorem["controls"] for theorem in found)
+    alone = [certify(all_theorems()[id], Size(3, 2)) for id in few]
+    assert [theorem["scope"] for theorem in found] == [certificate.scope for certificate in alone]
+
+
+def test_a_process_that_ends_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*arguments: Any) -> None:
+        raise BrokenExecutor("killed")
+
+    monkeypatch.setattr(command, "certified", ended)
+    result = precls("verify", "newton-identities")
+    assert result.exit_code == 1
+    assert "use --jobs 1" in words(result)
