@@ -6,8 +6,7 @@ Along ``u(s) = u + s v`` every tensor is a truncated power series in s (a jet), 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,17 +15,6 @@ import numpy as np
 from torch import Tensor
 
 Coefficients = tuple[np.ndarray, ...]
-
-
-@contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Work with ``bits`` of precision inside the block."""
-    before = flint.ctx.prec
-    flint.ctx.prec = bits
-    try:
-        yield
-    finally:
-        flint.ctx.prec = before
 
 
 def ball(x: Any) -> flint.arb:

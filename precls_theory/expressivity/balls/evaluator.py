@@ -15,7 +15,7 @@ import flint
 import numpy as np
 from torch import Tensor
 
-from precls_theory.enclosures.jets import Jet, balls, precision
+from precls_theory.enclosures.jets import Jet, balls
 from precls_theory.expressivity.balls import functions as _functions  # noqa: F401  (fill the records)
 from precls_theory.expressivity.balls.errors import Unsupported
 from precls_theory.expressivity.growth.operation import OPERATIONS, Operation
@@ -119,5 +119,5 @@ def evaluate(program: Program, u: Any, bits: int = 256) -> np.ndarray:
     Raises:
         Unsupported: an operation has no ball evaluation.
     """
-    with precision(bits):
+    with flint.ctx.workprec(bits):
         return Evaluator(program)(u).coefficients[0]

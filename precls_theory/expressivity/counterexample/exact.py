@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from precls_theory.enclosures.jets import precision
 from precls_theory.enclosures.threads import single_thread
 from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.growth import GrowthCertificate, Polynomial
@@ -145,7 +144,7 @@ class Judge:
         return float(np.linalg.norm(self.target.read(out).reshape(-1) - exact))
 
     def enclosed(self, u: np.ndarray) -> flint.arb:
-        with precision(self.bits):
+        with flint.ctx.workprec(self.bits):
             out = self.target.read(Evaluator(self.program)(u).coefficients[0]).reshape(-1)
             return norm_of([y - flint.arb(x) for y, x in zip(out, self.exact(u), strict=True)])
 

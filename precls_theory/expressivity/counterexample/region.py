@@ -8,7 +8,7 @@ from typing import Any
 import flint
 import numpy as np
 
-from precls_theory.enclosures.jets import balls, precision
+from precls_theory.enclosures.jets import balls
 from precls_theory.expressivity.balls.errors import UncertainSign, Unsupported
 from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.counterexample.exact import (
@@ -51,7 +51,7 @@ def in_region(
         evaluator = Evaluator(judge.program, order)
         direction = rng.integers(1, 4, size=shape) * rng.choice([-1, 1], size=shape)
         try:
-            with precision(judge.bits):
+            with flint.ctx.workprec(judge.bits):
                 jet = evaluator(point, direction)
         except UncertainSign:
             continue  # on the border of two pieces: the borders have measure zero, another point will do
@@ -67,7 +67,7 @@ def in_region(
         wanted = coefficients_of(exact, k)
         coefficients = jet.coefficients[k] if k < len(jet.coefficients) else balls(np.zeros(jet.shape))
         read = judge.target.read(coefficients)
-        with precision(judge.bits):
+        with flint.ctx.workprec(judge.bits):
             gaps = [y - flint.arb(x) for y, x in zip(read.reshape(-1), wanted, strict=True)]
             apart = [i for i, gap in enumerate(gaps) if not gap.contains(0)]
             if apart:

@@ -24,7 +24,6 @@ import flint
 import numpy as np
 from torch import nn
 
-from precls_theory.enclosures.jets import precision
 from precls_theory.expressivity.balls.evaluator import Unsupported
 from precls_theory.expressivity.counterexample.exact import (
     Counterexample,
@@ -140,7 +139,7 @@ def search(
     direction = best[1]
     line = aim.value(line_through(zero, direction))
     for power in range(1000):
-        with precision(bits):
+        with flint.ctx.workprec(bits):
             t = flint.fmpq(2) ** power
             reached = norm_of([p(t) for p in line.reshape(-1)])
             allowed = polynomial_at(certificate.coefficients, flint.arb(t) * norm_of(direction.reshape(-1).tolist()))

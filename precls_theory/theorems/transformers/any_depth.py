@@ -32,7 +32,6 @@ from constructions.models.transformer import (
     TransformerBlock,
 )
 from constructions.networks.layer import Mask
-from precls_theory.enclosures.jets import precision
 from precls_theory.enclosures.norms import as_float64, spectral_norm
 from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.counterexample import search
@@ -374,7 +373,7 @@ def require_piece_argument(
     found = search(program, target, 0.0, region=(centre, 0.25), order=2)
     if not any(m.order == 2 for m in found.mismatches):
         raise Refuted("no second derivative differs on the piece", found.to_json())
-    with precision(256):
+    with flint.ctx.workprec(256):
         here = Evaluator(program)
         value = here(found.input).coefficients[0]
         pattern = here.signs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import flint
 import sympy
 import torch
 
 from constructions.models.transformer import SoftmaxAttention
-from precls_theory.enclosures.jets import precision
 from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.quantitative import (
     Partition,
@@ -123,7 +123,7 @@ def square_one_causal_softmax_layer(size: Size) -> Evidence:
         torch.manual_seed(0)
         for n_heads, positions in ((1, "none"), (2, "alibi"), (2, "rotary")):
             layer = SoftmaxAttention(4, n_heads, "causal", positions).double()  # type: ignore[arg-type]
-            with precision(128):
+            with flint.ctx.workprec(128):
                 jet = Evaluator(trace(layer, (1, 3, 4)), 2)(point, direction)
                 row0, row2 = jet.coefficients[2][0, 0], jet.coefficients[2][0, 2]
                 if not all(bool(c.contains(0)) and float(c.abs_upper()) < 1e-30 for c in row0):

@@ -19,7 +19,7 @@ from typing import Any
 import flint
 import numpy as np
 
-from precls_theory.training.certify.balls import magnitude, working_precision
+from constructions.approximation.ellipses import upper
 
 Map = Callable[[Any], Any]
 """From an ``arb_mat`` (n, 1) to an ``arb_mat``: (n, 1) for F, (n, n) for its Jacobian."""
@@ -49,7 +49,7 @@ def krawczyk(function: Map, jacobian: Map, point: list[Fraction], radius: Fracti
     Raises :class:`NoRootProved` in words. n = len(point) unknowns; O(n³) ball operations.
     """
     n = len(point)
-    with working_precision(PRECISION):
+    with flint.ctx.workprec(PRECISION):
         x = flint.arb_mat(n, 1, [flint.arb(flint.fmpq(p.numerator, p.denominator)) for p in point])
         value, slope = function(x), jacobian(x)
         midpoint = np.array([float(entry.mid()) for entry in slope.entries()]).reshape(n, n)
@@ -58,7 +58,7 @@ def krawczyk(function: Map, jacobian: Map, point: list[Fraction], radius: Fracti
         except np.linalg.LinAlgError as error:
             raise NoRootProved("the Jacobian is singular at the point") from error
         step = inverse * value
-        newton = max((magnitude(entry) for entry in step.entries()), default=Fraction(0))
+        newton = max((upper(abs(entry)) for entry in step.entries()), default=Fraction(0))
         identity = flint.arb_mat(n, n, [int(i == j) for i in range(n) for j in range(n)])
         tried = radius if radius is not None else GROWTH * newton + Fraction(1, 2**200)
         for _ in range(1 if radius is not None else ATTEMPTS):
@@ -66,7 +66,7 @@ def krawczyk(function: Map, jacobian: Map, point: list[Fraction], radius: Fracti
             box = flint.arb_mat(n, 1, [entry + ball for entry in x.entries()])
             away = flint.arb_mat(n, 1, [ball] * n)
             moved = (identity - inverse * jacobian(box)) * away - step
-            within = max((magnitude(entry) for entry in moved.entries()), default=Fraction(0))
+            within = max((upper(abs(entry)) for entry in moved.entries()), default=Fraction(0))
             if within < tried:
                 return Root(tried, within)
             tried *= GROWTH

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from constructions.models.transformer import GatedMLP, SoftmaxAttention, Transformer, TransformerBlock
-from precls_theory.enclosures.jets import ball, precision
+from precls_theory.enclosures.jets import ball
 from precls_theory.enclosures.norms import spectral_norm
 from precls_theory.expressivity import (
     Inconclusive,
@@ -166,7 +166,7 @@ def test_one_changed_weight_is_found_on_a_region():
 def test_piece_that_agrees_to_first_order_is_told_apart_by_its_second_derivative():
     """relu(2u) - 1 touches u² at 1 with the same slope; only the second derivative differs there."""
     model = Wrap(lambda m, u: torch.relu(2 * u) - 1)
-    with precision(256):
+    with flint.ctx.workprec(256):
         jet = Evaluator(trace(model, (1, 1, 1)), 2)([[[1]]], [[[1]]])
     assert [float(c.reshape(-1)[0]) for c in jet.coefficients] == [1.0, 2.0]
     found = counterexample(model, "square", 0.0, (1, 1, 1), region=(1.0, 1e-9))
@@ -218,7 +218,7 @@ def test_jets_are_the_derivatives(name):
         return Evaluator(program)([[[Fraction(int(a)) + s * int(b) for a, b in zip(p, q, strict=True)]
                                     for p, q in zip(u[0], v[0], strict=True)]]).coefficients[0]  # fmt: skip
 
-    with precision(600):
+    with flint.ctx.workprec(600):
         jet = Evaluator(program, 2)(u, v)
         plus, here, minus = at(h), at(Fraction(0)), at(-h)
         first = (plus - minus) / ball(2 * h)
@@ -231,7 +231,7 @@ def test_jets_are_the_derivatives(name):
 def test_the_masked_model_is_the_piece_continued():
     program = trace(small().double(), SHAPE)
     u = np.random.default_rng(0).normal(size=SHAPE)
-    with precision(128):
+    with flint.ctx.workprec(128):
         here = Evaluator(program)
         value = here(u).coefficients[0]
         masked = Evaluator(program, pattern=here.signs)
@@ -243,7 +243,7 @@ def test_the_masked_model_is_the_piece_continued():
 
 def test_kinks_are_reported():
     model = Wrap(lambda m, u: torch.relu(u))
-    with precision(64):
+    with flint.ctx.workprec(64):
         assert Evaluator(trace(model, (1, 1, 1)))([[[0]]]).coefficients[0].reshape(-1)[0].is_zero()
         with pytest.raises(UncertainSign):
             Evaluator(trace(model, (1, 1, 1)), 1)([[[0]]], [[[1]]])

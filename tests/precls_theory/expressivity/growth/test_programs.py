@@ -10,12 +10,12 @@ import os
 import random
 from functools import cache
 
+import flint
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from precls_theory.enclosures.jets import precision
 from precls_theory.expressivity import trace
 from precls_theory.expressivity.balls.evaluator import Evaluator, Unsupported
 from precls_theory.expressivity.growth.certificate import certify
@@ -182,7 +182,7 @@ def test_bounds_of_pieces_hold_where_the_piece_is_continued():
             continue
         generator = torch.Generator().manual_seed(seed)
         try:
-            with precision(200):
+            with flint.ctx.workprec(200):
                 here = Evaluator(program)
                 here(torch.randn(1, N, N, generator=generator, dtype=torch.float64))
                 for scale in (1.0, 1e3):
