@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from precls_theory.cli.columns import Column, show
-from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, wrote
+from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, working, wrote
 
+Convolution = Literal["lowered", "direct", "prefix", "fft"]
 NAMES = (
     "constructions",
     "sliced",
+    "transformers",
     "condition",
     "rank",
     "scale",
@@ -34,6 +36,13 @@ def precision(
         Path | None, typer.Option("--out", metavar="DIR", help="Keep table (Parquet), plots and finished cases here.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cases at the same time.")] = 1,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Measure this network (a file) or run of `precls train` (a folder) by layer."
+        ),
+    ] = None,
+    convolution: Annotated[Convolution, typer.Option(help="With --network: how its filters are run.")] = "lowered",
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Measure the errors of networks in float arithmetic, beside their proven bounds and LAPACK.
@@ -42,6 +51,7 @@ def precision(
     holds precision.parquet (its columns: precls_theory.precision.sweep.COLUMNS), precision.svg and precision.png. Errors
     that are no numbers (overflow, NaN) are rows that say so. ``findings`` are minimal reproductions of what floating point does
     to exact networks, each with its remedy, drawn to finding-NAME.svg and .png; exit code 1 where one does not show it.
+    With --network one saved network, exact Transformer or trained model is measured, layer by layer and result by result.
 
     Examples:
 
@@ -50,10 +60,18 @@ def precision(
       precls precision constructions sliced --out results --jobs 2
 
       precls precision --device cuda --out results-gpu --json
+
+      precls precision --network runs/layerwise --convolution fft
     """
     import tempfile
 
     watch = Stopwatch()
+    if network is not None or convolution != "lowered":
+        if network is None or names or out_dir is not None:
+            raise typer.BadParameter("it measures one network alone, without NAME and --out", param_hint="--network")
+        check_device(device)
+        by_layer(network, device, 4 if quick else 16, convolution, watch, json)
+        return
     chosen = list(dict.fromkeys(names or NAMES))
     unknown = [name for name in chosen if name not in NAMES]
     if unknown:
@@ -86,6 +104,37 @@ def precision(
         wrote(*(out_dir / f"finding-{f['name']}.{kind}" for f in found or [] for kind in ("svg", "png")))
     if any(not finding["shown"] for finding in found or []):
         fail("not shown here: " + ", ".join(finding["name"] for finding in found or [] if not finding["shown"]))
+
+
+def by_layer(path: Path, device: str, samples: int, convolution: Convolution, watch: Stopwatch, json: bool) -> None:
+    """Measure one network or trained model in float32 and float64, and show where its digits go."""
+    from precls_theory.precision.by_layer import PARTS, measure_formats, rows_of
+
+    try:
+        with working("measuring against exact values, layer by layer …"):
+            name, measured = measure_formats(path, device, samples, convolution)
+    except (OSError, ValueError, TypeError, ArithmeticError) as error:
+        fail(str(error), watch if json else None)
+    rows = [row for found in measured for row in rows_of(found)]
+    if json:
+        cases = [{"construction": name, "convolution": convolution, "samples": samples, **row} for row in rows]
+        emit_json({"device": device, "network": str(path), "cases": cases}, watch)
+        return
+    for found in measured:
+        lines = [row for row in rows if row["dtype"] == found.dtype]
+        show(
+            f"{name} in {found.dtype}: largest errors against exact values, {samples} inputs",
+            Column("layer or result", [f"{row['at']} {row['name']}" for row in lines], justify_right=False),
+            *(
+                Column(part, [f"{float(row[part]['largest']):.1e}" if part in row else "–" for row in lines])
+                for part in PARTS
+                if any(part in row for row in lines)
+            ),
+            *(
+                Column(heading, [f"{float(row['total'][key]):.1e}" for row in lines])
+                for heading, key in (("relative", "relative"), ("ulp", "ulp"), ("mean squared", "mean_square"))
+            ),
+        )
 
 
 def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs: int) -> Any:

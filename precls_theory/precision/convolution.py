@@ -21,6 +21,7 @@ from constructions.lowering.context import Context
 from constructions.lowering.maps import rounded
 from constructions.lowering.plan import plan_network
 from constructions.lowering.row_filter import MixRows, PrefixSumRows, is_total
+from constructions.networks.layer import Mode
 from constructions.networks.network import Network
 
 Algorithm = Literal["lowered", "direct", "prefix", "fft"]
@@ -46,6 +47,19 @@ class FourierRows(nn.Module):
         return torch.fft.irfft(torch.fft.rfft(whole, n=self.length, dim=1) * self.spectrum, n=self.length, dim=1)[
             :, self.at
         ]
+
+
+class FourierConvolution(nn.Module):
+    """In the place of a trained layer's :class:`~constructions.models.baseconv.DirectConvolution`: a product of spectra."""
+
+    def __init__(self, n_rows: int, mode: Mode) -> None:
+        super().__init__()
+        self.n_rows, self.length = n_rows, n_rows if mode == "circular" else 2 * n_rows
+
+    def forward(self, filter: Tensor, u: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft(filter, n=self.length, dim=0)
+        product = torch.fft.rfft(u, n=self.length, dim=-2) * spectrum
+        return torch.fft.irfft(product, n=self.length, dim=-2)[..., : self.n_rows, :]
 
 
 def with_convolution(network: Network, module: Any, algorithm: Algorithm) -> Any:

@@ -21,7 +21,7 @@ import constructions as C
 from constructions.algebra.rings import FMPQ
 from precls_theory.precision.convolution import ALGORITHMS, with_convolution
 from precls_theory.precision.exact import exact_results, to_ring
-from precls_theory.precision.measure import lowered_states
+from precls_theory.precision.stored import lowered_states
 
 Rows = list[tuple[str, float, float]]
 N, D = 20, 5

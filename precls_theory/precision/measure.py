@@ -1,4 +1,4 @@
-"""Where the digits go: the error of a lowered network against exact values, in parts that add up.
+"""Where the digits go: the error of a lowered network or trained model against exact values, in parts that add up.
 
 Three runs on the same input: the network over Q (Arb balls, the one evaluator), the network with the *stored* weights in
 exact arithmetic, and the lowered module. With x the exact value, x_w that of the stored weights and x̂ what was computed,
@@ -20,16 +20,14 @@ from typing import Any
 import flint
 import numpy as np
 import torch
+from torch import nn
 
-from constructions.algebra.filters import DELTA
 from constructions.algebra.rings import BALLS
-from constructions.lowering.maps import rounded
-from constructions.lowering.plan import BlockPlan, LayerPlan, plan_network
-from constructions.lowering.row_filter import is_total
-from constructions.networks.network import Network
+from constructions.networks.base import ExactNetwork
 from constructions.networks.tasks import Regression
-from precls_theory.precision.convolution import Algorithm, with_convolution
-from precls_theory.precision.exact import CHUNK, layer_values, to_ring
+from precls_theory.precision.convolution import Algorithm
+from precls_theory.precision.exact import CHUNK, to_ring
+from precls_theory.precision.subjects import Subject, subject_of
 
 BITS = 192
 """Precision of the balls; doubled until radii are below a thousandth of the errors."""
@@ -57,7 +55,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One network in one format: statistics by layer and of the results, total and by source; errors of the results.
+    """One network in one format: statistics by layer, of the results and of each result by its name, total and by source.
 
     ``errors`` maps "total", "weights", "arithmetic" (and "convolution" for another algorithm, "truncation" where the
     solution is known) to signed errors of the
@@ -68,6 +66,7 @@ class Measurement:
     device: str
     layers: tuple[dict[str, Statistics], ...]
     results: dict[str, Statistics]
+    outputs: dict[str, dict[str, Statistics]]
     errors: dict[str, np.ndarray]
     bits: int
 
@@ -96,163 +95,76 @@ def statistics(
         )  # fmt: skip
 
 
-def lowered_states(network: Network, module: Any, u: torch.Tensor) -> list[np.ndarray]:
-    """The outputs of each layer of a lowered module, (channels, rows kept, batch), as float64."""
-    found = []
-    with torch.no_grad():
-        for layer, (varying, constant) in zip(module.layers, module.states(u), strict=True):
-            rows = max(state.shape[1] for state in (varying, constant) if state is not None)
-            values = np.empty((len(layer.location), rows, u.shape[0]))
-            for output, (row_constant, place) in enumerate(layer.location):
-                values[output] = (constant if row_constant else varying)[place].double().cpu().numpy()
-            found.append(values)
-    return found
-
-
-def stored_values(network: Network, u: np.ndarray, kept: tuple[int, ...], dtype: torch.dtype) -> list[np.ndarray]:
-    """The network with its weights as the format stores them, in exact (ball) arithmetic: as :func:`layer_values`."""
-    held, plans = plan_network(network, kept, dtype)
-    known: dict[Fraction, Any] = {}
-
-    def weight(value: Fraction) -> Any:
-        if value not in known:
-            known[value] = flint.arb(float(rounded([value], dtype)[0]))
-        return known[value]
-
-    varying = np.moveaxis(to_ring(u, BALLS), (-1, -2), (0, 1))[:, list(held)].copy()
-    for (row, channel), entry in network.positions.items():
-        if row in held:
-            varying[channel, held.index(row)] = varying[channel, held.index(row)] + weight(entry)
-    constant = np.empty((0, 1, u.shape[0]), dtype=object)
-    found = []
-    for plan in plans:
-        made = [
-            np.empty((0, 1, u.shape[0]), dtype=object)
-            if block is None
-            else _stored_block(block, varying, constant, weight)
-            for block in (plan.varying, plan.constant)
-        ]
-        varying, constant = made
-        found.append(_arranged(plan, varying, constant))
-    return found
-
-
-def _arranged(plan: LayerPlan, varying: np.ndarray, constant: np.ndarray) -> np.ndarray:
-    rows = len(plan.context.wanted)
-    parts = [
-        np.broadcast_to(constant[place], (rows, constant.shape[2])) if row_constant else varying[place]
-        for row_constant, place in plan.location
-    ]
-    return np.stack(parts)
-
-
-def _stored_block(plan: BlockPlan, varying: np.ndarray, constant: np.ndarray, weight: Any) -> np.ndarray:
-    context = plan.context
-    rows, batch = (
-        1 if plan.row_constant else len(context.wanted),
-        varying.shape[2] if len(varying) else constant.shape[2],
-    )
-    zero = np.full((rows, batch), flint.arb(0), dtype=object)
-    z = np.empty((plan.sources.size, rows, batch), dtype=object)
-    for (filter, is_constant), places in plan.sources.members.items():
-        if not is_constant and filter != DELTA:
-            at = context.wanted[:1] if is_total(filter, context.mode) else context.wanted
-            taps = filter.taps(context.n_rows)
-        for place, number in places.items():
-            if is_constant:
-                z[number] = np.broadcast_to(constant[place], (rows, batch))
-            elif filter == DELTA:
-                z[number] = varying[place][[context.held.index(row) for row in context.wanted]][:rows]
-            else:
-                for i, row in enumerate(at):
-                    total = zero[0]
-                    for j, source in enumerate(context.held):
-                        tap = (
-                            taps[(row - source) % context.n_rows] if context.mode == "circular" or source <= row else 0
-                        )
-                        if tap:
-                            total = total + weight(Fraction(tap)) * varying[place][j]
-                    if len(at) == 1:
-                        z[number] = np.broadcast_to(total, (rows, batch))
-                    else:
-                        z[number][i] = total
-
-    def apply(n_out: int, entries: Any, constants: Any, source: np.ndarray) -> np.ndarray:
-        out = np.stack([zero] * n_out) if n_out else np.empty((0, rows, batch), dtype=object)
-        for (row, column), entry in entries.items():
-            out[row] = out[row] + weight(entry) * source[column]
-        for row, items in constants.items():
-            for place in range(rows):
-                total = Fraction(0)
-                for filter, number in items:
-                    seen = filter.taps(context.n_rows)
-                    seen = seen if context.mode == "circular" else seen[: context.wanted[place] + 1]
-                    total += number * (1 if filter == DELTA else sum(seen, Fraction(0)))
-                out[row][place] = out[row][place] + weight(total)
-        return out
-
-    y = apply(plan.n_computed, plan.linear, plan.constants, z)
-    if plan.n_units:
-        conv = apply(plan.n_units, plan.conv.weights, plan.conv.constants, z)
-        gate = apply(plan.n_units, plan.gate.weights, plan.gate.constants, z)
-        y = y + apply(plan.n_computed, plan.mix, {}, conv * gate)
-    return np.concatenate([y, z[list(plan.copies.values())]]) if plan.copies else y
-
-
 def measure(
-    network: Network, u: torch.Tensor, device: str = "cpu", split: bool = True, convolution: Algorithm = "lowered"
+    network: ExactNetwork | nn.Module,
+    u: torch.Tensor,
+    device: str = "cpu",
+    split: bool = True,
+    convolution: Algorithm = "lowered",
+    target: np.ndarray | None = None,
 ) -> Measurement:
-    """Measure ``network`` lowered to the dtype of ``u`` (batch, rows, channels) on ``device``, at the rows that decode reads.
+    """Measure a network or trained model in the dtype of ``u`` (batch, rows, channels) on ``device``.
 
-    ``split`` measures the rounding of weights and of arithmetic apart, at about three times the cost; ``convolution``
-    runs the filters by another algorithm, whose share is then measured apart from the arithmetic of the lowering.
-    Raises ``ValueError`` for another shape and for NaN or infinite entries, ``ArithmeticError`` where exact values are not found.
+    Exact BaseConv networks are lowered and measured at the rows that decode reads, exact Transformers at all rows. Trained
+    models (``BaseConvModel``, ``Transformer``) are what their floats say: over Q their weights are those numbers, so in the
+    dtype that they hold no error is one of weights; in another dtype the cast is. ``split`` measures the rounding of weights
+    and of arithmetic apart, at about three times the cost; ``convolution`` runs the filters by another algorithm, whose share
+    is then measured apart from the arithmetic. ``target`` (batch, rows read, results) is what the results should be: the
+    distance of the exact ones from it is the ``truncation``. For least squares it is the solution, and need not be given.
+
+    Raises ``TypeError`` for anything else, ``ValueError`` for another shape and for NaN or infinite entries,
+    ``ArithmeticError`` where exact values are not found.
     """
-    if u.ndim != 3 or u.shape[1:] != (network.n_rows, len(network.inputs)):
-        raise ValueError(f"u must have shape (batch, {network.n_rows}, {len(network.inputs)}), got {tuple(u.shape)}")
+    if u.ndim != 3:
+        raise ValueError(f"u must have shape (batch, rows, channels), got {tuple(u.shape)}")
     if not bool(torch.isfinite(u).all()):
         raise ValueError("u holds NaN or infinite values: every entry must be finite")
-    dtype, kept = u.dtype, network.task.readout_rows
-    module = network.to_torch(dtype=dtype, device=device)
-    computed = lowered_states(network, module, u.to(device))
-    usual = computed
-    if convolution != "lowered":
-        computed = lowered_states(network, with_convolution(network, module, convolution), u.to(device))
+    dtype = u.dtype
+    subject = subject_of(network, dtype, device, u)
+    usual = subject.computed(u)
+    computed = usual if convolution == "lowered" else subject.computed(u, convolution)
     inputs = u.double().cpu().numpy()
     names = ("total", "weights", "arithmetic") if split else ("total",)
     signed: list[dict[str, list[np.ndarray]]] = [{name: [] for name in names} for _ in computed]
     middles: list[list[np.ndarray]] = [[] for _ in computed]
+    results: list[np.ndarray] = []
     bits = BITS
     for start in range(0, len(inputs), CHUNK):
         part = slice(start, start + CHUNK)
         floats = [values[:, :, part] for values in computed]
-        errors, exact, bits = _errors(network, inputs[part], floats, kept, dtype, split, bits)
+        errors, exact, bits = _errors(subject, inputs[part], floats, split, bits)
+        results.append(subject.results(exact[-1]))
         for index, new in enumerate(errors):
-            middles[index].append(exact[index])
+            middles[index].append(_middles(exact[index]))
             for name, values in new.items():
                 signed[index][name].append(values)
     if split and convolution != "lowered":
         add_convolution(signed, [run - own for run, own in zip(computed, usual, strict=True)])
     layers: list[dict[str, Statistics]] = []
-    whole: dict[str, np.ndarray] = {}
-    for index, found in enumerate(signed):
-        values = np.concatenate(middles[index], axis=2)
-        joined = {name: np.concatenate(pieces, axis=2) for name, pieces in found.items()}
-        run = computed[index]
+    joined: dict[str, np.ndarray] = {}
+    for run, found, pieces in zip(computed, signed, middles, strict=True):
+        values = np.concatenate(pieces, axis=2)
+        joined = {name: np.concatenate(parts, axis=2) for name, parts in found.items()}
         layers.append(
             {name: statistics(error, values, dtype, run if name == "total" else None) for name, error in joined.items()}
         )
-        if index == len(signed) - 1:
-            whole = {
-                name: np.moveaxis(error[list(network.task.columns)], (0, 1), (2, 1)) for name, error in joined.items()
-            }
-            results = np.moveaxis(values[list(network.task.columns)], (0, 1), (2, 1))
-    if isinstance(network.task, Regression):
-        limit = truncation(network, inputs, bits)
-        if limit is not None:
-            whole["truncation"] = limit
-    final = {name: statistics(np.moveaxis(e, 0, -1), np.moveaxis(results, 0, -1), dtype) for name, e in whole.items()}
-    return Measurement(str(dtype).removeprefix("torch."), device, tuple(layers), final, whole, bits)
+    whole = {name: subject.results(error) for name, error in joined.items()}
+    true = np.concatenate(results)
+    wanted = solutions(subject.task, inputs) if target is None and isinstance(subject.task, Regression) else target
+    if wanted is not None:
+        with flint.ctx.workprec(bits):
+            whole["truncation"] = _middles(true - in_arb(np.broadcast_to(wanted, true.shape)))
+    known = _middles(true)
+
+    def table(at: slice) -> dict[str, Statistics]:
+        """Statistics of some of the results, which are the last axis."""
+        here = np.moveaxis(known[..., at], 0, -1)
+        return {name: statistics(np.moveaxis(e[..., at], 0, -1), here, dtype) for name, e in whole.items()}
+
+    outputs = {name: table(slice(place, place + 1)) for place, name in enumerate(subject.names)}
+    return Measurement(
+        str(dtype).removeprefix("torch."), device, tuple(layers), table(slice(None)), outputs, whole, bits
+    )
 
 
 def add_convolution(signed: list[dict[str, list[np.ndarray]]], gaps: list[np.ndarray]) -> None:
@@ -263,36 +175,33 @@ def add_convolution(signed: list[dict[str, list[np.ndarray]]], gaps: list[np.nda
 
 
 def _errors(
-    network: Network,
-    u: np.ndarray,
-    computed: list[np.ndarray],
-    kept: tuple[int, ...],
-    dtype: torch.dtype,
-    split: bool,
-    bits: int,
+    subject: Subject, u: np.ndarray, computed: list[np.ndarray], split: bool, bits: int
 ) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray], int]:
-    """Signed errors of a chunk by layer and source, exact values, and the bits that were needed."""
+    """Signed errors of a chunk by layer and source, exact values as balls, and the bits that were needed."""
     while bits <= MAX_BITS:
         with flint.ctx.workprec(bits):
-            exact = layer_values(network, to_ring(u, BALLS), kept, BALLS)
-            stored = stored_values(network, u, kept, dtype) if split else exact
+            exact = subject.exact(u)
+            stored = (subject.stored(u) if split else None) or exact
             found, sharp = [], True
             for values, kept_values, floats in zip(exact, stored, computed, strict=True):
                 finite = np.isfinite(floats)
                 run = to_ring(np.where(finite, floats, 0.0), BALLS)
                 pairs = {"total": run - values}
                 if split:
-                    pairs |= {"weights": kept_values - values, "arithmetic": run - kept_values}
+                    # where the format holds the weights as they are, the two runs are one, and so are their balls
+                    weights = np.zeros_like(floats) if kept_values is values else _middles(kept_values - values)
+                    pairs["arithmetic"] = run - kept_values
                 entry = {name: _middles(gap) for name, gap in pairs.items()}
                 radius = _radii(pairs["total"])
                 size, floor = np.abs(entry["total"]), 2.0**-90 * np.maximum(np.abs(_middles(values)), 2.0**-900)
                 sharp = sharp and bool(((radius <= 1e-3 * size) | (radius <= floor) | ~finite).all())
                 entry["total"] = np.where(finite, entry["total"], np.inf)
                 if split:
+                    entry["weights"] = weights
                     entry["arithmetic"] = np.where(finite, entry["arithmetic"], np.inf)
                 found.append(entry)
             if sharp:
-                return found, [_middles(values) for values in exact], bits
+                return found, exact, bits
         bits *= 2
     raise ArithmeticError(f"the errors are not known to three digits in {MAX_BITS} bits")
 
@@ -305,10 +214,18 @@ def _radii(balls: np.ndarray) -> np.ndarray:
     return np.fromiter((float(ball.rad()) for ball in balls.flat), float, balls.size).reshape(balls.shape)
 
 
-def truncation(network: Network, u: np.ndarray, bits: int) -> np.ndarray | None:
-    """How far the exact results are from the least-squares solution, (batch, rows read, D); None where it is not unique."""
-    task = network.task
-    assert isinstance(task, Regression)
+def in_arb(values: np.ndarray) -> np.ndarray:
+    """Rationals and floats as balls."""
+
+    def ball(value: Any) -> flint.arb:
+        exact = value if isinstance(value, flint.fmpq) else flint.fmpq(*Fraction(value).as_integer_ratio())
+        return flint.arb(exact)
+
+    return np.fromiter(map(ball, values.flat), object, values.size).reshape(values.shape)
+
+
+def solutions(task: Regression, u: np.ndarray) -> np.ndarray | None:
+    """The least-squares solutions over Q, (batch, 1, D) of ``fmpq``; None where one is not unique."""
     if task.n_points < task.n_dims:
         return None
     found = []
@@ -323,9 +240,5 @@ def truncation(network: Network, u: np.ndarray, bits: int) -> np.ndarray | None:
             solution = (A.transpose() * A).solve(A.transpose() * b)
         except ZeroDivisionError:
             return None
-        with flint.ctx.workprec(bits):
-            last = layer_values(network, to_ring(one[None], BALLS), task.readout_rows, BALLS)[-1]
-            gaps = [[last[column, row, 0] - flint.arb(solution[i, 0]) for i, column in enumerate(task.columns)]
-                    for row in range(last.shape[1])]  # fmt: skip
-            found.append([[float(gap.mid()) for gap in row] for row in gaps])
-    return np.array(found)
+        found.append([solution.entries()])
+    return np.array(found, dtype=object)

@@ -104,6 +104,10 @@ def network_of(case: Case) -> Any:
         return C.approximate("exp(x)*sin(3*x)", {"x": (-1, 1)}, 1e-12)
     if case.construction == "chebyshev":
         return C.chebyshev(**common, n_steps=case.n_steps, lower="1/10", upper=3)
+    if case.construction == "linear attention":
+        return C.linear_attention_gradient_descent(**common, n_steps=case.n_steps, step_size="1/4")
+    if case.construction == "gated":
+        return C.gated_gradient_descent(**common, n_steps=case.n_steps, step_size="1/4")
     if case.construction in ("residual", "gram", "doubling", "tight"):
         return C.gradient_descent(**common, n_steps=case.n_steps, step_size="1/4", form=case.construction)  # type: ignore[arg-type]
     raise ValueError(f"no construction is called {case.construction!r}")
@@ -173,6 +177,7 @@ def _size(network: Any) -> dict[str, Any]:
 def _plain(case: Case, network: Any) -> dict[str, Any]:
     import torch
 
+    import constructions as C
     from precls_theory.precision.bounds import FORMATS, Bounder
     from precls_theory.precision.convolution import with_convolution
     from precls_theory.precision.measure import measure
@@ -180,7 +185,9 @@ def _plain(case: Case, network: Any) -> dict[str, Any]:
     u, A, b = _inputs(case, network) if hasattr(network.task, "n_points") else (_points(case, network), None, None)
     found = measure(network, u, device=case.device, convolution=case.convolution)  # type: ignore[arg-type]
     total, e = found.results["total"], found.errors
-    module = with_convolution(network, network.to_torch(dtype=u.dtype, device=case.device), case.convolution)  # type: ignore[arg-type]
+    module = network.to_torch(dtype=u.dtype, device=case.device)
+    if isinstance(network, C.Network):
+        module = with_convolution(network, module, case.convolution)  # type: ignore[arg-type]
     with torch.no_grad():
         values = network.decode(module(u.to(case.device))).double().cpu().numpy()
     row = _size(network) | {
@@ -202,7 +209,7 @@ def _plain(case: Case, network: Any) -> dict[str, Any]:
         relative = np.abs(e["total"][:, 0]) / np.abs(values - e["total"][:, 0])
         digits = -np.log10(np.maximum(relative, 1e-60)).min(axis=1)
     row |= {"median_digits": float(np.median(digits)), "worst_digits": float(digits.min())}
-    if u.dtype in FORMATS and case.convolution != "fft":
+    if isinstance(network, C.Network) and u.dtype in FORMATS and case.convolution != "fft":
         bounder = Bounder(network, u.dtype)
         columns = list(network.task.columns)
         bounds = np.array([bounder.bound(one)[:, columns] for one in u[:4].double().numpy()])
@@ -315,6 +322,12 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
             for name, k, c in (() if quick else (("newton", 19, 1e2), ("polynomial", 0, 0.0), ("approximation", 0, 0.0)))
             for dtype in both
             for s in (0, slices[dtype])
+        ],
+        "transformers": [
+            Case(name, dtype, n_steps=k, **size)
+            for name in ("linear attention", "gated")
+            for k in (1, 2)
+            for dtype in both
         ],
         "condition": [
             Case(form, dtype, n_steps=16, condition=c, **size)

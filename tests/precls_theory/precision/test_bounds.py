@@ -17,7 +17,7 @@ from constructions.networks.network import Network
 from precls_theory.precision import error_bound, measure
 from precls_theory.precision.bounds import Bounder, arrange
 from precls_theory.precision.exact import layer_values, to_ring
-from precls_theory.precision.measure import lowered_states
+from precls_theory.precision.stored import lowered_states
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
