@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import flint
 import numpy as np
 
-from constructions.algebra.kinds import is_sympy, is_tensor
+from constructions.algebra.kinds import is_sympy, is_sympy_column, is_tensor
+from constructions.algebra.types import Array
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 NOT_FINITE = "{name} holds NaN or infinite values: every entry must be finite"
 
 
-def as_arrays(**values: Any) -> dict[str, Any]:
+def as_arrays(**values: object) -> dict[str, Array]:
     """The named values as tensors if one of them is a tensor, else as NumPy arrays (integers as exact objects).
 
     Tensors get the widest dtype among them. Raises ``ValueError`` naming the value that holds NaN or infinity, or has
@@ -29,17 +32,16 @@ def as_arrays(**values: Any) -> dict[str, Any]:
 
         from constructions.algebra.guards import refuse
     dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors)) if tensors else None
-    arrays: dict[str, Any] = {}
-    array: Any
+    arrays: dict[str, Array] = {}
     for name, value in values.items():
         if tensors:
-            array = torch.as_tensor(value, dtype=dtype, device=tensors[0].device)
-            if not array.is_floating_point():
+            tensor = torch.as_tensor(value, dtype=dtype, device=tensors[0].device)
+            if not tensor.is_floating_point():
                 raise ValueError(
-                    f"{name} must be a floating-point tensor, got {array.dtype}: convert it (A.double()), or pass "
+                    f"{name} must be a floating-point tensor, got {tensor.dtype}: convert it (A.double()), or pass "
                     "integers as NumPy arrays to compute exactly"
                 )
-            array = refuse(array, array, ~torch.isfinite(array), NOT_FINITE.format(name=name))
+            arrays[name] = refuse(tensor, tensor, ~torch.isfinite(tensor), NOT_FINITE.format(name=name))
         else:
             array = as_numpy(value)
             if array.dtype.kind in "iu":
@@ -54,7 +56,7 @@ def as_arrays(**values: Any) -> dict[str, Any]:
             finite = bool(np.isfinite(array).all()) if array.dtype.kind == "f" else all(map(is_finite, array.flat))
             if not finite:
                 raise ValueError(NOT_FINITE.format(name=name))
-        arrays[name] = array
+            arrays[name] = array
     return arrays
 
 
@@ -91,32 +93,32 @@ def as_numpy(value: object) -> np.ndarray:
     while isinstance(level, (list, tuple)) and level:
         shape.append(len(level))
         level = level[0]
-    entries: list[Any] = [value]
+    entries: Sequence[object] = [value]
     for length in shape:
         if any(not isinstance(entry, (list, tuple)) or len(entry) != length for entry in entries):
             raise ValueError(f"nested lists must have rows of one length, expected shape {tuple(shape)}")
-        entries = [inner for entry in entries for inner in entry]
+        entries = [inner for entry in entries if isinstance(entry, (list, tuple)) for inner in entry]
     if any(isinstance(entry, np.ndarray) for entry in entries):
         return np.asarray(value)
-    numbers = all(isinstance(entry, (int, float, np.number)) for entry in entries)
-    if numbers and any(isinstance(entry, (float, np.floating)) for entry in entries):
-        return np.array(entries, dtype=float).reshape(shape)
+    numbers = [entry for entry in entries if isinstance(entry, (int, float, np.number))]
+    if len(numbers) == len(entries) and any(isinstance(entry, (float, np.floating)) for entry in numbers):
+        return np.array(numbers, dtype=float).reshape(shape)
     return np.fromiter(entries, object, len(entries)).reshape(shape)
 
 
-def column_vector(value: Any) -> Any:
+def column_vector(value: object) -> object:
     """``value``, or the entries of a SymPy column vector, which is a matrix of one column."""
-    # immutable matrices are expressions of SymPy, mutable ones are not
-    is_column = hasattr(value, "is_Matrix") and value.is_Matrix and value.cols == 1
-    return list(value) if is_column else value
+    return list(value) if is_sympy_column(value) else value
 
 
-def empty_rows(like: list[Any], shape: tuple[int, ...]) -> Any:
+def empty_rows(like: Sequence[Array], shape: tuple[int, ...]) -> Array:
     """Zeros of the given shape in the kind of array that can hold all of ``like``."""
-    if is_tensor(like[0]):
+    tensors = [array for array in like if is_tensor(array)]
+    if tensors:
         # a zero of each, added: under vmap the result is mapped over whatever one of them is mapped over
-        return sum(array.new_zeros(()) for array in like).new_zeros(shape)
-    dtype = np.result_type(*(array.dtype for array in like))
+        zero = functools.reduce(operator.add, (tensor.new_zeros(()) for tensor in tensors))
+        return zero.new_zeros(shape)
+    dtype = np.result_type(*(array.dtype for array in like if isinstance(array, np.ndarray)))
     return np.full(shape, 0, dtype=dtype)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Filter:
         return self._hash  # filters are keys of every term, and hashing a Fraction is slow
 
     @classmethod
-    def of(cls, head: Any = (), tail: Any = 0) -> Filter:
+    def of(cls, head: Iterable[Fraction | int] = (), tail: Fraction | int = 0) -> Filter:
         """The canonical filter with these taps."""
         last = Fraction(tail)
         taps = [Fraction(tap) for tap in head]

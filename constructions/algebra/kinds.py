@@ -22,6 +22,11 @@ def is_sympy(value: object) -> TypeGuard[sympy.Basic]:
     return sympy is not None and isinstance(value, sympy.Basic)
 
 
+def is_sympy_column(value: object) -> TypeGuard[sympy.MatrixBase]:
+    """Is ``value`` a matrix of SymPy with one column? Immutable ones are expressions of SymPy, mutable ones are not."""
+    return bool(getattr(value, "is_Matrix", False)) and getattr(value, "cols", None) == 1
+
+
 def is_sympy_type(kind: type) -> bool:
     """Is ``kind`` a type of SymPy expressions?"""
     sympy = sys.modules.get("sympy")

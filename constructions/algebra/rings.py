@@ -3,51 +3,64 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic
 
 import flint
 import numpy as np
+import numpy.typing as npt
+from typing_extensions import TypeVar
 
 from constructions.algebra.kinds import is_sympy_type
+from constructions.algebra.types import RingElement
 
 if TYPE_CHECKING:
-    SYMPY: Ring
+    import sympy
+
+    SYMPY: Ring[sympy.Expr]
+
+E_co = TypeVar("E_co", bound=RingElement, covariant=True, default=RingElement)
 
 
-def python_number(value: Any) -> Any:
+def python_number(value: Fraction | int | np.integer) -> Fraction | int:
     """``value``, or the Python integer or fraction equal to it: NumPy integers overflow in silence, inside fractions too."""
     if isinstance(value, np.integer):
         return int(value)
-    if type(value) is Fraction and (type(value.numerator), type(value.denominator)) != (int, int):
+    return python_fraction(value) if type(value) is Fraction else value
+
+
+def python_fraction(value: Fraction) -> Fraction:
+    """The fraction with numerator and denominator as Python integers."""
+    if (type(value.numerator), type(value.denominator)) != (int, int):
         return Fraction(int(value.numerator), int(value.denominator))
     return value
 
 
-class Ring:
-    """A commutative ring of NumPy arrays. The base class is Q, with ``int`` and ``Fraction`` entries."""
+class Ring(ABC, Generic[E_co]):
+    """A commutative ring of NumPy arrays with entries ``E``; of any kind where none is named."""
 
-    name = "Q (int, Fraction)"
-    dtype: Any = object
+    name: str
+    dtype: npt.DTypeLike = object
 
-    def element(self, value: Fraction | int) -> Any:
+    @abstractmethod
+    def element(self, value: Fraction | int) -> E_co:
         """The rational number ``value`` in this ring."""
-        value = python_number(Fraction(value))
-        return value.numerator if value.denominator == 1 else value
 
+    @abstractmethod
     def coerce(self, array: np.ndarray) -> np.ndarray:
         """``array`` with every Python number turned into an element of this ring."""
-        return np.fromiter(map(python_number, array.flat), object, array.size).reshape(array.shape)
 
-    def elements(self, values: Any) -> np.ndarray:
+    def elements(self, values: npt.ArrayLike | Sequence[Fraction | int]) -> np.ndarray:
         """An array of rational numbers as an array of ring elements (each distinct value converted once)."""
-        values = np.asarray(values, dtype=object)
-        numbers = [python_number(value) for value in values.flat]
+        array = np.asarray(values, dtype=object)
+        numbers = [python_number(value) for value in array.flat]
         # A pair of integers is hashed much faster than the fraction, and what only resembles a fraction by itself.
         keys = [(value.numerator, value.denominator) if type(value) is Fraction else value for value in numbers]
         known = {key: self.element(value) for key, value in dict(zip(keys, numbers, strict=True)).items()}
         # NumPy would take polynomials apart, which are sequences of their terms: only fromiter and fill do not.
-        return np.fromiter((known[key] for key in keys), self.dtype, values.size).reshape(values.shape)
+        return np.fromiter((known[key] for key in keys), self.dtype, array.size).reshape(array.shape)
 
     def reduce(self, array: np.ndarray) -> np.ndarray:
         """Bring entries to canonical form (modulo the prime, expanded, …)."""
@@ -67,17 +80,33 @@ class Ring:
         return self.reduce(np.matmul(left, right))
 
 
-class ElementRing(Ring):
+class Rationals(Ring[Fraction | int]):
+    """Q, with ``int`` and ``Fraction`` entries."""
+
+    name = "Q (int, Fraction)"
+
+    def element(self, value: Fraction | int) -> Fraction | int:
+        value = python_fraction(Fraction(value))
+        return value.numerator if value.denominator == 1 else value
+
+    def coerce(self, array: np.ndarray) -> np.ndarray:
+        return np.fromiter(map(python_number, array.flat), object, array.size).reshape(array.shape)
+
+
+class ElementRing(Ring[E_co]):
     """A ring given by the Python type of its elements, into which integers and rationals embed."""
 
-    def __init__(self, name: str, element: Any, types: tuple[type, ...], reduce: Any = None) -> None:
+    def __init__(
+        self, name: str, element: Callable[[Fraction], E_co], types: tuple[type, ...],
+        reduce: Callable[[E_co], E_co] | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self._element = element
         self._types = types
         self._reduce = reduce
 
-    def element(self, value: Fraction | int) -> Any:
-        return self._element(python_number(Fraction(value)))
+    def element(self, value: Fraction | int) -> E_co:
+        return self._element(python_fraction(Fraction(value)))
 
     def coerce(self, array: np.ndarray) -> np.ndarray:
         entries = (
@@ -93,21 +122,22 @@ class ElementRing(Ring):
         return array if self._reduce is None else np.frompyfunc(self._reduce, 1, 1)(array)
 
 
-class Floats(Ring):
+class Floats(Ring[np.floating]):
     """NumPy floating point; not exact, and said to be so by its name."""
 
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = np.dtype(dtype)
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self.dtype: np.dtype = np.dtype(dtype)
         self.name = f"floating point ({self.dtype})"
 
-    def element(self, value: Fraction | int) -> Any:
-        return self.dtype.type(float(value))
+    def element(self, value: Fraction | int) -> np.floating:
+        number: np.floating = self.dtype.type(float(value))
+        return number
 
     def coerce(self, array: np.ndarray) -> np.ndarray:
         return array.astype(self.dtype)
 
 
-class Residues(Ring):
+class Residues(Ring[int]):
     """Integers modulo a prime below 2^31, vectorised in int64 arrays (products stay below 2^62)."""
 
     dtype = np.int64
@@ -119,7 +149,7 @@ class Residues(Ring):
         self.name = f"F_{prime}"
 
     def element(self, value: Fraction | int) -> int:
-        value = python_number(Fraction(value))
+        value = python_fraction(Fraction(value))
         if value.denominator % self.prime == 0:
             raise ZeroDivisionError(f"the denominator of {value} is divisible by {self.prime}: choose another prime")
         return value.numerator * pow(value.denominator, -1, self.prime) % self.prime
@@ -137,7 +167,7 @@ class Residues(Ring):
         return result
 
 
-RATIONALS = Ring()
+RATIONALS = Rationals()
 
 
 def _fmpq(value: Fraction) -> flint.fmpq:
@@ -148,7 +178,7 @@ FMPQ = ElementRing("Q (fmpq)", _fmpq, (flint.fmpq,))
 
 
 @functools.cache
-def _sympy_ring() -> Ring:
+def _sympy_ring() -> Ring[sympy.Expr]:
     import sympy
 
     def rational(value: Fraction) -> sympy.Rational:
@@ -157,13 +187,13 @@ def _sympy_ring() -> Ring:
     return ElementRing("SymPy expressions", rational, (sympy.Basic,), sympy.expand)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "SYMPY":  # SymPy is imported with its first use
         return _sympy_ring()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def polynomials(context: Any) -> Ring:
+def polynomials(context: flint.fmpq_mpoly_ctx) -> Ring[flint.fmpq_mpoly]:
     """The ring of ``fmpq_mpoly`` polynomials of a context."""
     return ElementRing(
         f"Q[{', '.join(context.names()) if context.nvars() <= 8 else f'{context.nvars()} variables'}] (fmpq_mpoly)",
@@ -172,12 +202,12 @@ def polynomials(context: Any) -> Ring:
     )
 
 
-def univariate() -> Ring:
+def univariate() -> Ring[flint.fmpq_poly]:
     """The ring Q[t] of ``fmpq_poly``."""
     return ElementRing("Q[t] (fmpq_poly)", lambda value: flint.fmpq_poly([_fmpq(value)]), (flint.fmpq_poly,))
 
 
-def prime_field(modulus: int) -> Ring:
+def prime_field(modulus: int) -> Ring[flint.nmod]:
     """F_p with ``nmod`` entries (element by element; :class:`Residues` is the vectorised one)."""
     return ElementRing(
         f"F_{modulus} (nmod)",

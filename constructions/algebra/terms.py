@@ -9,10 +9,10 @@ expressions over named channels, scalar or in NumPy object arrays::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
+from typing import Protocol, TypeAlias, overload
 
 import numpy as np
 
@@ -82,7 +82,13 @@ class Form:
         return " + ".join(parts + ([str(self.constant)] if self.constant or not parts else []))
 
     # Arithmetic is that of Terms: a form is a sum of one term with the identity filter and gate 1.
-    def __add__(self, other: object) -> Any:
+    @overload
+    def __add__(self, other: Form | Number) -> Form: ...
+
+    @overload
+    def __add__(self, other: Terms) -> Terms: ...
+
+    def __add__(self, other: Expression) -> Form | Terms:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Form):
@@ -96,13 +102,29 @@ class Form:
     def __neg__(self) -> Form:
         return self.scaled(Fraction(-1))
 
-    def __sub__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, np.ndarray) else self + (-1) * other
+    @overload
+    def __sub__(self, other: Form | Number) -> Form: ...
 
-    def __rsub__(self, other: object) -> Any:
+    @overload
+    def __sub__(self, other: Terms) -> Terms: ...
+
+    def __sub__(self, other: Expression) -> Form | Terms:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
+        if isinstance(other, Rational):
+            return self.plus(Form({}, -exact(other)))
+        return self + -other if isinstance(other, Form | Terms) else as_terms(self) - other
+
+    def __rsub__(self, other: Number) -> Form:
         return -self + other
 
-    def __mul__(self, other: object) -> Any:
+    @overload
+    def __mul__(self, other: Number) -> Form: ...
+
+    @overload
+    def __mul__(self, other: Form | Terms) -> Terms: ...
+
+    def __mul__(self, other: Expression) -> Form | Terms:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
@@ -115,6 +137,7 @@ class Form:
 
 
 ONE = Form({}, UNIT)
+Number: TypeAlias = int | Rational
 Key = tuple[Filter, Form, Form]
 
 
@@ -156,7 +179,7 @@ class Terms:
         """Names of the channels read."""
         return {name for (_, conv, gate) in self.items for form in (conv, gate) for name in form.weights}
 
-    def __add__(self, other: object) -> Any:
+    def __add__(self, other: Expression) -> Terms:
         if isinstance(other, np.ndarray):
             return NotImplemented
         spend(len(self.items) + 1)
@@ -175,13 +198,13 @@ class Terms:
     def __neg__(self) -> Terms:
         return Terms({key: -coefficient for key, coefficient in self.items.items()})
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Expression) -> Terms:
         return NotImplemented if isinstance(other, np.ndarray) else self + (-1) * as_terms(other)
 
-    def __rsub__(self, other: object) -> Any:
+    def __rsub__(self, other: Expression) -> Terms:
         return -self + other
 
-    def __mul__(self, other: object) -> Any:
+    def __mul__(self, other: Expression) -> Terms:
         if isinstance(other, np.ndarray):
             return NotImplemented
         if isinstance(other, Rational):
@@ -212,6 +235,10 @@ class Terms:
         return " + ".join(f"{c}·{show(*key)}" for key, c in self.items.items()) or "0"
 
 
+Expression: TypeAlias = Form | Terms | Number
+"""What a layer is written with, beside object arrays of the same."""
+
+
 def as_terms(value: object) -> Terms:
     """A form, a rational number or terms, as terms; raises ``TypeError`` for anything else (floats too)."""
     if isinstance(value, Terms):
@@ -224,10 +251,19 @@ def as_terms(value: object) -> Terms:
     raise TypeError(f"a layer is written with channels and exact rationals, got {type(value).__name__}: {value!r}")
 
 
-def convolve(filter: Filter, value: Any) -> Any:
+@overload
+def convolve(filter: Filter, value: np.ndarray) -> np.ndarray: ...
+
+
+@overload
+def convolve(filter: Filter, value: Expression) -> Terms: ...
+
+
+def convolve(filter: Filter, value: Expression | np.ndarray) -> Terms | np.ndarray:
     """``filter ⋆ value`` for an affine form or an array of them."""
     if isinstance(value, np.ndarray):
-        return np.frompyfunc(lambda entry: convolve(filter, entry), 1, 1)(value)
+        array: np.ndarray = np.frompyfunc(lambda entry: convolve(filter, entry), 1, 1)(value)
+        return array
     total = Terms()
     for (inner, conv, gate), coefficient in as_terms(value).items.items():
         if not inner.is_identity or gate != ONE:
@@ -236,8 +272,24 @@ def convolve(filter: Filter, value: Any) -> Any:
     return total
 
 
-def _convolution(filter: Filter, doc: str) -> Callable[[Any], Any]:
-    def apply(value: Any) -> Any:
+class Convolution(Protocol):
+    """A filter as a function of an affine form, or of an array of them."""
+
+    @overload
+    def __call__(self, value: np.ndarray) -> np.ndarray: ...
+
+    @overload
+    def __call__(self, value: Expression) -> Terms: ...
+
+
+def _convolution(filter: Filter, doc: str) -> Convolution:
+    @overload
+    def apply(value: np.ndarray) -> np.ndarray: ...
+
+    @overload
+    def apply(value: Expression) -> Terms: ...
+
+    def apply(value: Expression | np.ndarray) -> Terms | np.ndarray:
         return convolve(filter, value)
 
     apply.__doc__ = doc
@@ -251,7 +303,15 @@ total = prefix
 """In a circular network the all-ones filter sums over all rows."""
 
 
-def shifted(value: Any, lag: int) -> Any:
+@overload
+def shifted(value: np.ndarray, lag: int) -> np.ndarray: ...
+
+
+@overload
+def shifted(value: Expression, lag: int) -> Terms: ...
+
+
+def shifted(value: Expression | np.ndarray, lag: int) -> Terms | np.ndarray:
     """Each row receives the value ``lag`` rows before it."""
     return convolve(shift(lag), value)
 

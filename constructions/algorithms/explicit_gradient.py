@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -39,12 +38,10 @@ def explicit_gradient(*, n_points: Points, n_dims: Dims) -> Network:
     upper = np.triu_indices(D)
     aa, ba, x = builder.layer(aa=(np.outer(a, a))[upper], ba=b * a, x=shifted(a, N))
 
-    def last(value: Any) -> Any:
-        return convolve(Filter.of((1,) * N, 0), value)
-
+    last = Filter.of((1,) * N, 0)
     G = np.empty((D, D), dtype=object)
     G[upper] = aa
     G.T[upper] = aa
-    g = builder.layer(g=(last(G) @ x - last(ba)) * Fraction(1, N))
+    g = builder.layer(g=(convolve(last, G) @ x - convolve(last, ba)) * Fraction(1, N))
     task = partial(Regression, N, D, "S", n_inputs=len(builder.inputs), last_row=True)
     return builder.build(g, task)

@@ -7,11 +7,11 @@ zero, M can be left out altogether: ``y ← y + R y, R ← R²`` from y = αc (t
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from constructions.algebra.terms import exact, identity, total
+from constructions.algebra.terms import Form, exact, identity, total
 from constructions.networks.construction import construction
 from constructions.networks.layouts import Start, begin
 from constructions.networks.network import Network
@@ -81,11 +81,11 @@ def residual_form(
         lambda a, b, c, R, M, y: {"a": a, "b": b, "c": c, "R": R @ R, "M": M + R @ M, "y": y + R @ y},
         a=a, b=b, c=c, R=R, M=M, y=y,
     )  # fmt: skip
-    x: Any = y if form == "doubling" else layer(a=a, b=b, M=M, x=M @ c)[-1]
+    x: np.ndarray = y if form == "doubling" else layer(a=a, b=b, M=M, x=M @ c)[-1]
 
-    def refine(a: np.ndarray, b: Any, M: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, Any, np.ndarray, np.ndarray]:
+    def refine(a: np.ndarray, b: Form, M: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, Form, np.ndarray, np.ndarray]:
         a, b, M, x, r = layer(a=a, b=b, M=M, x=x, r=b - a @ x)
         a, b, M, x, ra = layer(a=a, b=b, M=M, x=x, ra=r * a)
         return layer(a=a, b=b, M=M, x=x + M @ total(ra))  # type: ignore[no-any-return]
 
-    return start.builder.repeat(refinements, refine, a, b, M, x)[-1]  # type: ignore[no-any-return]
+    return start.builder.repeat(refinements, refine, a, b, M, x)[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Vector
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.layer import Mode
 from constructions.networks.network import Network
-from constructions.networks.parameters import Channels, Declaration, Place, Row, Rows
+from constructions.networks.parameters import Channels, Declaration, Place, Rational, Row, Rows
 from constructions.networks.tasks import Sequence
 
 
@@ -66,8 +66,8 @@ def read(
 def linear(
     *,
     n_rows: Rows,
-    weight: Annotated[Vector[Vector[Any]], Declaration("matrix, n_in × n_out, as nested lists")],
-    bias: Annotated[Vector[Any] | None, Declaration("n_out numbers")] = None,
+    weight: Annotated[Vector[Vector[Rational]], Declaration("matrix, n_in × n_out, as nested lists")],
+    bias: Annotated[Vector[Rational] | None, Declaration("n_out numbers")] = None,
 ) -> Network:
     """``u ↦ u W + c`` with rational ``weight`` (n_in × n_out) and ``bias`` (n_out, zero when left out), at every row (Linear).
 

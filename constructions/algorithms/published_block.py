@@ -22,7 +22,7 @@ from constructions.algebra.terms import Form, channel, channels, exact, prefix
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count, Dims, Points, StepSize
+from constructions.networks.parameters import Count, Dims, IterationParameters, Points, StepSize, recorded
 from constructions.networks.tasks import IterateByRow
 
 
@@ -54,7 +54,7 @@ def published_block(
 
 def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     """What the network claims, from the definition: ``x_n ← x_n − η Σ_{m ≤ n} (a_m·x_m − b_m) a_m``, at every row."""
-    parameters, u = network.parameters, ring.coerce(u)
+    parameters, u = recorded(network.parameters, IterationParameters), ring.coerce(u)
     dims = parameters["n_dims"]
     a, b, x = u[..., :dims], u[..., dims], u[..., dims + 1 :]
     step = ring.elements([Fraction(parameters["step_size"])])

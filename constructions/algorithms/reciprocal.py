@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import numpy as np
 
@@ -22,7 +22,15 @@ from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count, Exact, Rational
+from constructions.networks.parameters import Count, Exact, Rational, recorded
+
+
+class ReciprocalParameters(TypedDict):
+    """What :func:`reciprocal` records."""
+
+    low: Rational
+    high: Rational
+    n_iters: int
 
 
 @construction
@@ -62,10 +70,11 @@ def contraction(low: Fraction, high: Fraction) -> Fraction:
 
 def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     """The iteration as Newton wrote it, ``y ← y (2 − x y)``: shape (..., 1, 1)."""
-    a, b = Fraction(network.parameters["low"]), Fraction(network.parameters["high"])
+    parameters = recorded(network.parameters, ReciprocalParameters)
+    a, b = Fraction(parameters["low"]), Fraction(parameters["high"])
     x = ring.coerce(u)
     scale = 8 / (a * a + 6 * a * b + b * b)
     y = ring.reduce(ring.elements([scale * (a + b)]) - ring.reduce(ring.elements([scale]) * x))
-    for _ in range(network.parameters["n_iters"]):
+    for _ in range(parameters["n_iters"]):
         y = ring.reduce(y * ring.reduce(ring.elements([2]) - ring.reduce(x * y)))
     return y

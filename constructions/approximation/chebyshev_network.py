@@ -31,11 +31,11 @@ import numpy as np
 from constructions.algebra.rationals import as_count, as_fraction
 from constructions.algebra.rings import Ring
 from constructions.algebra.terms import Form, channel
-from constructions.networks.builder import Builder
+from constructions.networks.builder import Builder, Family
 from constructions.networks.construction import construction
 from constructions.networks.function_task import Domain, FunctionTask
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count, Declaration, Exact, Rational
+from constructions.networks.parameters import Count, Declaration, Exact, Rational, recorded
 
 Polynomial = Mapping[int, Fraction]
 """``{degree: coefficient}`` in the Chebyshev basis of one variable; zeros left out."""
@@ -153,7 +153,7 @@ class Evaluation:
         """The polynomials; once level :attr:`levels` is reached."""
         return [self.value(p) for p in self.wanted[self.levels]]
 
-    def families(self) -> dict[str, Form | np.ndarray]:
+    def families(self) -> dict[str, Family]:
         """What the next layer computes for this variable."""
         if self.level < 0:
             return {self.name: self.variable}
@@ -164,7 +164,7 @@ class Evaluation:
             ]
             return {f"T({self.name})": _array([*self.basis[1:], *new])}
         m = 2**self.level
-        families: dict[str, Form | np.ndarray] = {}
+        families: dict[str, Family] = {}
         halves = [split(p, m) for p in self.wanted[self.level + 1]]
         families[f"p({self.name})"] = _array([self.value(q) * self._power + self.value(r) for q, r in halves])
         if self.level + 1 < self.levels:
@@ -177,7 +177,7 @@ class Evaluation:
         result: Form = self.basis[2**self.level] if self.level <= self.basis_level else self.power
         return result
 
-    def advance(self, channels: dict[str, Any]) -> None:
+    def advance(self, channels: Mapping[str, Any]) -> None:
         """Take over the channels of the layer that computed :meth:`families`."""
         self.level += 1
         if self.level <= 0:
@@ -206,6 +206,15 @@ class Factor(TypedDict):
 
     shape: Sequence[int]
     polynomials: Sequence[Sequence[tuple[int, Fraction | int | str]]]
+
+
+class ChebyshevParameters(TypedDict):
+    """What :func:`chebyshev_polynomial` records of the function that it computes."""
+
+    variables: Sequence[str]
+    domain: Sequence[tuple[Fraction | int | str, Fraction | int | str]]
+    order: Sequence[int]
+    factors: Sequence[Factor]
 
 
 @construction
@@ -317,11 +326,11 @@ def _build(
 
 def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     """What the parameters say, by the three-term recurrence ``T_{k+1} = 2 t T_k − T_{k−1}``: (..., 1, n_outputs)."""
-    parameters = network.parameters
+    parameters = recorded(network.parameters, ChebyshevParameters)
     u = ring.coerce(u)
     values = []
     for axis, factor in zip(parameters["order"], parameters["factors"], strict=True):
-        low, high = map(Fraction, parameters["domain"][axis])
+        low, high = (Fraction(end) for end in parameters["domain"][axis])
         slope, shift = ring.elements([2 / (high - low)]), ring.elements([-(high + low) / (high - low)])
         t = ring.reduce(ring.reduce(slope * u[..., axis]) + shift)
         array = _read_factor(factor)

@@ -21,7 +21,7 @@ from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.layer import MAX_ROWS, Mode
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count, Declaration
+from constructions.networks.parameters import Count, Declaration, recorded
 from constructions.networks.tasks import Sequence, Task
 
 Affine = Rows[tuple[int, int, str]]
@@ -167,7 +167,7 @@ def task_of(circuit: Circuit) -> Callable[..., Task]:
 def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     """What the instructions say, one after another: (..., n_rows, n_inputs) to (..., n_rows, n_outputs) over any
     ring."""
-    given = network.parameters
+    given = recorded(network.parameters, Instructions)
     n_rows = given["n_rows"]
     state = np.moveaxis(u, -1, 0)
     values = [state[index] for index in range(len(given["inputs"]))]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from numbers import Rational
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import flint
 import numpy as np
@@ -25,7 +25,7 @@ from constructions.compiler.search import LARGE, circuits
 from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
-from constructions.networks.parameters import Declaration
+from constructions.networks.parameters import Declaration, recorded
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -35,6 +35,13 @@ Term = tuple[Rows[int], str]
 MAX_POLYNOMIAL_DEGREE = 1_024
 MAX_TERMS = 20_000
 """Most terms of all polynomials together."""
+
+
+class PolynomialParameters(TypedDict):
+    """What :func:`polynomials` records."""
+
+    variables: Rows[str]
+    polynomials: Rows[Rows[Term]]
 
 
 @construction
@@ -70,7 +77,7 @@ def polynomials(
 def reference(network: Network, u: np.ndarray, ring: Ring) -> np.ndarray:
     """``Σ coefficient · Π variable^exponent`` term by term: (..., 1, n_variables) to (..., 1, n_polynomials) over
     any ring."""
-    terms = network.parameters["polynomials"]
+    terms = recorded(network.parameters, PolynomialParameters)["polynomials"]
     exponents = np.array([e for polynomial in terms for e, _ in polynomial], dtype=int)
     exponents = exponents.reshape(sum(map(len, terms)), u.shape[-1])
     weights = ring.elements([Fraction(weight) for polynomial in terms for _, weight in polynomial])

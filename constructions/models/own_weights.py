@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from constructions.algebra.filters import DELTA
 from constructions.networks.construction import construction, rebuild
-from constructions.networks.layer import Layer, SparseMap
+from constructions.networks.layer import Layer, Mode, SparseMap
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count, Declaration
+from constructions.networks.parameters import ClaimParameters, Count, Declaration, claim_of
 from constructions.slicing.task import SlicedTask
 
 OWN_WEIGHTS = "own_weights"
@@ -28,7 +28,7 @@ OWN_WEIGHTS = "own_weights"
 @construction
 def own_weights(
     *,
-    network: Annotated[Mapping[str, Any], Declaration('whose function it is, {"algorithm": …, "parameters": {…}}')],
+    network: Annotated[Mapping[str, object], Declaration('whose function it is, {"algorithm": …, "parameters": {…}}')],
     n_inputs: Annotated[int, Count("input channels", fits="channels")],
 ) -> Network:
     """The claim of ``network`` (``{"algorithm": …, "parameters": …}``) with no weights: one layer of zeros.
@@ -52,7 +52,7 @@ def own_weights(
     return replace(original, inputs=inputs, layers=(zero,), positions={}, task=task)
 
 
-def claimed_network(network: Mapping[str, Any]) -> Network:
+def claimed_network(network: Mapping[str, object]) -> Network:
     """The network whose function is claimed; ``ValueError`` for what cannot be claimed."""
     algorithm, parameters = network.get("algorithm"), network.get("parameters")
     if set(network) != {"algorithm", "parameters"} or not isinstance(parameters, Mapping):
@@ -67,13 +67,15 @@ def claimed_network(network: Mapping[str, Any]) -> Network:
     return original
 
 
-def claiming(like: Network, **weights: Any) -> Network:
+def claiming(
+    like: Network, *, mode: Mode, inputs: tuple[str, ...], layers: tuple[Layer, ...],
+    positions: Mapping[tuple[int, int], Fraction],
+) -> Network:  # fmt: skip
     """A network that claims what ``like`` claims, with these ``mode``, ``inputs``, ``layers`` and ``positions``.
 
     Raises ``ValueError`` for a claim that own weights cannot make.
     """
-    inner = {"algorithm": like.algorithm, "parameters": like.parameters}
-    if like.algorithm == OWN_WEIGHTS:
-        inner = like.parameters["network"]
-    empty = own_weights(network=inner, n_inputs=len(weights["inputs"]))
-    return replace(empty, **weights)
+    own = like.algorithm == OWN_WEIGHTS
+    claim = claim_of(like.parameters) if own else ClaimParameters(algorithm=like.algorithm, parameters=like.parameters)
+    empty = own_weights(network=claim, n_inputs=len(inputs))
+    return replace(empty, mode=mode, inputs=inputs, layers=layers, positions=positions)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     import torch
 
     from constructions.algebra.rings import Ring
+    from constructions.algebra.types import Array
+    from constructions.compiler.decompile import Nested
+
+    Tensors: TypeAlias = torch.Tensor | Mapping[str, torch.Tensor] | Sequence[torch.Tensor]
+    Evaluable: TypeAlias = torch.Tensor | np.ndarray | Sequence[object]
 
 RowsKept = Literal["readout", "all"]
 
@@ -41,7 +46,7 @@ class ExactNetwork(ABC):
     inputs: tuple[str, ...]
     task: Task
     algorithm: str = "unnamed"
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, object] = field(default_factory=dict)
     positions: Mapping[tuple[int, int], Fraction] = field(default_factory=dict)
 
     @property
@@ -68,7 +73,17 @@ class ExactNetwork(ABC):
     def weights_key(self) -> Hashable:
         """A value that is equal for two networks exactly when all their weights and names are."""
 
-    def encode(self, *values: Any, **named: Any) -> Any:
+    # Whatever is no tensor is read as an array: a tensor is an object too, so the types overlap.
+    @overload
+    def encode(self, __first: Tensors, *values: object, **named: object) -> torch.Tensor: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def encode(self, *, A: torch.Tensor, **named: object) -> torch.Tensor: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def encode(self, *values: object, **named: object) -> np.ndarray: ...
+
+    def encode(self, *values: object, **named: object) -> Array:
         """The input of the network, shape (..., n_rows, n_channels); see the task of the construction.
 
         Values by position, by name, or in one dictionary: ``encode(A, b)``, ``encode(A=A, b=b)``, ``encode({"A": A, "b":
@@ -90,7 +105,13 @@ class ExactNetwork(ABC):
                 raise TypeError(f"this network takes encode({taken}): {unfit}") from error
             raise
 
-    def decode(self, output: Any, **options: Any) -> Any:
+    @overload
+    def decode(self, output: np.ndarray, **options: object) -> np.ndarray: ...
+
+    @overload  # a tensor of a sliced network is read as an array of exact fractions
+    def decode(self, output: torch.Tensor, **options: object) -> Any: ...
+
+    def decode(self, output: np.ndarray | torch.Tensor, **options: object) -> Array:
         """What the network computed, read from its output (all rows, or the read-out rows alone).
 
         ``options`` are those of the task: ``as_tensor`` of a sliced network. Raises ``ValueError`` for what has another
@@ -105,8 +126,14 @@ class ExactNetwork(ABC):
             )
         return self.task.decode(output, **options)
 
+    @overload
+    def evaluate(self, u: torch.Tensor, ring: Ring | None = None) -> torch.Tensor: ...
+
+    @overload
+    def evaluate(self, u: np.ndarray | Sequence[object], ring: Ring | None = None) -> np.ndarray: ...
+
     @abstractmethod
-    def evaluate(self, u: Any, ring: Ring | None = None) -> Any:
+    def evaluate(self, u: Evaluable, ring: Ring | None = None) -> torch.Tensor | np.ndarray:
         """Run the network on ``u`` of shape (..., n_rows, n_channels) over the ring of its entries, or on a tensor.
 
         Returns all rows, shape (..., n_rows, n_outputs). Raises ``ValueError`` on a wrong shape.
@@ -119,7 +146,7 @@ class ExactNetwork(ABC):
         """Lower to an ``nn.Module`` (float64 unless ``dtype`` says otherwise)."""
 
     @abstractmethod
-    def polynomials(self, max_terms: int = 20_000) -> Any:
+    def polynomials(self, max_terms: int = 20_000) -> Nested:
         """What the network computes, as SymPy polynomials (a circuit above ``max_terms``)."""
 
     @abstractmethod

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias, TypeVarTuple
 
 import numpy as np
 
 from constructions.algebra.filters import DELTA, Filter
-from constructions.algebra.terms import ONE, Form, Key, Terms, channel, flatten
+from constructions.algebra.terms import ONE, Expression, Form, Key, Terms, channel, flatten
 from constructions.algebra.work import tell
 from constructions.networks.layer import Layer, Mode, SparseMap
 from constructions.networks.network import Network
 from constructions.networks.tasks import Task
+
+State = TypeVarTuple("State")
+Family: TypeAlias = np.ndarray | Expression
+"""A family of channels: terms, or an array of terms."""
 
 
 class Builder:
@@ -41,16 +45,16 @@ class Builder:
             self.positions[row, len(self.inputs) - 1] = Fraction(value)
         return channel(name)
 
-    def layer(self, **families: Any) -> Any:
+    def layer(self, **families: Family) -> Any:
         """Add a layer; see the class. A single family is returned alone, several as a tuple."""
         results = self._add(families)
         return tuple(results) if len(results) > 1 else results[0]
 
-    def _add(self, families: Mapping[str, Any]) -> list[Any]:
+    def _add(self, families: Mapping[str, Family]) -> list[np.ndarray | Form]:
         """Add a layer; the channels of each family."""
         known: dict[frozenset[tuple[Key, Fraction]], str] = {}
         outputs: dict[str, Terms] = {}
-        results: list[Any] = []
+        results: list[np.ndarray | Form] = []
         for family, value in families.items():
             forms = []
             for name, terms in flatten(family, value):
@@ -66,7 +70,7 @@ class Builder:
         tell("layers written", len(self.layers))
         return results
 
-    def iterate(self, times: int, step: Callable[..., dict[str, Any]], **state: Any) -> Any:
+    def iterate(self, times: int, step: Callable[..., Mapping[str, Family]], **state: Family) -> Any:
         """Add the layer ``step(**state)`` ``times`` times, each reading the outputs of the one before.
 
         ``step`` returns families with the names of ``state``; a single family is returned alone, as by :meth:`layer`. Once
@@ -76,15 +80,15 @@ class Builder:
             families = step(**state)
             if families.keys() != state.keys():
                 raise ValueError(f"a step from {', '.join(state)} must return just these, got {', '.join(families)}")
-            new = dict(zip(families, self._add(families), strict=True))
-            settled = all(np.array_equal(new[family], state[family]) for family in state)
+            new: dict[str, Family] = dict(zip(families, self._add(families), strict=True))
+            settled = all(_same(new[family], state[family]) for family in state)
             state = new
             if settled:
                 self.layers += [self.layers[-1]] * (times - done)
                 break
         return tuple(state.values()) if len(state) > 1 else next(iter(state.values()))
 
-    def repeat(self, times: int, step: Callable[..., tuple[Any, ...]], *state: Any) -> tuple[Any, ...]:
+    def repeat(self, times: int, step: Callable[[*State], tuple[*State]], *state: *State) -> tuple[*State]:
         """Take ``state = step(*state)`` ``times`` times, where a step adds several layers.
 
         As in :meth:`iterate`: once a step ends with the channels that it began with, every further one is the same.
@@ -92,7 +96,7 @@ class Builder:
         for done in range(1, times + 1):
             first = len(self.layers)
             new = step(*state)
-            settled = all(np.array_equal(after, before) for after, before in zip(new, state, strict=True))
+            settled = all(map(_same, new, state))
             state = new
             if settled:
                 self.layers += self.layers[first:] * (times - done)
@@ -105,7 +109,7 @@ class Builder:
         if missing:
             raise ValueError(f"layer {len(self.layers) + 1} reads channels that do not exist: {sorted(missing)[:5]}")
 
-    def build(self, outputs: Any, task: Callable[..., Task]) -> Network:
+    def build(self, outputs: np.ndarray | Sequence[Form], task: Callable[..., Task]) -> Network:
         """The network whose outputs are the given channels (forms returned by the last layer).
 
         ``task(columns=...)`` is told which output channels carry them.
@@ -140,6 +144,13 @@ class Builder:
             n_rows=self.n_rows, mode=self.mode, inputs=self.inputs, layers=tuple(layers), positions=self.positions,
             task=task(columns=columns), algorithm="unnamed", parameters={},
         )  # fmt: skip
+
+
+def _same(after: object, before: object) -> bool:
+    """Are two families the same channels?"""
+    if isinstance(after, np.ndarray) and isinstance(before, np.ndarray):
+        return np.array_equal(after, before)
+    return bool(after == before)
 
 
 def compile_layer(inputs: tuple[str, ...], outputs: Mapping[str, Terms]) -> Layer:

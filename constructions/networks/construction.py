@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from decimal import Decimal
 from numbers import Integral, Rational
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import ParamSpec, TypeVar, overload
 
 import flint
 
@@ -57,7 +57,7 @@ CONSTRUCTIONS = Constructions()
 ALIASES = {"gd": "gradient_descent"}
 
 
-def plain(value: object, name: str = "a parameter") -> Any:
+def plain(value: object, name: str = "a parameter") -> object:
     """A parameter as JSON holds it: rationals of any kind as ``"p/q"``, sequences, arrays and matrices as lists."""
     if hasattr(value, "tolist"):
         return plain(value.tolist(), name)
@@ -86,7 +86,9 @@ def construction(function: Callable[P, N], /) -> Callable[P, N]: ...
 def construction(*, name: str = ..., records: bool = ...) -> Callable[[Callable[P, N]], Callable[P, N]]: ...
 
 
-def construction(function: Any = None, /, *, name: str | None = None, records: bool = False) -> Any:
+def construction(
+    function: Callable[P, N] | None = None, /, *, name: str | None = None, records: bool = False
+) -> Callable[P, N] | Callable[[Callable[P, N]], Callable[P, N]]:
     """Register a construction under its name; the network that it returns records its name and parameters.
 
     The builder receives its parameters as their declarations say (:mod:`constructions.networks.parameters`): checked, counts as
@@ -105,7 +107,7 @@ def _register(function: Callable[P, N], name: str | None, records: bool) -> Call
     def build(*args: P.args, **kwargs: P.kwargs) -> N:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        recorded = {} if records else plain(dict(bound.arguments))
+        recorded = {} if records else {key: plain(value, key) for key, value in bound.arguments.items()}
         for parameter in parameters.values():
             bound.arguments[parameter.name] = parameter.convert(bound.arguments[parameter.name])
         network = function(*bound.args, **bound.kwargs)
@@ -123,13 +125,13 @@ def parameters_of(algorithm: str) -> dict[str, Parameter]:
     return declared(inspect.unwrap(build))
 
 
-def converted(algorithm: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+def converted(algorithm: str, recorded: Mapping[str, object]) -> dict[str, object]:
     """Recorded parameters as the builder receives them: rational numbers as fractions."""
     parameters = parameters_of(algorithm)
     return {name: parameters[name].convert(value) if name in parameters else value for name, value in recorded.items()}
 
 
-def rebuild(algorithm: str, parameters: dict[str, Any]) -> ExactNetwork:
+def rebuild(algorithm: str, parameters: Mapping[str, object]) -> ExactNetwork:
     """Run the construction ``algorithm`` with these parameters; ``ValueError`` when there is none or they do not fit."""
     name = ALIASES.get(algorithm, algorithm)
     if name not in CONSTRUCTIONS:

@@ -7,7 +7,6 @@ row and batch entry, and as many additions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from constructions.networks.layer import Layer, SparseMap
 from constructions.networks.stack import LayerStack
 
 
-def evaluate(network: LayerStack, u: Any, ring: Ring | None = None) -> np.ndarray:
+def evaluate(network: LayerStack, u: np.ndarray, ring: Ring | None = None) -> np.ndarray:
     """Output of ``network`` on ``u`` of shape (..., n_rows, n_channels), all rows: (..., n_rows, n_outputs).
 
     ``ring`` is that of the entries of ``u`` unless given (:class:`constructions.algebra.rings.Residues` must be given).

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from constructions.algebra.rings import Ring
+    from constructions.compiler.decompile import Nested
+    from constructions.networks.base import Evaluable
 
 
 class Facade(ExactNetwork):
@@ -24,7 +27,13 @@ class Facade(ExactNetwork):
     def evaluate_exactly(self, u: np.ndarray, ring: Ring | None = None) -> np.ndarray:
         """The exact evaluator, for arrays; see :meth:`evaluate`."""
 
-    def evaluate(self, u: Any, ring: Ring | None = None) -> Any:
+    @overload
+    def evaluate(self, u: torch.Tensor, ring: Ring | None = None) -> torch.Tensor: ...
+
+    @overload
+    def evaluate(self, u: np.ndarray | Sequence[object], ring: Ring | None = None) -> np.ndarray: ...
+
+    def evaluate(self, u: Evaluable, ring: Ring | None = None) -> torch.Tensor | np.ndarray:
         """Run the network on ``u`` of shape (..., n_rows, n_channels) over the ring of its entries.
 
         Tensors run through :meth:`to_torch` with all rows; arrays through the exact evaluator.
@@ -33,10 +42,11 @@ class Facade(ExactNetwork):
         import torch
 
         if isinstance(u, torch.Tensor):
-            return _lowered_once(self, u.dtype, u.device)(u)
+            output: torch.Tensor = _lowered_once(self, u.dtype, u.device)(u)
+            return output
         return self.evaluate_exactly(np.asarray(u), ring)
 
-    def polynomials(self, max_terms: int = 20_000) -> Any:
+    def polynomials(self, max_terms: int = 20_000) -> Nested:
         """What the network computes, as SymPy polynomials (a circuit above ``max_terms``); see :mod:`constructions.compiler`."""
         from constructions.compiler.decompile import network_polynomials
 

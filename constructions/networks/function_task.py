@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING
 
 import flint
 import numpy as np
@@ -14,7 +14,11 @@ import numpy as np
 from constructions.algebra.arrays import as_arrays
 from constructions.algebra.kinds import is_tensor
 from constructions.algebra.rings import FMPQ
+from constructions.algebra.types import Array, ArrayT
 from constructions.networks.tasks import read_rows
+
+if TYPE_CHECKING:
+    import torch
 
 Domain = tuple[tuple[Fraction, Fraction], ...]
 _SLACK = Fraction(1, 10**6)
@@ -47,7 +51,7 @@ class FunctionTask:
     def free_channels(self) -> tuple[tuple[int, int], ...]:
         return tuple((0, index) for index in range(len(self.variables)))
 
-    def encode(self, values: Any) -> Any:
+    def encode(self, values: object) -> Array:
         """Input (..., 1, n_variables) from one value a variable, in a list or a dictionary, or from an array (..., n_variables).
 
         A value may be a number, a ring element, an array or a tensor (one shape for all). Raises ``ValueError`` on a
@@ -69,52 +73,57 @@ class FunctionTask:
             array = self._within_domain(array)
         return array[..., None, :]
 
-    def decode(self, output: Any) -> Any:
+    def decode(self, output: ArrayT) -> ArrayT:
         """The values of the functions: shape (..., n_functions)."""
         return read_rows(output, self.readout_rows, 1)[..., 0, list(self.columns)]
 
-    def _within_domain(self, array: Any) -> Any:
+    def _within_domain(self, array: Array) -> Array:
         """``array``; ``ValueError`` where a number of it lies outside the domain."""
         for index, (name, (low, high)) in enumerate(zip(self.variables, self.domain or (), strict=True)):
             message = (
                 f"{name} = <value> lies outside [{low}, {high}], where the network is proved: "
                 "give values in the domain, or build a network for a wider one"
             )
-            slack = (high - low) * _SLACK
-            values = array[..., index]
-            if values.dtype == object:
-                wrong = [value for value in values.flat if _is_outside(value, low - slack, high + slack)]
-                if wrong:
-                    raise ValueError(message.replace("<value>", str(wrong[0])))
-                continue
-            # the ends themselves may be rounded outwards, by more than the slack where the interval is far from 0
-            around = max(float(slack), _epsilon(values.dtype) * max(abs(float(low)), abs(float(high))))
-            outside = (values < float(low) - around) | (values > float(high) + around)
             if is_tensor(array):
                 from constructions.algebra.guards import refuse
 
-                array = refuse(array, values, outside, message)
-            elif outside.any():
-                raise ValueError(message.replace("<value>", str(float(values[outside].reshape(-1)[0]))))
+                values = array[..., index]
+                least, most = _rounded_outwards(low, high, _torch_epsilon(values.dtype))
+                array = refuse(array, values, (values < least) | (values > most), message)
+                continue
+            numbers = np.asarray(array[..., index])
+            if numbers.dtype == object:
+                slack = (high - low) * _SLACK
+                wrong = [value for value in numbers.flat if _is_outside(value, low - slack, high + slack)]
+            else:
+                least, most = _rounded_outwards(low, high, float(np.finfo(numbers.dtype).eps))
+                wrong = [float(value) for value in numbers[(numbers < least) | (numbers > most)].flat]
+            if wrong:
+                raise ValueError(message.replace("<value>", str(wrong[0])))
         return array
 
 
-def _is_outside(value: Any, low: Fraction, high: Fraction) -> bool:
+def _rounded_outwards(low: Fraction, high: Fraction, epsilon: float) -> tuple[float, float]:
+    """The ends of an interval with its slack: they may be rounded by more than that where the interval is far from 0."""
+    around = max(float((high - low) * _SLACK), epsilon * max(abs(float(low)), abs(float(high))))
+    return float(low) - around, float(high) + around
+
+
+def _is_outside(value: object, low: Fraction, high: Fraction) -> bool:
     """Whether a number of any library is certainly not in the interval; what is no number never is."""
     if isinstance(value, flint.fmpz | flint.fmpq | flint.arb):
         return bool(value < FMPQ.element(low)) or bool(value > FMPQ.element(high))
     return isinstance(value, Real) and not low <= value <= high
 
 
-def _epsilon(dtype: Any) -> float:
-    if isinstance(dtype, np.dtype):
-        return float(np.finfo(dtype).eps)
+def _torch_epsilon(dtype: torch.dtype) -> float:
+    """The distance from 1 to the next number of this dtype."""
     import torch
 
     return torch.finfo(dtype).eps
 
 
-def _stack(values: Any, count: int) -> Any:
+def _stack(values: object, count: int) -> object:
     """A list of one value a variable as one array with the variables along the last axis."""
     if not isinstance(values, Sequence):
         return values

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from constructions.algebra.terms import channel, channels, exclusive, prefix
+from constructions.algebra.terms import Convolution, Form, channel, channels, exclusive, prefix
 from constructions.networks.builder import Builder
 from constructions.networks.layer import Mode
 from constructions.networks.network import Network
@@ -26,9 +25,9 @@ class Start:
 
     builder: Builder
     a: np.ndarray
-    b: Any
+    b: Form
     spread: np.ndarray
-    accumulate: Callable[[Any], Any]
+    accumulate: Convolution
     finish: Callable[[np.ndarray], Network]
 
 

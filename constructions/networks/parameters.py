@@ -14,10 +14,10 @@ built. A ``Literal`` declares itself. What has no declaration is left to the bui
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, TypedDict, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from constructions.algebra.rationals import as_count, as_fraction
 
@@ -111,6 +111,66 @@ Row = Annotated[int, Count("a row, from 0", minimum=0, fits="rows")]
 Place = Annotated[int, Count("a channel, from 0", minimum=0)]
 Channels = Annotated[int, Count("channels", fits="channels")]
 StepSize = Annotated[Rational, Exact("step size η, exactly: 1/10 or 0.1")]
+
+
+P = TypeVar("P", bound=Mapping[str, object])
+
+
+class IterationParameters(TypedDict, total=False):
+    """What an iteration for least squares records, each form the parameters that it takes."""
+
+    n_points: int
+    n_dims: int
+    n_steps: int
+    n_iters: int
+    n_applications: int
+    refinements: int
+    step_size: Rational
+    momentum: Rational
+    lower: Rational
+    upper: Rational
+    alpha: Rational
+
+
+class PrimitiveParameters(TypedDict, total=False):
+    """What a primitive records: sizes, rows, the places of blocks of channels, and the matrix of ``linear``."""
+
+    n_rows: int
+    n_channels: int
+    source: int
+    target: int
+    start: int
+    stop: int
+    left: int
+    right: int
+    length: int
+    clear: bool
+    weight: Sequence[Sequence[Rational]]
+    bias: Sequence[Rational] | None
+
+
+class ClaimParameters(TypedDict):
+    """A construction by name, as a network made of another one records it."""
+
+    algorithm: str
+    parameters: dict[str, object]
+
+
+def recorded(parameters: Mapping[str, object], kind: type[P]) -> P:
+    """``parameters`` as those that the construction of this ``kind`` records; ``KeyError`` where a required one is missing."""
+    required: frozenset[str] = getattr(kind, "__required_keys__", frozenset())
+    missing = required - parameters.keys()
+    if missing:
+        raise KeyError(f"the parameters {', '.join(sorted(missing))} are not recorded")
+    return cast(P, parameters)
+
+
+def claim_of(parameters: Mapping[str, object]) -> ClaimParameters:
+    """The construction that the parameter ``network`` names; ``ValueError`` where it names none."""
+    inner = parameters.get("network")
+    if not isinstance(inner, dict) or not isinstance(inner.get("parameters"), dict):
+        raise ValueError(f"expected {{'algorithm': …, 'parameters': {{…}}}}, got {inner!r:.200}")
+    return recorded(inner, ClaimParameters)
 
 
 @dataclass(frozen=True)

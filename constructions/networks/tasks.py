@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from constructions.algebra.arrays import as_arrays, batch_shape, column_vector, empty_rows
+from constructions.algebra.types import Array, ArrayT
 
 LayoutName = Literal["A", "E", "S"]
 LAYOUTS: tuple[LayoutName, ...] = ("A", "E", "S")
@@ -33,12 +35,16 @@ class Task(Protocol):
     def columns(self) -> tuple[int, ...]:
         """Output channels that carry the result, in the order of :meth:`decode`."""
 
-    def encode(self, *values: Any, **named: Any) -> Any: ...
+    @property
+    def encode(self) -> Callable[..., Array]:
+        """Input (..., n_rows, n_channels) from the values that the task takes."""
 
-    def decode(self, output: Any) -> Any: ...
+    @property
+    def decode(self) -> Callable[..., Array]:
+        """The result, from an output (..., rows, n_outputs)."""
 
 
-def read_rows(output: Any, rows: tuple[int, ...], n_rows: int) -> Any:
+def read_rows(output: ArrayT, rows: tuple[int, ...], n_rows: int) -> ArrayT:
     """The rows ``rows`` of an output that holds all rows, or of one that holds just these."""
     held = output.shape[-2]
     if held == n_rows:
@@ -103,7 +109,7 @@ class Regression:
         """Number of data points whose least-squares problem row ``row`` answers."""
         return min(row + 1 - self.first_row, self.n_points) if self.prefix_rows else self.n_points
 
-    def encode(self, A: Any, b: Any, x_init: Any = None) -> Any:
+    def encode(self, A: object, b: object, x_init: object = None) -> Array:
         """Input of shape (..., n_rows, n_channels) from ``A`` (..., N, D), ``b`` (..., N), ``x_init`` (..., D).
 
         Any ring, any float, with or without leading batch dimensions; ``x_init`` is zero when left out.
@@ -130,7 +136,7 @@ class Regression:
             u[..., row, start] = arrays["x_init"]
         return u
 
-    def decode(self, output: Any) -> Any:
+    def decode(self, output: ArrayT) -> ArrayT:
         """The iterate at the read-out row: shape (..., D)."""
         return read_rows(output, self.readout_rows, self.n_rows)[..., 0, list(self.columns)]
 
@@ -156,7 +162,7 @@ class Sequence:
     def free_channels(self) -> tuple[tuple[int, int], ...]:
         return tuple(np.ndindex(self.n_rows, self.n_channels))
 
-    def encode(self, u: Any) -> Any:
+    def encode(self, u: object) -> Array:
         """Input from ``u`` of shape (..., n_rows, n_channels); positional channels are appended as zeros."""
         array = as_arrays(u=u)["u"]
         if array.ndim < 2 or tuple(array.shape[-2:]) != (self.n_rows, self.n_channels):
@@ -165,7 +171,7 @@ class Sequence:
         padded[..., : self.n_channels] = array
         return padded
 
-    def decode(self, output: Any) -> Any:
+    def decode(self, output: ArrayT) -> ArrayT:
         """The output sequence: shape (..., n_rows, n_channels out)."""
         return read_rows(output, self.readout_rows, self.n_rows)[..., list(self.columns)]
 
@@ -191,13 +197,13 @@ class IterateByRow:
     def free_channels(self) -> tuple[tuple[int, int], ...]:
         return tuple(np.ndindex(self.n_points, self.n_inputs))
 
-    def encode(self, A: Any, b: Any, x_init: Any = None) -> Any:
+    def encode(self, A: object, b: object, x_init: object = None) -> Array:
         """Rows ``[a_n, b_n, x_init]``, shape (..., N, 2D + 1); shapes and errors as :meth:`Regression.encode`."""
         regression = Regression(self.n_points, self.n_dims, "A", self.columns, self.n_inputs)
         u = regression.encode(A, b, x_init)
         u[..., self.n_dims + 1 :] = u[..., :1, self.n_dims + 1 :]
         return u
 
-    def decode(self, output: Any) -> Any:
+    def decode(self, output: ArrayT) -> ArrayT:
         """The iterate at the last row: shape (..., D)."""
         return read_rows(output, self.readout_rows, self.n_points)[..., 0, list(self.columns)]

@@ -25,6 +25,7 @@ from constructions.algebra.rings import Floats
 from constructions.networks.evaluate import evaluate_layer
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
+from constructions.networks.parameters import IterationParameters, recorded
 from constructions.slicing.digits import CONSTANT, exponent_of, tap_sum, unit
 from constructions.slicing.slicer import Output, read_layer
 
@@ -39,7 +40,7 @@ MARGIN = 2
 
 def known(network: Network) -> dict[str, Fraction]:
     """Magnitudes by channel family that the construction knows, for A, x_init ≤ 8, b ≤ 32 and iterates up to 16."""
-    p = network.parameters
+    p = recorded(network.parameters, IterationParameters)
     data = {"a": ENTRY, "b": TARGET, "x": ITERATE}
     if network.algorithm == "gradient_descent":
         step, k = Fraction(p["step_size"]) / p["n_points"], p["n_steps"]

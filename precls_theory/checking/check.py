@@ -11,18 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any
 
 import flint
 
-from constructions.algebra.rationals import write_rational
+from constructions.algebra.rationals import as_fraction, write_rational
 from constructions.algebra.rings import polynomials
-from constructions.approximation.chebyshev_network import LABEL_SEPARATOR
+from constructions.approximation.chebyshev_network import LABEL_SEPARATOR, ChebyshevParameters
 from constructions.approximation.parser import parse_expression
 from constructions.models.own_weights import OWN_WEIGHTS
 from constructions.networks.base import ExactNetwork
 from constructions.networks.construction import rebuild
+from constructions.networks.parameters import claim_of, recorded
 from constructions.networks.stack import LayerStack
 from constructions.transformers.blocks import EvenPartRemains
 from precls_theory.checking.counterexample import counterexample
@@ -110,7 +110,7 @@ def check(network: ExactNetwork, *, seed: int | None = None, progress: Progress 
         return CheckResult(False, network.algorithm, wrong_bound, entry=entry, method="residues", detail=detail)
     rows = len(network.task.exact_rows)
     as_built = "the weights are its own" if own else "every stored number is as built"
-    claim = network.parameters["network"]["algorithm"] if own else network.algorithm
+    claim = claim_of(network.parameters)["algorithm"] if own else network.algorithm
     if network.parameters.get("label"):
         as_built += ", and the error bound is proved again"
     if n_terms(network, proof.degree) <= MAX_WRITTEN_TERMS and prove_symbolically(network):
@@ -153,15 +153,19 @@ def error_bound_problem(network: ExactNetwork) -> str | None:
     Only a network whose parameters claim an ``error_bound``, perhaps of 0, for the functions named in ``label`` has
     one; the weights do not depend on it, so the rebuild says nothing about it.
     """
-    if not network.parameters.get("label") and not Fraction(network.parameters.get("error_bound", 0)):
+    if not network.parameters.get("label") and not as_fraction("error_bound", network.parameters.get("error_bound", 0)):
         return None
     from precls_theory.approximation.error import chebyshev_error
 
     assert isinstance(network, LayerStack)
 
-    label, bound = str(network.parameters.get("label", "")), Fraction(network.parameters["error_bound"])
+    label, bound = (
+        str(network.parameters.get("label", "")),
+        as_fraction("error_bound", network.parameters["error_bound"]),
+    )
     try:
-        functions = [parse_expression(text, network.parameters["variables"]) for text in label.split(LABEL_SEPARATOR)]
+        variables = recorded(network.parameters, ChebyshevParameters)["variables"]
+        functions = [parse_expression(text, variables) for text in label.split(LABEL_SEPARATOR)]
         proved = chebyshev_error(network, functions)
     except (ValueError, ArithmeticError, LookupError) as error:
         return f"the recorded error bound cannot be proved again for the function {short(label)!r}: {error}"

@@ -21,13 +21,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from constructions.algebra.rings import Ring
 from constructions.networks.base import ExactNetwork
 from constructions.networks.construction import ALIASES, CONSTRUCTIONS, rebuild
+from constructions.networks.parameters import IterationParameters, PrimitiveParameters, claim_of, recorded
 from constructions.networks.stack import LayerStack
 from constructions.networks.tasks import Regression
 from constructions.slicing.task import SlicedTask
@@ -42,7 +42,7 @@ from precls_theory.proofs.majorants import (
 )
 
 Claim = Callable[[ExactNetwork, np.ndarray, Ring], np.ndarray]
-Iterate = Callable[[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, Ring], np.ndarray]
+Iterate = Callable[[IterationParameters, np.ndarray, np.ndarray, np.ndarray, Ring], np.ndarray]
 LOOP_STEPS = 2048
 """Gradient descent of more steps is computed by powers of its affine map instead of step by step."""
 
@@ -127,7 +127,7 @@ def claimed_majorant(network: ExactNetwork) -> Majorant:
 
 def _original(network: ExactNetwork) -> ExactNetwork:
     """The network that was sliced, rebuilt from the recorded parameters."""
-    inner = network.parameters["network"]
+    inner = claim_of(network.parameters)
     return rebuild(inner["algorithm"], inner["parameters"])
 
 
@@ -163,7 +163,7 @@ def regression(algorithm: str) -> Callable[[Iterate], Iterate]:
             seen = [task.points_seen(row) for row in task.exact_rows]
             problems, which = np.unique(seen, return_inverse=True)
             G, c, x = _normal_equations(task, ring.coerce(u), problems, ring)
-            return iterate(network.parameters, G, c, x, ring)[..., which, :]
+            return iterate(recorded(network.parameters, IterationParameters), G, c, x, ring)[..., which, :]
 
         def bound(network: ExactNetwork) -> Majorant:
             """Run the iteration on one unknown. With |M| the largest row sum of ‖entries‖₁ of a matrix M and |v| the
@@ -178,7 +178,7 @@ def regression(algorithm: str) -> Callable[[Iterate], Iterate]:
                 np.full(shape, value, dtype=object)
                 for shape, value in (((1, 1, 1), norm_G), ((1, 1), norm_c), ((1, 1), norm_x))
             )
-            return worst(iterate(network.parameters, G, c, x, MAJORANTS))
+            return worst(iterate(recorded(network.parameters, IterationParameters), G, c, x, MAJORANTS))
 
         reference(algorithm, bound)(claim)
         return iterate
@@ -223,7 +223,9 @@ def _identity(like: np.ndarray, scale: Fraction, ring: Ring) -> np.ndarray:
 @regression("gated_gradient_descent")
 @regression("linear_attention_gradient_descent")
 @regression("gradient_descent")
-def gradient_descent(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+def gradient_descent(
+    parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring
+) -> np.ndarray:
     """``x ← x − (η/N)(G x − c)``, k times."""
     step, n_steps = Fraction(parameters["step_size"]) / parameters["n_points"], parameters["n_steps"]
     s = ring.elements([step])
@@ -243,7 +245,7 @@ def gradient_descent(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x
 
 
 @regression("heavy_ball")
-def heavy_ball(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+def heavy_ball(parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
     """``x_{k+1} = x_k − η g(x_k) + β (x_k − x_{k−1})`` with ``x_{−1} = x_0`` (Polyak 1964)."""
     step = ring.elements([Fraction(parameters["step_size"]) / parameters["n_points"]])
     beta = ring.elements([Fraction(parameters["momentum"])])
@@ -256,7 +258,7 @@ def heavy_ball(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.n
 
 
 @regression("chebyshev")
-def chebyshev(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+def chebyshev(parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
     """The Chebyshev semi-iteration by the values ``T_k(σ)``, σ = (upper + lower)/(upper − lower) (Golub & Varga 1961):
 
     ``x_1 = x_0 − g/d`` and ``x_{k+1} = ω (x_k − g/d − x_{k−1}) + x_{k−1}``, ω = 2σ T_k(σ)/T_{k+1}(σ), d the middle of
@@ -279,14 +281,14 @@ def chebyshev(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.nd
 
 @regression("explicit_gradient")
 def explicit_gradient(
-    parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring
+    parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring
 ) -> np.ndarray:
     """``g(x) = (1/N)(G x − c)``."""
     return ring.reduce(ring.elements([Fraction(1, parameters["n_points"])]) * ring.reduce(_times(G, x, ring) - c))
 
 
 @regression("newton")
-def newton(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+def newton(parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
     """``x = M_t c`` with ``M ← 2M − M G M`` from ``M_0 = αI``, then ``x ← x + M (c − G x)`` for each refinement."""
     two = ring.elements([2])
     M = _identity(G, Fraction(parameters["alpha"]), ring)
@@ -304,7 +306,7 @@ def newton(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarr
 @reference("read")
 def read(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """Channels ``start:stop`` of row ``source`` copied into row ``target``."""
-    p = network.parameters
+    p = recorded(network.parameters, PrimitiveParameters)
     y = ring.coerce(u)[..., : p["n_channels"]].copy()
     y[..., p["target"], p["start"] : p["stop"]] = y[..., p["source"], p["start"] : p["stop"]]
     return y
@@ -313,8 +315,9 @@ def read(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
 @reference("linear")
 def linear(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """``u W + c``."""
-    weight = np.array([[Fraction(entry) for entry in row] for row in network.parameters["weight"]], dtype=object)
-    bias = network.parameters["bias"] or [0] * weight.shape[1]
+    p = recorded(network.parameters, PrimitiveParameters)
+    weight = np.array([[Fraction(entry) for entry in row] for row in p["weight"]], dtype=object)
+    bias = p["bias"] or [0] * weight.shape[1]
     product = ring.matmul(ring.coerce(u), ring.elements(weight))
     return ring.reduce(product + ring.elements([Fraction(entry) for entry in bias]))
 
@@ -324,10 +327,10 @@ def linear(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
 @reference("multiply")
 def multiply(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
     """Channels ``target:target+length`` replaced by the product of two blocks; with ``clear=False`` it is added to them."""
-    p = network.parameters
+    p = recorded(network.parameters, PrimitiveParameters)
     u = ring.coerce(u)[..., : p["n_channels"]]
     y, length = u.copy(), p["length"]
-    left, right, target = (u[..., p[name] : p[name] + length] for name in ("left", "right", "target"))
+    left, right, target = (u[..., at : at + length] for at in (p["left"], p["right"], p["target"]))
     product = ring.reduce(left * right)
     y[..., p["target"] : p["target"] + length] = product if p.get("clear", True) else ring.reduce(target + product)
     return y

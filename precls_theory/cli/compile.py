@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -114,11 +114,16 @@ def write(network: Network, output: Path | None, plot: Path | None) -> None:
         draw(network, plot)
 
 
-def facts(network: Network) -> dict[str, Any]:
+def facts(network: Network) -> dict[str, int]:
     """Sizes of the network and of the polynomials."""
     from constructions.compiler.monomials import degree, plain_width
+    from constructions.compiler.polynomials import PolynomialParameters
+    from constructions.networks.parameters import recorded
 
-    terms = [[tuple(exponents) for exponents, _ in polynomial] for polynomial in network.parameters["polynomials"]]
+    terms = [
+        [tuple(exponents) for exponents, _ in polynomial]
+        for polynomial in recorded(network.parameters, PolynomialParameters)["polynomials"]
+    ]
     return {
         "depth": network.depth,
         "width": network.width,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from constructions.networks.parameters import claim_of
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working, wrote
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def import_model(
             verdict = checked(network)
     except (ValueError, OSError) as error:
         fail(str(error), watch if json else None)
-    claim = network.parameters["network"]
+    claim = claim_of(network.parameters)
     if json:
         emit_json({"file": str(output), "claims": claim, "exact": verdict.ok, "check": verdict.to_json()}, watch)
     else:

@@ -8,14 +8,14 @@ verdict is the kernel's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from fractions import Fraction
-from typing import Any
 
 from constructions.algebra.filters import Filter
 from constructions.networks.construction import ALIASES
 from constructions.networks.layer import Layer, SparseMap, layer_key
 from constructions.networks.network import Network
+from constructions.networks.parameters import PrimitiveParameters, recorded
 
 FAMILIES = (
     "", "a", "b", "x", "aa", "ba", "P", "q", "W", "v", "G", "c", "previous", "r", "ra", "R", "M", "Y", "y", "is_start",
@@ -47,7 +47,7 @@ def stream(network: Network) -> list[int]:
     """``network`` as ``Decode.a_file`` reads it; :class:`NotCovered` for an algorithm of which the library knows nothing."""
     claim = algorithm(network)
     stored: list[Layer] = []
-    places: dict[Any, int] = {}
+    places: dict[Hashable, int] = {}
     order = []
     by_identity: dict[int, int] = {}
     for layer in network.layers:
@@ -100,20 +100,21 @@ def algorithm(network: Network) -> list[int]:
         keys = ("n_rows", "n_channels", "source", "target", "start", "stop")
         return [*kind, *map(count, keys), choice("mode", ("causal", "circular"), "causal")]
     if name == "linear":
-        weight, bias = network.parameters.get("weight", []), network.parameters.get("bias")
+        given = recorded(network.parameters, PrimitiveParameters)
+        weight, bias = given.get("weight", []), given.get("bias")
         n_out = len(weight[0]) if weight else 0
         rows = [_many(map(_ratio, row)) for row in weight]
         return [*kind, count("n_rows"), *_many(rows), *_many(map(_ratio, bias if bias is not None else [0] * n_out))]
     return [*kind, *map(count, ("n_rows", "n_channels", "left", "right", "target", "length"))]
 
 
-def _choice(value: Any, options: Sequence[str]) -> int:
+def _choice(value: object, options: Sequence[str]) -> int:
     return list(options).index(value) if value in list(options) else UNKNOWN
 
 
-def _ratio(value: Any) -> list[int]:
+def _ratio(value: object) -> list[int]:
     try:
-        fraction = Fraction(value)
+        fraction = Fraction(value)  # type: ignore[call-overload]  # what it does not take, it refuses
     except (TypeError, ValueError, ZeroDivisionError):
         return [0, 0]
     return [fraction.numerator, fraction.denominator]

@@ -34,6 +34,7 @@ import math
 from fractions import Fraction
 
 from constructions.networks.network import Network
+from constructions.networks.parameters import IterationParameters, recorded
 from constructions.networks.tasks import Regression
 
 FORMS = ("gram", "doubling")
@@ -75,9 +76,10 @@ def a_priori_bound(
         )
     if task.layout != "A":
         raise ValueError(f"the theorem speaks of layout A, got {task.layout}")
-    N, D, k, u = task.n_points, task.n_dims, network.parameters["n_steps"], Fraction(1, 2**precision)
+    parameters = recorded(network.parameters, IterationParameters)
+    N, D, k, u = task.n_points, task.n_dims, parameters["n_steps"], Fraction(1, 2**precision)
     tau = min(float(D), math.inf if trace is None else trace)
-    omega = math.sqrt(float(Fraction(network.parameters["step_size"])) / N) * b_norm
+    omega = math.sqrt(float(Fraction(parameters["step_size"])) / N) * b_norm
     first = float(gamma(n_roundings(N, D), u))
     if form == "gram":
         growth, (factor, of_b), of_start = first * (1 + tau), GRAM, Fraction(1)

@@ -95,7 +95,7 @@ class RegressionSymbols:
             raise Refuted(f"{network.algorithm} does not read a regression but {type(task).__name__}")
         v = make(A=(task.n_points, task.n_dims), b=(task.n_points,), x=(task.n_dims,))
         start = (v["x"],) if task.takes_start else ()
-        return cls(task, v, task.encode(v["A"], v["b"], *start))
+        return cls(task, v, network.encode(v["A"], v["b"], *start))
 
     @property
     def rows(self) -> list[int]:

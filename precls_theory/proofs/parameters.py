@@ -23,7 +23,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import flint
 import numpy as np
@@ -32,7 +32,7 @@ from constructions.algebra.rings import ElementRing
 from constructions.networks.network import Network
 from precls_theory.proofs.symbolic import Variables, array_of, variable_names
 
-Polynomial = Any  # flint.fmpq_mpoly, which has no types
+Polynomial: TypeAlias = "flint.fmpq_mpoly"
 
 
 class Quotient:
@@ -282,7 +282,7 @@ class Symbols:
         return sorted(found - poles)
 
 
-class SymbolicParameters(ElementRing):
+class SymbolicParameters(ElementRing["Quotient"]):
     """Q(symbols)[variables]: rationals and parameters embed."""
 
     def element(self, value: Any) -> Any:

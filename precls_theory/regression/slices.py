@@ -15,12 +15,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import torch
 
 import constructions as C
+from constructions.algebra.rationals import as_count
 from constructions.networks.network import Network
 from constructions.slicing.digits import BudgetError
 
@@ -124,9 +124,9 @@ def run(
     bound = Fraction(2) ** (math.ceil(math.log2(max(size, 2.0**-20))) + 1)
     widened = 0
     while True:
-        bounds: dict[str, Any] = {"a": largest(A), "b": largest(b), "y": bound}
+        bounds: dict[str, Fraction] = {"a": largest(A), "b": largest(b), "y": bound}
         sliced = C.sliced(network, slices=plan.slices, bounds=bounds, dtype=plan.dtype)
-        bits = sliced.parameters["slice_bits"]
+        bits = as_count("slice_bits", sliced.parameters["slice_bits"])
         made = plan.with_slices(plan.slices, bits)
         if made.expected + MARGIN < plan.wanted and plan.slices < MAX_SLICES:  # fewer bits a slice than counted on
             plan = plan.with_slices(plan.slices + 1, bits)

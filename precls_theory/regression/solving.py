@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import constructions as C
-from constructions.algebra.rationals import write_rational
+from constructions.algebra.rationals import as_count, write_rational
 from constructions.networks.network import Network
 from precls_theory.regression import slices
 from precls_theory.regression.data import DataError, ExactFit, RegressionData
@@ -281,7 +281,7 @@ def run_sliced(
             best = counted, values, network, chosen
         if counted >= wanted:
             break
-        chosen = chosen.with_slices(chosen.slices + 1, network.parameters["slice_bits"])
+        chosen = chosen.with_slices(chosen.slices + 1, as_count("slice_bits", network.parameters["slice_bits"]))
         if slices.refusal(chosen, data.n_dims):
             break
     return None if best is None else best[1:]

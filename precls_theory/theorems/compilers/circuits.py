@@ -28,9 +28,10 @@ from constructions.algebra.rings import Ring, univariate
 from constructions.algebra.terms import identity
 from constructions.compiler.circuit import Circuit, Wire
 from constructions.compiler.forms import ONE, Term
-from constructions.compiler.instructions import read_instructions
+from constructions.compiler.instructions import Instructions, read_instructions
 from constructions.compiler.schedule import Schedule, circuit_width, schedule
 from constructions.networks.evaluate import evaluate_layer
+from constructions.networks.parameters import recorded
 from precls_theory.proofs.symbolic import MakeVariables, array_of, flint_variables, require_equal, sympy_variables
 from precls_theory.proofs.variants import first_weight, last_weight, late_row
 from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
@@ -46,7 +47,7 @@ from precls_theory.theorems.compilers.programs import (
 def prove_circuit(network: C.Network, make: MakeVariables = flint_variables) -> Schedule:
     """``network`` computes what its instructions say, by induction on its layers; raises :class:`Refuted`
     otherwise."""
-    circuit, outputs = read_instructions(**network.parameters)
+    circuit, outputs = read_instructions(**recorded(network.parameters, Instructions))
     found = schedule(circuit, outputs)
     if network.depth != found.depth:
         raise Refuted(f"the circuit has depth {found.depth}, the network {network.depth}", {"depth": network.depth})

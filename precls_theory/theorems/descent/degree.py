@@ -48,7 +48,7 @@ def degree_on_ray(network: Network, start: bool, point: int = 0) -> int:
         b[point] = t
     if start:
         x[0] = t
-    output = network.decode(network.evaluate(task.encode(A, b, x)))
+    output = network.decode(network.evaluate(network.encode(A, b, x)))
     return max(entry.degree() for entry in output)
 
 

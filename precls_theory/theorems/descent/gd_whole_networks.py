@@ -12,6 +12,7 @@ import torch
 
 import constructions as C
 from constructions.algebra.rings import RATIONALS
+from constructions.networks.parameters import IterationParameters, recorded
 from constructions.networks.tasks import LAYOUTS
 from precls_theory.checking.prove import prove_network
 from precls_theory.checking.transformers import descent
@@ -44,7 +45,7 @@ def require_run(network: C.Network, decode: Decode = lambda network, output: net
     The data are small integers and the step size over N a power of two, so that every rounding of float64 is exact as
     long as no number needs more than 53 bits; all coordinates of the result are different. Raises :class:`Refuted`.
     """
-    p = network.parameters
+    p = recorded(network.parameters, IterationParameters)
     N, D = p["n_points"], p["n_dims"]
     rng = np.random.default_rng(0)
     A, b, x = (rng.integers(-2, 3, shape).astype(object) for shape in ((N, D), (N,), (D,)))

@@ -8,6 +8,7 @@ import numpy as np
 
 import constructions as C
 from constructions.networks.layer import SparseMap
+from constructions.networks.parameters import IterationParameters, recorded
 from precls_theory.proofs.symbolic import (
     MakeVariables,
     compose,
@@ -51,7 +52,7 @@ def prove_products(size: int, make: MakeVariables = flint_variables, sign: int =
 
 def prove_block_width(network: C.Network) -> None:
     """A squaring layer of the doubling form has no more than the merged products for P²; :class:`Refuted` otherwise."""
-    size = network.parameters["n_dims"]
+    size = recorded(network.parameters, IterationParameters)["n_dims"]
     layer, names = network.layers[2], network.layers[1].outputs
 
     def read_by(sparse: SparseMap, unit: int) -> set[str]:

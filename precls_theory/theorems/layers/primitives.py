@@ -10,6 +10,7 @@ import numpy as np
 import constructions as C
 from constructions.algebra.terms import exact
 from constructions.networks.layer import Mode
+from constructions.networks.parameters import PrimitiveParameters, recorded
 from precls_theory.proofs.parameters import Symbols
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
 from precls_theory.proofs.variants import Build, first_weight, hard_coded, last_weight, late_row, wrong
@@ -26,7 +27,7 @@ def require_one_layer(network: C.Network) -> None:
 def prove_read(network: C.Network, make: MakeVariables = flint_variables) -> None:
     """Row ``target`` receives channels ``start:stop`` of row ``source``; all else is unchanged."""
     require_one_layer(network)
-    p = network.parameters
+    p = recorded(network.parameters, PrimitiveParameters)
     v = make(u=(p["n_rows"], p["n_channels"]))
     expected = v["u"].copy()
     expected[p["target"], p["start"] : p["stop"]] = v["u"][p["source"], p["start"] : p["stop"]]
@@ -37,7 +38,7 @@ def prove_read(network: C.Network, make: MakeVariables = flint_variables) -> Non
 def prove_linear(network: C.Network, make: MakeVariables = flint_variables) -> None:
     """``u ↦ u W + c`` at every row."""
     require_one_layer(network)
-    p = network.parameters
+    p = recorded(network.parameters, PrimitiveParameters)
     weight = np.array([[exact(entry) for entry in row] for row in p["weight"]], dtype=object)
     bias = [exact(entry) for entry in p["bias"]] if p["bias"] is not None else [Fraction(0)] * weight.shape[1]
     v = make(u=(p["n_rows"], len(weight)))
@@ -65,9 +66,9 @@ def transposed(**parameters: Any) -> C.Network:
 def prove_multiply(network: C.Network, make: MakeVariables = flint_variables) -> None:
     """The block ``target`` becomes the product of the blocks ``left`` and ``right``; all else is unchanged."""
     require_one_layer(network)
-    p = network.parameters
+    p = recorded(network.parameters, PrimitiveParameters)
     v = make(u=(p["n_rows"], p["n_channels"]))
-    blocks = [slice(p[name], p[name] + p["length"]) for name in ("left", "right", "target")]
+    blocks = [slice(at, at + p["length"]) for at in (p["left"], p["right"], p["target"])]
     left, right, target = blocks
     expected = v["u"].copy()
     expected[:, target] = v["u"][:, left] * v["u"][:, right]
