@@ -40,8 +40,9 @@ class Certificate:
     """What was proved, for which sizes, over which ring, by which engine, in what time (seconds).
 
     ``every_size`` says that ``kernel`` has also proved the statement for all sizes, as the theorem ``coq`` of the library in
-    :mod:`precls_theory.kernel`; ``every_size_given`` names what it assumes, ``why_not_every_size`` says in words why not. All
-    are empty where no kernel was asked.
+    :mod:`precls_theory.kernel`; ``coqchk`` is ``"accepted"`` where the independent checker has accepted that library too, and
+    empty where it was not run; ``every_size_given`` names what the theorem assumes, ``why_not_every_size`` says in words why
+    not. All are empty where no kernel was asked.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Certificate:
     every_size: bool = False
     kernel: str | None = None
     coq: str | None = None
+    coqchk: str | None = None
     every_size_given: str | None = None
     why_not_every_size: str | None = None
     precls: str = field(default_factory=precls_version)

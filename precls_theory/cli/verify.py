@@ -27,7 +27,7 @@ JSON_KEYS = (
     "id", "title", "source", "status", "scope", "ring", "engine", "seconds", "failure_probability_log2", "message",
     "controls", "detail",
 )  # fmt: skip
-KERNEL_KEYS = ("every_size", "kernel", "coq", "every_size_given", "why_not_every_size")
+KERNEL_KEYS = ("every_size", "kernel", "coq", "coqchk", "every_size_given", "why_not_every_size")
 """Of a run with ``--kernel``."""
 WORTH_PROCESSES = 8
 """Theorems from which processes of their own are started: each imports PyTorch and SymPy first."""
@@ -149,7 +149,8 @@ def show_kernel(proofs: list[Certificate]) -> None:
     out.print(sizes)
     if by_kernel:
         closed = f"{len(by_kernel)} of {len(proofs)} theorems proved for every size by {by_kernel[0].kernel}"
-        out.print(f"{closed}: closed under the global context, no axiom", highlight=False)
+        again = ", accepted by coqchk too" if by_kernel[0].coqchk else ""
+        out.print(f"{closed}: closed under the global context, no axiom{again}", highlight=False)
 
 
 def choose(known: dict[str, Theorem], wanted: list[str]) -> list[Theorem]:
@@ -181,7 +182,7 @@ def show_list(theorems: list[Theorem], watch: Stopwatch, json: bool) -> None:
 
 def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bool) -> dict[str, dict[str, Any]]:
     """What the kernel says of each theorem, as fields of its certificate; exit code 2 without Coq, 1 where it refuses."""
-    from precls_theory.kernel import library
+    from precls_theory.kernel import library, statements
     from precls_theory.kernel.theorems import EVERY_SIZE, GIVEN, why_not
 
     claimed = {theorem.id: EVERY_SIZE[theorem.id] for theorem in theorems if theorem.id in EVERY_SIZE}
@@ -191,9 +192,12 @@ def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bo
             built = library.build(progress=report.begin)
             report.begin("asking Coq what the theorems rest on")
             library.require_closed((coq for names in claimed.values() for coq in names), built)
+            report.begin("asking Coq what the theorems state")
+            statements.require_recorded((coq for names in claimed.values() for coq in names), built)
             if coqchk:
                 report.begin("coqchk checks the library again")
                 library.recheck(built)
+            rechecked = "accepted" if library.is_rechecked(built) else None
     except library.KernelMissing as error:
         if json:
             emit_json({"error": str(error)}, watch)
@@ -202,9 +206,11 @@ def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bo
     except (library.KernelError, OSError) as error:
         fail(str(error), watch if json else None)
     proved = {
-        id: {"every_size": True, "kernel": name, "coq": names[0], "every_size_given": GIVEN.get(id)}
+        id: {
+            "every_size": True, "kernel": name, "coq": names[0], "coqchk": rechecked, "every_size_given": GIVEN.get(id),
+        }
         for id, names in claimed.items()
-    }
+    }  # fmt: skip
     return {theorem.id: proved.get(theorem.id, {"why_not_every_size": why_not(theorem.id)}) for theorem in theorems}
 
 

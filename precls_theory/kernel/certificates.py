@@ -16,15 +16,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import flint
-
 from constructions.files.reading import load
 from constructions.networks.network import Network
 from precls_theory.kernel.export import NotCovered, stream
-from precls_theory.kernel.library import CLOSED, LOGICAL_NAME, KernelError, Progress, build, find_coq, run_coq
+from precls_theory.kernel.library import (
+    CLOSED,
+    LOGICAL_NAME,
+    KernelError,
+    Progress,
+    build,
+    find_coq,
+    is_rechecked,
+    run_coq,
+)
+from precls_theory.kernel.statements import require_recorded
+from precls_theory.kernel.theorems import CERTIFICATES
 
 PART = 400
 """Integers of one definition: Coq parses a list recursively."""
+LONG = 64
+"""Bits up to which an integer costs nothing to speak of."""
+MOST_WORK = 2**31
+"""Largest sum of the squares of the lengths, in bits, of the longer integers of a file: Coq multiplies and reduces fractions
+in time quadratic in their length, which makes this about two minutes."""
 HEADER = f"""From Coq Require Import ZArith.
 From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq.
 From {LOGICAL_NAME} Require Import Decode.
@@ -40,13 +54,16 @@ REFUSED = 'Redirect "verdict" Eval vm_compute in (checks network).\n'
 
 @dataclass(frozen=True)
 class KernelVerdict:
-    """What the kernel says about a file, in how many seconds (building the library not included)."""
+    """What the kernel says about a file, in how many seconds (building the library not included); ``coqchk`` is ``"accepted"``
+    where the independent checker has accepted the compiled library, and ``None`` where it was not run
+    (``precls verify --kernel coq --coqchk`` runs it)."""
 
     verdict: Literal["proved", "refused"]
     sha256: str
     seconds: float
     kernel: str
     theorem: str = "Decode.certificate"
+    coqchk: Literal["accepted"] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-serialisable data."""
@@ -56,7 +73,8 @@ class KernelVerdict:
 def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelVerdict:
     """Ask the kernel whether the network saved at ``path`` computes what it claims, for all data over every ring.
 
-    Raises :class:`~precls_theory.kernel.export.NotCovered` for an algorithm without a theorem, ``CorruptFileError`` and
+    Raises :class:`~precls_theory.kernel.export.NotCovered` for an algorithm without a theorem and for rationals of too many
+    digits, ``CorruptFileError`` and
     ``OSError`` as :func:`constructions.load`, :class:`KernelError` where Coq breaks down.
     """
     path = Path(path)
@@ -67,13 +85,28 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
             f"the kernel has theorems about BaseConv networks, and {path} holds a {type(network).__name__}"
         )
     numbers = stream(network)
+    require_short(numbers, path)
     if hashlib.sha256(path.read_bytes()).hexdigest() != before:
         raise OSError(f"{path} changed while it was read")
     library = build(progress=progress)
+    require_recorded(CERTIFICATES, library)
     progress(f"Coq checks {path}")
     start = time.perf_counter()
     verdict = prove(numbers, library, f"(* SHA-256 of the file: {before} *)\n")
-    return KernelVerdict(verdict, before, time.perf_counter() - start, find_coq().name)
+    seconds = time.perf_counter() - start
+    rechecked: Literal["accepted"] | None = "accepted" if is_rechecked(library) else None
+    return KernelVerdict(verdict, before, seconds, find_coq().name, coqchk=rechecked)
+
+
+def require_short(numbers: Sequence[int], path: str | Path) -> None:
+    """Raise :class:`~precls_theory.kernel.export.NotCovered` for rationals so long that Coq would not come to an end."""
+    lengths = [bits for number in numbers if (bits := number.bit_length()) > LONG]
+    if (work := sum(bits**2 for bits in lengths)) > MOST_WORK:
+        raise NotCovered(
+            f"the kernel is not asked about {path}: {len(lengths)} of its integers are longer than {LONG} bits, the longest has "
+            f"{max(lengths)}, and Coq's time grows with the squares of their lengths, which sum to {work:.1e} where at most "
+            f"{MOST_WORK:.1e} is done; use rationals with shorter numerators and denominators"
+        )
 
 
 def prove(numbers: Sequence[int], library: Path, comment: str = "") -> Literal["proved", "refused"]:
@@ -98,8 +131,10 @@ def prove(numbers: Sequence[int], library: Path, comment: str = "") -> Literal["
 
 
 def _digits(number: int) -> str:
-    """The decimal digits, however many: ``str`` stops at 4300."""
-    return str(flint.fmpz(number))
+    """The number for Coq, which takes time quadratic in the length of decimal digits, and linear in that of hexadecimal ones."""
+    if number.bit_length() <= 64:
+        return str(number)
+    return hex(number) if number > 0 else f"(-{hex(-number)})"
 
 
 def definition(name: str, numbers: Sequence[int]) -> str:

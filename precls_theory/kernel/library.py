@@ -2,8 +2,9 @@
 
 A build lies in the user's cache directory under the hash of the sources and of the version of Coq, with a list of the
 hashes of what Coq wrote: a build that is damaged or mixed with another is made again. (Who can write there and changes the
-list as well is not kept out; nor is who can replace ``coqc``.) A theorem counts only where Coq prints
-``Closed under the global context`` for it: an axiom, a parameter, an admitted lemma or any other line is refused.
+list as well is not kept out; nor is who can replace ``coqc``.) What sources may contain is said in
+:mod:`~precls_theory.kernel.sources`. A theorem counts only where Coq prints ``Closed under the global context`` for it: an
+axiom, a parameter, an admitted lemma or any other line is refused.
 Errors are :class:`KernelError`, and :class:`KernelMissing` where there is no Coq.
 """
 
@@ -23,6 +24,8 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from precls_theory.kernel.sources import SourceError, require_allowed, without_comments
+
 SOURCES = Path(__file__).parent / "coq"
 FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives", "Layouts",
@@ -34,16 +37,13 @@ FILES = (
 LOGICAL_NAME = "Precls"
 INSTALL = "apt-get install --no-install-recommends coq libcoq-mathcomp-algebra"
 CLOSED = "Closed under the global context"
-FORBIDDEN = re.compile(
-    r"\b(Axioms?|Parameters?|Conjectures?|Admitted|admit|give_up|Abort|bypass_check|Unset\s+(Guard|Positivity|Universe)"
-    r"\s+Checking|Primitive|Declare\s+ML\s+Module|type_in_type|Extract|Load)\b"
-)
-"""Words that no source of the library may contain outside comments."""
 SECONDS = 1800
 """Longest run of one Coq process."""
 
 COMPLETE = "complete"
 """The file of a finished build: the SHA-256 of each compiled module."""
+RECHECKED = "coqchk"
+"""The file of a build that ``coqchk`` has accepted: the same hashes."""
 _VERSION = re.compile(r"[0-9]+\.[0-9][A-Za-z0-9.+-]*\Z")
 
 Progress = Callable[[str], None]
@@ -82,19 +82,6 @@ def find_coq() -> Coq:
     return Coq(coqc, printed[0])
 
 
-def without_comments(source: str) -> str:
-    """A Coq source without its comments, which nest."""
-    kept, depth = [], 0
-    for part in re.split(r"(\(\*|\*\))", source):
-        if part == "(*":
-            depth += 1
-        elif part == "*)" and depth:
-            depth -= 1
-        elif not depth:
-            kept.append(part)
-    return "".join(kept)
-
-
 def content_hash(sources: Path) -> str:
     """SHA-256 of the sources of the library, in order."""
     digest = hashlib.sha256()
@@ -120,9 +107,10 @@ def build(sources: Path | None = None, progress: Progress = lambda _: None) -> P
     if is_intact(target):
         return target
     for name in FILES:
-        found = FORBIDDEN.search(without_comments((sources / f"{name}.v").read_text()))
-        if found:
-            raise KernelError(f"{name}.v contains {found.group(0)!r}: the library admits nothing")
+        try:
+            require_allowed((sources / f"{name}.v").read_text())
+        except (SourceError, UnicodeDecodeError) as error:
+            raise KernelError(f"{name}.v is not a source of the library: {error}") from error
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         folder = Path(work) / "library"
@@ -238,7 +226,8 @@ def require_closed(names: Iterable[str], library: Path) -> None:
 
 
 def recheck(library: Path) -> None:
-    """Check the compiled library again with ``coqchk``, which is a second, smaller program."""
+    """Check the compiled library again with ``coqchk``, which is a second, smaller program; the build remembers it."""
+    hashes = compiled_hashes(library)
     coqchk = shutil.which("coqchk")
     if coqchk is None:
         raise KernelMissing(f"there is no coqchk here: on Debian or Ubuntu, {INSTALL}")
@@ -261,3 +250,12 @@ def recheck(library: Path) -> None:
     ]
     if not sections or open_ends:
         raise KernelError(f"coqchk reports {'; '.join(open_ends) or 'nothing that can be read'}")
+    (library / RECHECKED).write_text(hashes)
+
+
+def is_rechecked(library: Path) -> bool:
+    """Has ``coqchk`` accepted these compiled modules?"""
+    try:
+        return (library / RECHECKED).read_text() == compiled_hashes(library)
+    except (OSError, UnicodeDecodeError, KernelError):
+        return False

@@ -17,7 +17,7 @@ import constructions as C
 from constructions.algebra.filters import Filter
 from constructions.networks.layer import Layer, SparseMap
 from precls_theory.cli.main import app
-from precls_theory.kernel.certificates import HEADER, check_file, definition, verdicts
+from precls_theory.kernel.certificates import HEADER, check_file, definition, require_short, verdicts
 from precls_theory.kernel.export import NotCovered, stream
 from precls_theory.kernel.library import build, run_coq
 
@@ -89,8 +89,19 @@ def test_a_channel_has_one_spelling(name):
     assert [new for new, old in zip(other, base, strict=True) if new != old] == [0], "an unknown name is [0, 0, 0]"
 
 
-def test_numbers_of_any_length_are_written():
-    assert "0" * 5000 + "]" in definition("network", [10**5000])
+def test_long_numbers_are_written_in_sixteens():
+    numbers = [10**5000, -(10**5000), 2**64, -(2**64), 7, -7]
+    written = re.search(r":= \[:: (.*)\]\.", definition("network", numbers))
+    assert [int(word.strip("()"), 0) for word in written[1].split("; ")] == numbers
+
+
+def test_rationals_too_long_for_the_kernel_are_refused_in_words_before_coq_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("precls_theory.kernel.certificates.build", pytest.fail)
+    weight = Fraction(3**10700, 2**17000 - 1)
+    C.linear(n_rows=1, weight=[[weight, weight + 1]] * 4).save(tmp_path / "long.safetensors")
+    with pytest.raises(NotCovered, match=r"longest has 17\d\d\d, and Coq's time grows with the squares"):
+        check_file(tmp_path / "long.safetensors")
+    require_short(stream(built("Chebyshev A")), "short")
 
 
 def test_an_algorithm_without_a_theorem_is_named():

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from precls_theory import all_theorems
 from precls_theory.cli.main import app
-from precls_theory.kernel import library, theorems
+from precls_theory.kernel import library, sources, statements, theorems
 from precls_theory.kernel.library import KernelError, KernelMissing
 
 runner = CliRunner()
@@ -23,22 +23,10 @@ def no_coq(monkeypatch):
     library.find_coq.cache_clear()
 
 
-def test_every_file_of_the_library_is_listed_and_admits_nothing():
+def test_every_file_of_the_library_is_listed_and_allowed():
     assert {path.stem for path in library.SOURCES.glob("*.v")} == set(library.FILES)
     for name in library.FILES:
-        source = library.without_comments((library.SOURCES / f"{name}.v").read_text())
-        assert library.FORBIDDEN.search(source) is None, name
-
-
-@pytest.mark.parametrize(
-    "source", ["Axiom a : False.", "Lemma l : False. Admitted.", "Parameters a b : nat.", "admit."]
-)
-def test_words_that_leave_something_unproved_are_found(source):
-    assert library.FORBIDDEN.search(library.without_comments(f"(* (* Axiom *) Admitted *) {source}"))
-
-
-def test_comments_nest():
-    assert library.without_comments("a (* b (* c *) d *) e").split() == ["a", "e"]
+        sources.require_allowed((library.SOURCES / f"{name}.v").read_text())
 
 
 def test_only_registered_theorems_are_claimed_and_the_others_say_why_not():
@@ -52,7 +40,7 @@ def test_only_registered_theorems_are_claimed_and_the_others_say_why_not():
 def test_each_claimed_theorem_is_stated_in_the_source_that_it_names():
     for name in [name for names in theorems.EVERY_SIZE.values() for name in names] + list(theorems.CERTIFICATES):
         module, theorem = name.split(".")
-        source = library.without_comments((library.SOURCES / f"{module}.v").read_text())
+        source = sources.without_comments((library.SOURCES / f"{module}.v").read_text())
         assert f"Theorem {theorem} " in source, name
 
 
@@ -92,6 +80,10 @@ def test_nothing_else_needs_coq(no_coq):
     assert runner.invoke(app, ["verify", "primitive-linear", "--n-points", "2", "--n-dims", "1"]).exit_code == 0
 
 
+def test_every_claimed_statement_is_recorded():
+    assert set(statements.recorded()) == set(statements.claimed())
+
+
 def test_names_that_are_no_names_never_reach_coq(tmp_path):
     for name in ("Descent.newton. Axiom a : False", "Nowhere.theorem", "Descent"):
         with pytest.raises(KernelError, match="does not name a theorem"):
@@ -105,6 +97,7 @@ class TestWithCoq:
         """A library of one file, given as a source."""
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         monkeypatch.setattr(library, "FILES", ("Tiny",))
+        monkeypatch.setattr(statements, "FILES", ("Tiny",))
 
         def build(source: str) -> Path:
             (tmp_path / "Tiny.v").write_text(source)
@@ -139,17 +132,20 @@ class TestWithCoq:
         [
             "Variable cheat : False. Theorem t : 1 = 2. Proof. destruct cheat. Qed.",
             "Hypothesis cheat : 1 = 2. Theorem t : 1 = 2. Proof. exact cheat. Qed.",
+            "Unset Guard Checking. Fixpoint f (n : nat) : False := f n. Theorem t : 1 = 2. Proof. destruct (f 0). Qed.",
+            "#[bypass_check(positivity)] Inductive I := C (_ : I -> False). Theorem t : I -> 1 = 1. Proof. reflexivity. Qed.",
             "From Coq Require Import FunctionalExtensionality. Theorem t : (fun x : nat => x + 0) = (fun x => x). "
             "Proof. apply functional_extensionality; intro x; symmetry; apply plus_n_O. Qed.",
         ],
     )
-    def test_what_rests_on_something_else_is_refused(self, tiny, source):
+    def test_what_rests_on_something_else_is_refused(self, tiny, source, monkeypatch):
+        monkeypatch.setattr(library, "require_allowed", lambda _: None)  # the sources say so too; here Coq has to
         built = tiny(source)
         with pytest.raises(KernelError, match="rests on something unproved"):
             library.require_closed(["Tiny.t"], built)
 
     def test_an_axiom_is_refused_by_its_word(self, tiny):
-        with pytest.raises(KernelError, match="admits nothing"):
+        with pytest.raises(KernelError, match="is not a source of the library"):
             tiny("Axiom cheat : False. Theorem t : 1 = 2. Proof. destruct cheat. Qed.")
 
     def test_a_wrong_lemma_makes_verify_fail(self, monkeypatch, tmp_path):
@@ -164,10 +160,37 @@ class TestWithCoq:
         assert result.exit_code == 1
         assert "Coq refuses Scalars.v" in result.stderr
 
-    def test_every_claimed_theorem_is_closed_and_verify_says_so(self):
+    TWICE = "Definition twice (n : nat) := n + n. Theorem t n : twice n = n + n. Proof. reflexivity. Qed."
+
+    @pytest.mark.parametrize(
+        ("source", "same"),
+        [
+            ("Lemma l : True. Proof. exact I. Qed. " + TWICE.replace("reflexivity", "unfold twice; reflexivity"), True),
+            (TWICE.replace("Theorem t n : twice n = n + n", "Theorem t n : n + n = n + n"), False),
+            (TWICE.replace(":= n + n.", ":= n * 2.").replace("reflexivity", "exact (twice_is n)").replace(
+                "Theorem", "Lemma twice_is n : twice n = n + n. Proof. unfold twice. induction n as [|n IH]. reflexivity. "
+                "simpl. rewrite IH. rewrite <- plus_n_Sm. reflexivity. Qed. Theorem"), False),
+            ("Notation \"x + y\" := (id x) : nat_scope. " + TWICE, False),
+        ],
+    )  # fmt: skip
+    def test_another_statement_or_definition_has_another_fingerprint(self, tiny, source, same):
+        original = statements.fingerprints(["Tiny.t"], tiny(self.TWICE))
+        assert (statements.fingerprints(["Tiny.t"], tiny(source)) == original) is same
+
+    def test_a_theorem_of_the_same_name_that_states_less_is_refused(self, tiny, monkeypatch):
+        monkeypatch.setattr(statements, "claimed", lambda: ["Tiny.t"])
+        found = statements.fingerprints(["Tiny.t"], tiny(self.TWICE))
+        monkeypatch.setattr(statements, "recorded", lambda: found)
+        statements.require_recorded(["Tiny.t"], tiny(self.TWICE))
+        weaker = tiny(self.TWICE.replace("twice n = n + n.", "twice n = twice n."))
+        library.require_closed(["Tiny.t"], weaker)
+        with pytest.raises(KernelError, match="does not state what it did"):
+            statements.require_recorded(["Tiny.t"], weaker)
+
+    def test_every_claimed_theorem_is_closed_as_recorded_and_verify_says_so(self):
         built = library.build()
-        names = [name for names in theorems.EVERY_SIZE.values() for name in names] + list(theorems.CERTIFICATES)
-        library.require_closed([*names, "Evaluator.run_correct"], built)
+        library.require_closed([*statements.claimed(), "Evaluator.run_correct"], built)
+        statements.require_recorded(statements.claimed(), built)
         sizes = ["--n-points", "2", "--n-dims", "1"]
         result = runner.invoke(
             app, ["verify", "newton-identities", "depth-lower-bound", *sizes, "--kernel", "coq", "--json"]
@@ -177,6 +200,7 @@ class TestWithCoq:
         assert newton["every_size"] is True
         assert newton["kernel"] == library.find_coq().name
         assert newton["coq"] == "Descent.newton_power"
+        assert newton["coqchk"] == ("accepted" if library.is_rechecked(built) else None)
         assert degree["every_size"] is False
         assert degree["kernel"] is degree["coq"] is None
         assert "compiler" in degree["why_not_every_size"]
