@@ -17,40 +17,20 @@ FORBIDDEN = re.compile(
 )
 """Words that no source may contain outside comments and strings, wherever they stand."""
 COMMANDS = frozenset(
-    [
-        "Lemma",
-        "Theorem",
-        "Proof",
-        "Qed",
-        "Definition",
-        "Fixpoint",
-        "Inductive",
-        "Record",
-        "Structure",
-        "Canonical",
-        "Notation",
-        "Section",
-        "End",
-        "Implicit",
-        "Arguments",
-        "From",
-        "Import",
-        "Delimit",
-        "Close",
-    ]
-)
+    (
+        "Lemma", "Theorem", "Proof", "Qed", "Definition", "Fixpoint", "Inductive", "Record", "Structure", "Canonical",
+        "Notation", "Section", "End", "Implicit", "Arguments", "From", "Import", "Delimit", "Close",
+    )
+)  # fmt: skip
 """What a sentence may begin with."""
 SECTION_COMMANDS = frozenset(["Variable", "Variables", "Hypothesis", "Hypotheses", "Let"])
 """Further, inside a section, which generalises over what they declare."""
 SENTENCES = frozenset(
-    [
-        "Set Implicit Arguments",
-        "Unset Strict Implicit",
-        "Unset Printing Implicit Defensive",
-        "Local Open Scope ring_scope",
-        "Local Open Scope Q_scope",
-    ]
-)
+    (
+        "Set Implicit Arguments", "Unset Strict Implicit", "Unset Printing Implicit Defensive",
+        "Local Open Scope ring_scope", "Local Open Scope Q_scope",
+    )
+)  # fmt: skip
 """Options and scopes."""
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|\(\*|\*\)|"')
 

@@ -97,9 +97,9 @@ def test_long_numbers_are_written_in_sixteens():
 
 def test_rationals_too_long_for_the_kernel_are_refused_in_words_before_coq_is_asked(tmp_path, monkeypatch):
     monkeypatch.setattr("precls_theory.kernel.certificates.build", pytest.fail)
-    weight = Fraction(3**10700, 2**17000 - 1)
+    weight = Fraction(3**8700, 2**13900 - 1)
     C.linear(n_rows=1, weight=[[weight, weight + 1]] * 4).save(tmp_path / "long.safetensors")
-    with pytest.raises(NotCovered, match=r"longest has 17\d\d\d, and Coq's time grows with the squares"):
+    with pytest.raises(NotCovered, match=r"longest has 13\d\d\d, and Coq's time grows with the squares"):
         check_file(tmp_path / "long.safetensors")
     require_short(stream(built("Chebyshev A")), "short")
 
