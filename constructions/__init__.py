@@ -7,7 +7,7 @@ start at once: PyTorch and SymPy alone take seconds.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from constructions.algorithms.descent.gradient_descent import gradient_descent as gradient_descent
@@ -87,13 +87,15 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, original = _HOMES[name]
     home = importlib.import_module(module)
     # a module, such as gated, is an attribute of its package once it has been imported
-    value = getattr(home, original) if hasattr(home, original) else importlib.import_module(f"{module}.{original}")
+    value: object = (
+        getattr(home, original) if hasattr(home, original) else importlib.import_module(f"{module}.{original}")
+    )
     globals()[name] = value
     return value
 

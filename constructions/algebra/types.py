@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import EllipsisType
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, TypeVar
+from typing import Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    import torch
 
 
 class RingElement(Protocol):
@@ -55,7 +52,7 @@ class Array(Protocol):
     def __sub__(self, other: Self, /) -> Self: ...
 
 
-ArrayT = TypeVar("ArrayT", "np.ndarray", "torch.Tensor")
+ArrayT = TypeVar("ArrayT", bound=Array)
 """An array of one of the two libraries: what goes in comes out."""
 
 JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None

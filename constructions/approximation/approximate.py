@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -22,6 +21,7 @@ from constructions.approximation.ball_functions import Box, exact_numbers, resol
 from constructions.approximation.chebyshev_network import (
     LABEL_SEPARATOR,
     Approximation,
+    ChebyshevParameters,
     chebyshev_polynomial,
     narrowest_level,
 )
@@ -65,12 +65,9 @@ def approximate(
     order = sorted(range(len(variables)), key=lambda axis: (-degrees[axis], axis))
     error = max(interpolant.error for interpolant in interpolants)
     separated, loss = separate(_stack(interpolants).transpose(*order, -1), bound - error)
-    polynomial: dict[str, Any] = {
-        "variables": [str(variable) for variable in variables],
-        "domain": box,
-        "order": order,
-        "factors": separated.parameters(),
-    }
+    polynomial = ChebyshevParameters(
+        variables=[str(variable) for variable in variables], domain=box, order=order, factors=separated.parameters()
+    )
     network = chebyshev_polynomial(
         **polynomial,
         basis_level=narrowest_level(**polynomial) if basis_level is None else basis_level,

@@ -24,7 +24,7 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict, Unpack
 
 import numpy as np
 
@@ -177,17 +177,22 @@ class Evaluation:
         result: Form = self.basis[2**self.level] if self.level <= self.basis_level else self.power
         return result
 
-    def advance(self, channels: Mapping[str, Any]) -> None:
+    def advance(self, channels: Mapping[str, np.ndarray | Form]) -> None:
         """Take over the channels of the layer that computed :meth:`families`."""
         self.level += 1
         if self.level <= 0:
-            self._start(channels[self.name])
+            self._start(*_forms(channels[self.name]))
         elif self.level <= self.basis_level:
-            self.basis = [self.basis[0], *channels[f"T({self.name})"]]
+            self.basis = [self.basis[0], *_forms(channels[f"T({self.name})"])]
         else:
             keys = map(_key, self.wanted[self.level])
-            self.known = dict(zip(keys, channels[f"p({self.name})"], strict=True))
-            self.power = channels.get(f"T({self.name})", self.power)
+            self.known = dict(zip(keys, _forms(channels[f"p({self.name})"]), strict=True))
+            if f"T({self.name})" in channels:
+                (self.power,) = _forms(channels[f"T({self.name})"])
+
+
+def _forms(channels: np.ndarray | Form) -> list[Form]:
+    return [channels] if isinstance(channels, Form) else list(channels)
 
 
 def _key(p: Polynomial) -> tuple[tuple[int, Fraction], ...]:
@@ -212,7 +217,7 @@ class ChebyshevParameters(TypedDict):
     """What :func:`chebyshev_polynomial` records of the function that it computes."""
 
     variables: Sequence[str]
-    domain: Sequence[tuple[Fraction | int | str, Fraction | int | str]]
+    domain: Sequence[Sequence[Rational]]
     order: Sequence[int]
     factors: Sequence[Factor]
 
@@ -249,7 +254,7 @@ def chebyshev_polynomial(
     return Approximation.of(_build(tuple(variables), box, order, arrays, level, bound))
 
 
-def narrowest_level(**arguments: Any) -> int:
+def narrowest_level(**arguments: Unpack[ChebyshevParameters]) -> int:
     """The ``basis_level`` that gives :func:`chebyshev_polynomial` the least width, then the fewest weights."""
     polynomials = [polynomial for factor in arguments["factors"] for polynomial in _read_factor(factor).flat]
     networks = [chebyshev_polynomial(**arguments, basis_level=level) for level in range(levels(polynomials) + 1)]
@@ -299,8 +304,8 @@ def _build(
         for axis, array, end in zip(order, arrays, finish, strict=True)
     ]
 
-    def layer(evaluations: Sequence[Evaluation], **extra: Any) -> Any:
-        families = {**extra}
+    def layer(evaluations: Sequence[Evaluation], **extra: np.ndarray) -> list[np.ndarray]:
+        families: dict[str, Family] = {**extra}
         for part in evaluations:
             families |= part.families()
         results = builder.layer(**families)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import sympy as sp
 from sympy.polys.rings import PolyElement
 
 
-def as_expressions(given: object) -> list[Any]:
+def as_expressions(given: object) -> list[sp.Expr | str]:
     """The entries of a list, tuple, iterator, NumPy array or SymPy matrix one by one, or the one expression given.
 
     SymPy's polynomials (``Poly``, elements of ``ring``) become expressions; nothing else is converted or checked.
@@ -23,7 +22,7 @@ def as_expressions(given: object) -> list[Any]:
     return [_expression(entry) for entry in entries]
 
 
-def _expression(entry: object) -> object:
+def _expression(entry: object) -> sp.Expr | str:
     if not isinstance(entry, sp.Poly | PolyElement):
         return entry
     domain = entry.domain if isinstance(entry, sp.Poly) else entry.ring.domain

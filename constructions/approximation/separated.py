@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
 from flint import arb
 
 from constructions.approximation.ball_functions import rational
+from constructions.approximation.chebyshev_network import Factor
 from constructions.approximation.ellipses import log2_above, upper
 
 
@@ -39,14 +39,14 @@ class Separated:
         result: np.ndarray = np.frompyfunc(lambda value: Fraction(int(value), scale), 1, 1)(product)
         return result
 
-    def parameters(self) -> list[dict[str, Any]]:
+    def parameters(self) -> list[Factor]:
         """The factors as exponents and coefficients, as ``chebyshev_polynomial`` takes them."""
         scale = 2**self.bits
         return [
             {
                 "shape": list(factor.shape[1:]),
                 "polynomials": [
-                    [[k, Fraction(int(c), scale)] for k, c in enumerate(column) if c]
+                    [(k, Fraction(int(c), scale)) for k, c in enumerate(column) if c]
                     for column in factor.reshape(len(factor), -1).T
                 ],
             }

@@ -144,8 +144,9 @@ def compile_polynomials(
     if variables is None and not all(isinstance(item, str) for item in items):
         raise ValueError("give the variables, in the order in which encode takes their values")
     if variables is None:
-        items = [parse_expression(item, functions=False) for item in items]
-        variables = sorted({symbol.name for item in items for symbol in item.free_symbols})
+        parsed = [parse_expression(item, functions=False) for item in items if isinstance(item, str)]
+        variables = sorted({symbol.name for item in parsed for symbol in item.free_symbols})
+        items = list(parsed)
     symbols = as_symbols(variables, items)
     items = [parse_expression(item, symbols, functions=False) if isinstance(item, str) else item for item in items]
     return polynomials(

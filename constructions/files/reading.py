@@ -9,11 +9,11 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_args
+from typing import NoReturn, TypeGuard, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -34,7 +34,7 @@ from constructions.networks.construction import parameters_of, rebuild
 from constructions.networks.layer import MASKS, MAX_ROWS, Layer, Mode, SparseMap, layer_key
 from constructions.networks.parameters import Count, Sizes
 from constructions.networks.stack import LayerStack
-from constructions.transformers.blocks import GATE_NAMES, Block, BlockStack, Gated, Head, block_key
+from constructions.transformers.blocks import ATTENTIONS, GATE_NAMES, Block, BlockStack, Gated, Head, block_key
 
 MAX_COUNT = 2**20
 """Largest integer among the parameters of a stored network, where the file itself gives no smaller bound."""
@@ -88,8 +88,9 @@ def load(path: str | Path) -> ExactNetwork:
     found.expect(not unexpected, f"missing or unexpected metadata: {', '.join(map(shown, unexpected))}")
     found.stop_if_any()
     n_rows = _n_rows(metadata["n_rows"], found)
-    parameters = _from_json("parameters", metadata, found)
-    found.expect(isinstance(parameters, dict), "parameters must be an object")
+    given_parameters = _from_json("parameters", metadata, found)
+    found.expect(isinstance(given_parameters, dict), "parameters must be an object")
+    parameters = given_parameters if isinstance(given_parameters, dict) else {}
     stored = (_read_layers if keys is METADATA else _read_blocks)(metadata, tensors, n_rows, found)
     _check_pool_use(tensors, len(stored.pool), found)
     found.stop_if_any()
@@ -112,7 +113,8 @@ def load(path: str | Path) -> ExactNetwork:
         raise CorruptFileError(
             f"{path} is not a valid saved network: its parameters do not rebuild: {error}"
         ) from error
-    if not isinstance(claimed, stored.kind):
+    filled = stored.fill(claimed)
+    if filled is None:
         raise CorruptFileError(f"{path} is not a valid saved network: {algorithm} builds a {type(claimed).__name__}")
     found.expect(claimed.n_rows == n_rows, f"it has {n_rows} rows, its parameters say {claimed.n_rows}")
     found.expect(
@@ -125,33 +127,37 @@ def load(path: str | Path) -> ExactNetwork:
     )
     found.stop_if_any()
     return replace(
-        claimed, n_rows=n_rows, inputs=stored.inputs, positions=stored.positions, algorithm=algorithm,
-        parameters=parameters, **stored.fields,
-    )  # fmt: skip
+        filled,
+        n_rows=n_rows,
+        inputs=stored.inputs,
+        positions=stored.positions,
+        algorithm=algorithm,
+        parameters=parameters,
+    )
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """What a file holds of a network: its kind, and the fields of that kind."""
+    """What a file holds of a network. ``fill`` puts its weights into one of its kind, and gives None for another kind."""
 
-    kind: type
     inputs: tuple[str, ...]
     n_outputs: int
     depth: int
     pool: np.ndarray
     positions: dict[tuple[int, int], Fraction]
-    fields: dict[str, Any]
+    fill: Callable[[ExactNetwork], ExactNetwork | None]
 
 
 def _read_layers(metadata: dict[str, str], tensors: dict[str, np.ndarray], n_rows: int, found: _Findings) -> _Stored:
     """The layers of a BaseConv network."""
-    mode: Any = metadata["mode"]
-    found.expect(mode in get_args(Mode), f"mode is {shown(mode)}, expected 'causal' or 'circular'")
+    mode: Mode = "circular" if metadata["mode"] == "circular" else "causal"
+    found.expect(metadata["mode"] == mode, f"mode is {shown(metadata['mode'])}, expected 'causal' or 'circular'")
     inputs = _names("inputs", _from_json("inputs", metadata, found), found)
-    outputs = _from_json("outputs", metadata, found)
-    if not found.expect(isinstance(outputs, list) and bool(outputs), "outputs must be a non-empty list of lists"):
+    given = _from_json("outputs", metadata, found)
+    listed = given if isinstance(given, list) else []
+    if not found.expect(bool(listed), "outputs must be a non-empty list of lists"):
         found.stop_if_any()
-    outputs = [_names(f"outputs of stored layer {place}", names, found) for place, names in enumerate(outputs)]
+    outputs = [_names(f"outputs of stored layer {place}", names, found) for place, names in enumerate(listed)]
     expected = set()
     for place in range(min(len(outputs), len(tensors) + 1)):
         expected |= {f"layer.{place}.{name}.{part}" for name in MAPS for part in ("rows", "columns", "weights")}
@@ -173,25 +179,30 @@ def _read_layers(metadata: dict[str, str], tensors: dict[str, np.ndarray], n_row
     found.stop_if_any()
     built = [layer for layer in layers if layer is not None]
     found.expect(len({layer_key(layer) for layer in built}) == len(built), "two stored layers are equal")
-    fields = {"mode": mode, "layers": tuple(built[place] for place in order)}
-    return _Stored(LayerStack, inputs, len(outputs[order[-1]]), len(order), pool, positions, fields)
+    stack = tuple(built[place] for place in order)
+
+    def fill(claimed: ExactNetwork) -> ExactNetwork | None:
+        return replace(claimed, mode=mode, layers=stack) if isinstance(claimed, LayerStack) else None
+
+    return _Stored(inputs, len(outputs[order[-1]]), len(order), pool, positions, fill)
 
 
 def _read_blocks(metadata: dict[str, str], tensors: dict[str, np.ndarray], n_rows: int, found: _Findings) -> _Stored:
     """The blocks of a Transformer."""
-    for name, words in (("mask", MASKS), ("attention", ("linear", "softmax")), ("gate", (*GATE_NAMES, "none"))):
-        found.expect(metadata[name] in words, f"{name} is {shown(metadata[name])}, expected one of {', '.join(words)}")
+    mask, attention = _word("mask", MASKS, metadata, found), _word("attention", ATTENTIONS, metadata, found)
+    gate = None if metadata["gate"] == "none" else _word("gate", GATE_NAMES, metadata, found, "none")
     channels = _names("channels", _from_json("channels", metadata, found), found)
     text = metadata["n_inputs"]
     fits = bool(re.match(r"(0|[1-9][0-9]{0,8})\Z", text)) and int(text) <= len(channels)
     found.expect(fits, f"n_inputs is {shown(text)}, expected an integer from 0 to {len(channels)}")
-    sizes = _from_json("blocks", metadata, found)
-    well_formed = isinstance(sizes, list) and bool(sizes) and all(map(_is_block, sizes))
+    given = _from_json("blocks", metadata, found)
+    sizes = [parts for parts in given if _is_block(parts)] if isinstance(given, list) else []
     found.expect(
-        well_formed, "blocks must be a non-empty list of lists of {'scores': n} and at most one last {'units': n}"
+        bool(sizes) and given == sizes,
+        "blocks must be a non-empty list of lists of {'scores': n} and at most one last {'units': n}",
     )
     found.stop_if_any()
-    linear, gated = metadata["attention"] == "linear", metadata["gate"] != "none"
+    linear, gated = attention == "linear", gate is not None
     expected = {"reads"}
     for place, parts in enumerate(sizes[: len(tensors) + 1]):
         for number, part in enumerate(parts):
@@ -213,14 +224,28 @@ def _read_blocks(metadata: dict[str, str], tensors: dict[str, np.ndarray], n_row
     found.stop_if_any()
     found.expect(len(set(map(block_key, blocks))) == len(blocks), "two stored blocks are equal")
     reads = tuple(tensors["reads"].tolist())
-    fields = {
-        "mask": metadata["mask"], "attention": metadata["attention"], "gate": metadata["gate"] if gated else None,
-        "channels": channels, "reads": reads, "blocks": tuple(blocks[place] for place in order),
-    }  # fmt: skip
-    return _Stored(BlockStack, channels[: int(text)], len(reads), len(order), pool, positions, fields)
+    stack = tuple(blocks[place] for place in order)
+
+    def fill(claimed: ExactNetwork) -> ExactNetwork | None:
+        if not isinstance(claimed, BlockStack):
+            return None
+        return replace(claimed, mask=mask, attention=attention, gate=gate, channels=channels, reads=reads, blocks=stack)
+
+    return _Stored(channels[: int(text)], len(reads), len(order), pool, positions, fill)
 
 
-def _is_block(parts: Any) -> bool:
+W = TypeVar("W", bound=str)
+
+
+def _word(name: str, words: tuple[W, ...], metadata: dict[str, str], found: _Findings, *others: str) -> W:
+    """The entry ``name``, one of the words; the first of them where it is none, which ``found`` then holds."""
+    word = next((word for word in words if word == metadata[name]), None)
+    known = ", ".join((*words, *others))
+    found.expect(word is not None, f"{name} is {shown(metadata[name])}, expected one of {known}")
+    return words[0] if word is None else word
+
+
+def _is_block(parts: object) -> TypeGuard[list[dict[str, int]]]:
     """Whether the metadata of a block are heads and then at most one MLP, each with a size."""
     if not isinstance(parts, list) or not all(isinstance(part, dict) and len(part) == 1 for part in parts):
         return False
@@ -316,35 +341,34 @@ def _n_rows(text: str, found: _Findings) -> int:
     return 1
 
 
-def _from_json(key: str, metadata: dict[str, str], found: _Findings) -> Any:
-    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _from_json(key: str, metadata: dict[str, str], found: _Findings) -> object:
+    def without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if len(dict(pairs)) != len(pairs):
             raise ValueError("a key occurs twice")
         return dict(pairs)
 
-    def refuse(text: str) -> Any:
+    def refuse(text: str) -> NoReturn:
         raise ValueError(f"{text} is not an exact number")
 
     try:
-        return json.loads(
+        read: object = json.loads(
             metadata[key], object_pairs_hook=without_repeats, parse_constant=refuse, parse_float=refuse
-        )  # fmt: skip
+        )
+        return read
     except (ValueError, RecursionError) as error:
         found.expect(False, f"{key} is not valid JSON: {error}")
         return None
 
 
-def _names(what: str, names: Any, found: _Findings) -> tuple[str, ...]:
+def _names(what: str, given: object, found: _Findings) -> tuple[str, ...]:
+    listed = given if isinstance(given, list) else []
+    names = [name for name in listed if isinstance(name, str) and name]
     # a network of constants has no inputs
-    if found.expect(
-        isinstance(names, list)
-        and (bool(names) or what == "inputs")
-        and all(isinstance(name, str) and name for name in names),
-        f"{what} must be a non-empty list of channel names",
-    ):
-        found.expect(len(set(names)) == len(names), f"{what} repeat a channel name")
-        return tuple(names)
-    return ("",)
+    whole = isinstance(given, list) and (bool(names) or what == "inputs") and len(names) == len(listed)
+    if not found.expect(whole, f"{what} must be a non-empty list of channel names"):
+        return ("",)
+    found.expect(len(set(names)) == len(names), f"{what} repeat a channel name")
+    return tuple(names)
 
 
 def _check_tensors(tensors: dict[str, np.ndarray], stages: set[str], found: _Findings) -> None:
@@ -448,7 +472,7 @@ def _check_pool_use(tensors: dict[str, np.ndarray], n_numbers: int, found: _Find
     found.expect(len(used) == n_numbers, f"{n_numbers - len(used)} numbers of the pool are not used")
 
 
-def _check_sizes(algorithm: str, parameters: dict[str, Any], sizes: Sizes, found: _Findings) -> None:
+def _check_sizes(algorithm: str, parameters: Mapping[str, object], sizes: Sizes, found: _Findings) -> None:
     """Refuse parameters that ask for a larger network than the file holds, before anything is built from them.
 
     What a declared count may be is up to its declaration (:mod:`constructions.networks.parameters`).
@@ -459,7 +483,7 @@ def _check_sizes(algorithm: str, parameters: dict[str, Any], sizes: Sizes, found
         declarations = {}
     held = f"{sizes.rows} rows, {sizes.channels} inputs, {sizes.layers} layers"
 
-    def visit(name: str, value: Any) -> None:
+    def visit(name: str, value: object) -> None:
         if isinstance(value, bool) or value is None:
             return
         if isinstance(value, int):

@@ -7,10 +7,10 @@ The lowering builds its tensors from these plans, and whoever wants to know the 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import torch
 
@@ -120,7 +120,7 @@ def plan_network(network: LayerStack, kept: Rows, dtype: torch.dtype) -> tuple[R
         rows.insert(0, rows_needed(layer, rows[0], network.n_rows, network.mode))
     location: tuple[Location, ...] = tuple((False, channel) for channel in range(len(network.inputs)))
     plans: list[LayerPlan] = []
-    made: dict[Any, LayerPlan] = {}
+    made: dict[Hashable, LayerPlan] = {}
     for layer, held, wanted in zip(network.layers, rows, rows[1:], strict=False):
         key = (id(layer), held, wanted, location)
         if key not in made:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal, SupportsFloat, TypedDict
 
 import numpy as np
 import torch
@@ -34,12 +34,35 @@ MAPS = ("in_proj", "projection", "out_proj")
 POSITIONS = "_backbone.transformer.wpe.weight"
 
 
+class PublishedSettings(TypedDict, total=False):
+    """Arguments of the published ``TransformerModel``, by its names."""
+
+    n_dims: int
+    n_positions: int
+    n_embd: int
+    n_layer: int
+    n_head: int
+    use_mlps: bool
+    seq_op: str
+    use_resid: bool
+    use_bias: bool
+    use_seqop_ln: bool
+    use_final_ln: bool
+    use_mlp_ln: bool
+    conv_type: str
+    causal: bool
+    train_proj: bool
+    train_pos: bool
+    in_dims: int
+    out_dims: int
+
+
 @dataclass(frozen=True)
 class PublishedModel:
     """``state_dict`` for ``load_state_dict(strict=True)`` of ``TransformerModel(**settings)``."""
 
     state_dict: dict[str, Tensor]
-    settings: dict[str, Any]
+    settings: PublishedSettings
 
 
 def to_published(
@@ -86,7 +109,7 @@ def to_published(
     read = dict.fromkeys(zip(range(len(columns)), columns, strict=True), 1)
     state["_read_out.weight"] = scattered((len(columns), size), read, dtype)
     state["_read_out.bias"] = torch.zeros(len(columns), dtype=dtype)
-    settings = {
+    settings: PublishedSettings = {
         "n_dims": len(data), "n_positions": n_rows, "n_embd": size, "n_layer": network.depth, "n_head": 1,
         "use_mlps": False, "seq_op": "base_conv", "use_resid": False, "use_bias": True, "use_seqop_ln": False,
         "use_final_ln": False, "use_mlp_ln": False, "conv_type": kind, "causal": network.mode == "causal",
@@ -95,7 +118,7 @@ def to_published(
     return PublishedModel(state, settings)
 
 
-def scattered(shape: tuple[int, int], entries: Mapping[tuple[int, int], Any], dtype: torch.dtype) -> Tensor:
+def scattered(shape: tuple[int, int], entries: Mapping[tuple[int, int], SupportsFloat], dtype: torch.dtype) -> Tensor:
     """The matrix with these entries, each rounded once; ``OverflowError`` where one overflows ``dtype``."""
     values = np.zeros(shape)
     for place, value in entries.items():
@@ -169,7 +192,7 @@ def from_published(model: PublishedModel, like: Network) -> Network:
     return claiming(like, mode=mode, inputs=inputs, layers=tuple(layers), positions=positions)
 
 
-def expected_shapes(settings: Mapping[str, Any], n_data: int, n_results: int) -> dict[str, tuple[int, ...]]:
+def expected_shapes(settings: PublishedSettings, n_data: int, n_results: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights of a published model with these settings."""
     size, n_rows = settings["n_embd"], settings["n_positions"]
     shapes: dict[str, tuple[int, ...]] = {

@@ -9,7 +9,7 @@ integers below 2^p in units of their class; carries are taken by adding and subt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -34,7 +34,8 @@ MAX_SLICES = 64
 @construction(records=True)
 def sliced(
     network: Annotated[
-        Network | Mapping[str, Any], Declaration('the original, {"algorithm": …, "parameters": {…}} where it is data')
+        Network | Mapping[str, object],
+        Declaration('the original, {"algorithm": …, "parameters": {…}} where it is data'),
     ],
     *,
     slices: Annotated[int, Count("digits of a channel", minimum=2)],
@@ -75,19 +76,22 @@ def sliced(
     )  # fmt: skip
 
 
-def _original(network: ExactNetwork | Mapping[str, Any]) -> tuple[Network, bool]:
+def _original(network: ExactNetwork | Mapping[str, object]) -> tuple[Network, bool]:
     """The network to slice, and whether it is the one that its parameters build (else the result claims nothing)."""
     if isinstance(network, Mapping):
         if network.get("algorithm") == "sliced":
             raise ValueError("a sliced network is not sliced again: slice the original with more slices")
-        network, parameters = rebuild(str(network.get("algorithm")), dict(network.get("parameters", {}))), network
+        parameters = network.get("parameters", {})
+        if not isinstance(parameters, Mapping):
+            raise ValueError(f"the parameters of the original must be a dictionary, got {parameters!r:.200}")
+        network, claimed = rebuild(str(network.get("algorithm")), parameters), True
     else:
-        parameters = None
+        claimed = False
     if not isinstance(network, Network):
         raise TypeError(f"sliced takes an exact BaseConv network, got {type(network).__name__}")
     if network.algorithm == "sliced":
         raise ValueError("this network is sliced already: slice the original with more slices")
-    if parameters is not None:
+    if claimed:
         return network, True
     try:
         rebuilt = rebuild(network.algorithm, network.parameters)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -302,7 +301,7 @@ def slice_layers(network: Network, grid: Grid, exponents: Exponents, may_split: 
     layers: list[Layer] = []
     limits: list[list[float] | None] = []
     largest = 0
-    known: dict[tuple[object, ...], tuple[LayerSlicer, Any]] = {}
+    known: dict[tuple[object, ...], tuple[LayerSlicer, dict[str, Digits]]] = {}
     read: dict[int, list[Output]] = {}
     groups: dict[str, list[int]] = {}
     wanted = [network.outputs[column] for column in network.task.columns]
@@ -318,7 +317,10 @@ def slice_layers(network: Network, grid: Grid, exponents: Exponents, may_split: 
             for eager in (False, True):
                 slicer = LayerSlicer(grid, network.n_rows, n_in, dict(values), exponents[index], eager)
                 try:
-                    known[key] = slicer, (slicer.slice_last if is_last else slicer.slice)(named, sizes)
+                    if is_last:
+                        groups, known[key] = slicer.slice_last(named, sizes), (slicer, {})
+                    else:
+                        known[key] = slicer, slicer.slice(named, sizes)
                     break
                 except BudgetError:
                     if eager or not may_split:
@@ -327,9 +329,7 @@ def slice_layers(network: Network, grid: Grid, exponents: Exponents, may_split: 
         layers += slicer.layers
         limits += slicer.limits
         largest = max(largest, slicer.largest_sum)
-        if is_last:
-            groups = results
-        else:
+        if not is_last:
             values = {place: results[name] for place, name in enumerate(layer.outputs)}
     return SlicedLayers(
         inputs, tuple(layers), tuple(None if limit is None else np.array(limit) for limit in limits), digits,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from constructions.algebra.kinds import is_tensor
+from constructions.algebra.types import Array, ArrayT
 from constructions.networks.tasks import Task, read_rows
 from constructions.slicing.digits import unit
 
@@ -48,7 +49,7 @@ class SlicedTask:
         """Output channels that are read, group after group."""
         return tuple(column for group in self.groups for column in group)
 
-    def encode(self, *values: Any, **named: Any) -> Any:
+    def encode(self, *values: object, **named: object) -> Array:
         """The original's input, each channel cut into digits: exactly, for rationals and floats of any width.
 
         Raises ``ValueError`` for what the original refuses, and for values beyond the magnitudes that the network was
@@ -56,16 +57,13 @@ class SlicedTask:
         """
         return self.slice(self.original.encode(*values, **named))
 
-    def slice(self, u: Any) -> Any:
+    def slice(self, u: ArrayT) -> ArrayT:
         """Digits (..., rows, digit channels) of an input (..., rows, channels) of the original network."""
-        u = u if is_tensor(u) else np.asarray(u)
-        shape = (*u.shape[:-1], self.n_inputs)
-        out: Any = u.new_zeros(shape) if is_tensor(u) else np.full(shape, 0, dtype=u.dtype)
+        out = zeros_like(u, self.n_inputs)
         for channel, digits in enumerate(self.digits):
-            rest = u[..., channel]
             if not digits:
                 continue
-            rest = self._within_range(channel, rest)
+            rest = self._within_range(channel, u[..., channel])
             for index, (position, place) in enumerate(digits):
                 if index == len(digits) - 1:
                     out[..., place] = rest
@@ -75,7 +73,7 @@ class SlicedTask:
                 rest = rest - digit
         return out
 
-    def _within_range(self, channel: int, values: Any) -> Any:
+    def _within_range(self, channel: int, values: ArrayT) -> ArrayT:
         """``values``; ``ValueError`` where one exceeds what the network was sliced for."""
         limit, name = unit(-self.exponents[channel]), self.names[channel]
         message = (
@@ -85,33 +83,30 @@ class SlicedTask:
         if is_tensor(values):
             from constructions.algebra.guards import refuse
 
-            return refuse(values, abs(values), abs(values) > float(limit), message)
-        if values.dtype == object:
-            numbers: list[Any] = [abs(value) for value in values.flat if isinstance(value, int | Fraction)]
-            largest: Any = max(numbers, default=0)
+            return cast(ArrayT, refuse(values, abs(values), abs(values) > float(limit), message))
+        array = np.asarray(values)
+        if array.dtype == object:
+            numbers = [abs(Fraction(value)) for value in array.flat if isinstance(value, int | Fraction)]
+            largest: Fraction | float = max(numbers, default=Fraction(0))
         else:
-            largest = float(abs(values).max()) if values.size else 0.0
+            largest = float(abs(array).max()) if array.size else 0.0
         if largest > limit:
             raise ValueError(message.replace("<value>", f"{float(largest):.6g}"))
         return values
 
-    def merge(self, u: Any, zeros: Any) -> Any:
+    def merge(self, u: ArrayT, zeros: ArrayT) -> ArrayT:
         """The original's input, from digits: ``zeros`` (..., rows, channels) with the digits of each channel added up."""
         for channel, digits in enumerate(self.digits):
             for _, place in digits:
                 zeros[..., channel] = zeros[..., channel] + u[..., place]
         return zeros
 
-    def results(self, output: Any) -> Any:
+    def results(self, output: np.ndarray) -> np.ndarray:
         """Results (..., n results) from outputs (..., n outputs), over the ring of the entries."""
         sums = [sum(output[..., place] for place in group[1:]) + output[..., group[0]] for group in self.groups]
-        if is_tensor(output):
-            import torch
-
-            return torch.stack(sums, -1)
         return np.stack(sums, -1)
 
-    def decode(self, output: Any, as_tensor: bool = False) -> Any:
+    def decode(self, output: Array, as_tensor: bool = False) -> Array:
         """What the original decodes, from the sums of the digit channels.
 
         For floats the sums are exact: an object array of ``Fraction``. With ``as_tensor`` a tensor of the input's dtype,
@@ -124,26 +119,26 @@ class SlicedTask:
             sums = torch.stack([sum((rows[..., c] for c in reversed(group[:-1])), rows[..., group[-1]])
                                 for group in self.groups], -1)  # fmt: skip
             return self._decode(sums)
-        if is_tensor(output):
-            output = values_of(output)
-        if output.dtype == object:
-            return self._decode(self.results(output))
-        if not np.isfinite(output[..., list(self.columns)]).all():
+        digits = values_of(output) if is_tensor(output) else np.asarray(output)
+        if digits.dtype == object:
+            return self._decode(self.results(digits))
+        if not np.isfinite(digits[..., list(self.columns)]).all():
             raise OverflowError("the output holds NaN or infinite digits: the network overflowed its number format")
-        digits = np.frompyfunc(Fraction, 1, 1)(output.astype(float).astype(object))
-        return self._decode(self.results(digits))
+        return self._decode(self.results(np.frompyfunc(Fraction, 1, 1)(digits.astype(float).astype(object))))
 
-    def _decode(self, sums: Any) -> Any:
+    def _decode(self, sums: Array) -> Array:
         """What the original decodes from its results, which lie in the order of its columns."""
         rows = read_rows(sums, self.readout_rows, self.n_rows)
-        wide = max(self.original.columns) + 1
-        full: Any
-        if is_tensor(rows):
-            full = rows.new_zeros(*rows.shape[:-1], wide)
-        else:
-            full = np.full((*rows.shape[:-1], wide), 0, dtype=rows.dtype)
+        full = zeros_like(rows, max(self.original.columns) + 1)
         full[..., list(self.original.columns)] = rows
         return self.original.decode(full)
+
+
+def zeros_like(u: ArrayT, n_channels: int) -> ArrayT:
+    """Zeros of the library, the dtype and the leading axes of ``u``, with ``n_channels`` along the last axis."""
+    shape = (*u.shape[:-1], n_channels)
+    zeros = u.new_zeros(shape) if is_tensor(u) else np.full(shape, 0, dtype=np.asarray(u).dtype)
+    return cast(ArrayT, zeros)
 
 
 def values_of(output: torch.Tensor) -> np.ndarray:
@@ -162,11 +157,14 @@ def values_of(output: torch.Tensor) -> np.ndarray:
         raise TypeError(in_words) from error
 
 
-def nearest(values: Any, position: int) -> Any:
+def nearest(values: ArrayT, position: int) -> ArrayT:
     """The nearest multiples of 2^−position, exactly."""
+    rounded: object
     if is_tensor(values):
-        return (values * 2.0**position).round() * 2.0**-position
-    if values.dtype != object:
-        return np.ldexp(np.round(np.ldexp(values, position)), -position)
-    step = unit(position)
-    return np.frompyfunc(lambda value: round(Fraction(value) / step) * step, 1, 1)(values)
+        rounded = (values * 2.0**position).round() * 2.0**-position
+    elif np.asarray(values).dtype != object:
+        rounded = np.ldexp(np.round(np.ldexp(np.asarray(values), position)), -position)
+    else:
+        step = unit(position)
+        rounded = np.frompyfunc(lambda value: round(Fraction(value) / step) * step, 1, 1)(values)
+    return cast(ArrayT, rounded)

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -26,6 +26,10 @@ from constructions.networks.layer import Mask, SparseMap, map_key
 GateName = Literal["swiglu", "geglu", "reglu", "bilinear"]
 GATE_NAMES: tuple[GateName, ...] = ("swiglu", "geglu", "reglu", "bilinear")
 ZERO = Form({})
+
+
+Attention = Literal["linear", "softmax"]
+ATTENTIONS: tuple[Attention, ...] = ("linear", "softmax")
 
 
 class EvenPartRemains(ValueError):
@@ -46,6 +50,11 @@ class Head:
         named = {"query": self.query, "key": self.key, "value": self.value}
         return {name: sparse for name, sparse in named.items() if sparse is not None}
 
+    def with_map(self, name: str, sparse: SparseMap) -> Head:
+        """The same with the map ``name`` replaced."""
+        maps = self.maps() | {name: sparse}
+        return Head(maps["value"], self.targets, maps.get("query"), maps.get("key"))
+
 
 @dataclass(frozen=True, eq=False)
 class Gated:
@@ -59,6 +68,11 @@ class Gated:
     def maps(self) -> dict[str, SparseMap]:
         """The three maps, by name."""
         return {"gate": self.gate, "up": self.up, "down": self.down}
+
+    def with_map(self, name: str, sparse: SparseMap) -> Gated:
+        """The same with the map ``name`` replaced."""
+        maps = self.maps() | {name: sparse}
+        return Gated(maps["gate"], maps["up"], maps["down"], self.targets)
 
     @property
     def hidden(self) -> int:
@@ -95,7 +109,7 @@ class BlockStack(ExactNetwork, ABC):
     """
 
     mask: Mask
-    attention: Literal["linear", "softmax"]
+    attention: Attention
     gate: GateName | None
     channels: tuple[str, ...]
     reads: tuple[int, ...]
@@ -149,8 +163,7 @@ class BlockStack(ExactNetwork, ABC):
         sparse = parts[part].maps()[name]
         weights = sparse.weights.copy()
         weights[index] = weight
-        changed: dict[str, Any] = {name: replace(sparse, weights=weights)}
-        parts[part] = replace(parts[part], **changed)
+        parts[part] = parts[part].with_map(name, replace(sparse, weights=weights))
         new = Block(
             tuple(p for p in parts if isinstance(p, Head)), next((p for p in parts if isinstance(p, Gated)), None)
         )

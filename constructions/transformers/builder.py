@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +18,18 @@ Score = tuple[tuple[Form, Form], ...]
 
 
 Forms = Sequence[Form] | np.ndarray
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _keep(updates: dict[K, dict[str, V]], needed: set[str]) -> None:
+    """Remove updates of other channels."""
+    for key, targets in list(updates.items()):
+        updates[key] = {target: value for target, value in targets.items() if target in needed}
+        if not updates[key]:
+            del updates[key]
 
 
 class TransformerBuilder:
@@ -83,17 +95,12 @@ class TransformerBuilder:
         """Remove updates of channels that neither a later part of the network nor the outputs read."""
         needed = set(outputs)
         for heads, products in zip(reversed(self._attention), reversed(self._products), strict=True):
-            updates: tuple[dict[Any, Any], ...] = (products, heads)  # the MLP comes after the attention
-            for known in updates:
-                for key, targets in list(known.items()):
-                    known[key] = {target: value for target, value in targets.items() if target in needed}
-                    if not known[key]:
-                        del known[key]
-                for key, targets in known.items():
-                    pairs = [key] if known is products else key
-                    forms = [form for pair in pairs for form in pair]
-                    forms += [value for value in targets.values() if isinstance(value, Form)]
-                    needed |= {name for form in forms for name in form.weights}
+            # the MLP comes after the attention
+            _keep(products, needed)
+            needed |= {name for pair in products for form in pair for name in form.weights}
+            _keep(heads, needed)
+            needed |= {name for score in heads for pair in score for form in pair for name in form.weights}
+            needed |= {name for values in heads.values() for form in values.values() for name in form.weights}
 
     def _head(self, score: Score, values: Mapping[str, Form]) -> Head:
         value, targets = self._map(list(values.values())), np.array([self.column[target] for target in values])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -98,29 +98,31 @@ def read(source: Path) -> PublishedModel:
 
     import torch
 
-    from constructions.models.published import PublishedModel
+    from constructions.models.published import PublishedModel, PublishedSettings
 
     if not source.is_file():
         raise OSError(f"there is no file {source}")
     try:
-        data: Any = torch.load(source, map_location="cpu", weights_only=True)
+        data: object = torch.load(source, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{source} is no file of weights that torch.load(weights_only=True) reads: {first}") from error
     if not isinstance(data, dict) or not all(isinstance(data.get(name), dict) for name in ("state_dict", "settings")):
         raise ValueError(f"{source} must hold {{'state_dict': …, 'settings': …}}, as `precls export` writes it")
-    state, settings = data["state_dict"], data["settings"]
+    state: dict[str, object] = data["state_dict"]
+    settings: PublishedSettings = data["settings"]
     strange = [str(name) for name, value in state.items() if not isinstance(value, torch.Tensor)]
     if strange:
         raise ValueError(f"{source} has entries of its state dict that are no tensors: {', '.join(strange[:5])}")
     wrong = [
-        str(key) for key, value in settings.items() if key.startswith("n_") and (type(value) is not int or value < 1)
+        str(key) for key, value in settings.items() if key.startswith("n_") and not (type(value) is int and value >= 1)
     ]
     if wrong:
         raise ValueError(f"{source} has settings that are no positive integers: {', '.join(wrong[:5])}")
     if settings.get("n_layer", 1) > len(state):
         raise ValueError(f"{source} says that it has {settings['n_layer']} layers, and has {len(state)} tensors")
-    return PublishedModel(dict(state), dict(settings))
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    return PublishedModel(tensors, settings)
 
 
 def checked(network: Network) -> CheckResult:

@@ -50,7 +50,7 @@ def random_inputs(network: ExactNetwork, samples: int, seed: int = 0) -> torch.T
         places = original.free_channels
         for (row, channel), values in zip(places, rng.standard_normal((len(places), samples)), strict=True):
             u[:, row, channel] = torch.tensor(values)
-    return task.slice(u) if isinstance(task, SlicedTask) else u
+    return torch.as_tensor(task.slice(u) if isinstance(task, SlicedTask) else u)
 
 
 def measure_formats(
