@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from constructions.algorithms.primitives import read as read
     from constructions.algorithms.published_block import published_block as published_block
     from constructions.algorithms.reciprocal import reciprocal as reciprocal
+    from constructions.algorithms.refinement import refinement as refinement
     from constructions.approximation.approximate import approximate as approximate
     from constructions.approximation.chebyshev_network import Approximation as Approximation
     from constructions.approximation.chebyshev_network import chebyshev_polynomial as chebyshev_polynomial
@@ -59,6 +60,7 @@ _NAMES = {
     "algorithms.primitives": ("linear", "multiply", "read"),
     "algorithms.published_block": ("published_block",),
     "algorithms.reciprocal": ("reciprocal",),
+    "algorithms.refinement": ("refinement",),
     "approximation.approximate": ("approximate",),
     "approximation.chebyshev_network": ("Approximation", "chebyshev_polynomial"),
     "compiler": (

@@ -34,6 +34,8 @@ Bounds = Mapping[str, Fraction | int | float | str] | Sequence[Sequence[int]] | 
 
 ENTRY, TARGET, ITERATE = Fraction(8), Fraction(32), Fraction(16)
 """Magnitudes of data that are not said otherwise: entries of A and x_init, targets b, iterates x."""
+GAIN_BITS = 8
+"""Bits that a round of refinement is taken to win where nothing is said: it wins −log2 of eps·κ²."""
 MARGIN = 2
 """Magnitudes seen on data are taken this many times as large."""
 
@@ -53,7 +55,19 @@ def known(network: Network) -> dict[str, Fraction]:
     if network.algorithm == "newton":
         most = Fraction(p["alpha"]) * 2 ** p["n_iters"]
         return data | {"R": Fraction(1), "M": max(most, Fraction(p["alpha"])), "Y": Fraction(1), "y": ITERATE}
+    if network.algorithm == "refinement":
+        most = Fraction(p["alpha"]) * 2 ** p["n_iters"]
+        rounds = {f"d{done}": ITERATE / 2 ** (GAIN_BITS * done) for done in range(p["refinements"])}
+        residual = p["n_points"] * ENTRY * TARGET * (math.isqrt(p["n_dims"]) + 1)
+        return data | rounds | {"R": Fraction(1), "M": max(most, Fraction(p["alpha"])), "r": residual}
     return {}
+
+
+def floats_of(network: Network) -> tuple[str, ...]:
+    """Families that a construction needs no digits of: the inverse and the corrections of refinement."""
+    if network.algorithm != "refinement":
+        return ()
+    return ("R", "M", *(f"d{done}" for done in range(network.parameters["refinements"])))
 
 
 def resolve(network: Network, bounds: Bounds | None) -> list[list[int]]:

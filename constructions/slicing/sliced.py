@@ -8,7 +8,7 @@ integers below 2^p in units of their class; carries are taken by adding and subt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -20,7 +20,7 @@ from constructions.networks.layer import SparseMap
 from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Declaration
 from constructions.slicing.digits import BudgetError, Grid
-from constructions.slicing.magnitudes import Bounds, resolve
+from constructions.slicing.magnitudes import Bounds, floats_of, resolve
 from constructions.slicing.slicer import SlicedLayers, slice_layers
 from constructions.slicing.task import SlicedTask
 
@@ -42,13 +42,16 @@ def sliced(
     slice_bits: Annotated[int | None, Declaration("bits of a digit")] = None,
     bounds: Annotated[Bounds | None, Declaration("how large channels become, by name")] = None,
     dtype: Annotated[str | None, Declaration("the format to run in, float32 or float64")] = None,
+    floats: Annotated[Sequence[str] | None, Declaration("families of channels carried as one float each")] = None,
 ) -> Network:
     """A network equal to ``network`` over Q that carries ``slices`` digits of ``slice_bits`` bits a channel in floats.
 
     ``slice_bits`` is the largest that fits unless given. ``bounds`` says how large channels become
     (:mod:`constructions.slicing.magnitudes`): magnitudes by channel or family name, or sample inputs. ``dtype`` is the
     format to run in, "float32" or "float64"; by default float32 for slices of up to 12 bits, float64 otherwise. ``decode``
-    gives exact ``Fraction`` sums of the digits for floats, a tensor with ``as_tensor=True``. Depth 2(L−1)+1, and two more for
+    gives exact ``Fraction`` sums of the digits for floats, a tensor with ``as_tensor=True``. ``floats`` names families of
+    channels that need no digits: they are computed as one float each, and cut into digits where digits read them. By default
+    these are the inverse and the corrections of :func:`constructions.refinement`, and none in other networks. Depth 2(L−1)+1, and two more for
     each layer with a weight that is no small dyadic number beside a product; width about K²/2 times the number of
     products. Source: new. Raises ``ValueError`` for numbers below two, and where class sums cannot be exact.
     """
@@ -61,13 +64,15 @@ def sliced(
     if dtype not in FORMATS:
         raise ValueError(f"dtype must be one of {', '.join(FORMATS)}, got {dtype!r}")
     exponents = resolve(original, bounds)
-    grid, made = _fit(original, slices, slice_bits, dtype, exponents)
+    plain = tuple(floats_of(original) if floats is None else floats)
+    grid, made = _fit(original, slices, slice_bits, dtype, exponents, plain)
     task = SlicedTask(
         original.task, original.n_rows, original.inputs, tuple(exponents[0]), made.digits, len(made.inputs), made.groups
     )
     parameters = {
         "network": {"algorithm": original.algorithm, "parameters": original.parameters}, "slices": slices,
         "slice_bits": grid.slice_bits, "bounds": exponents, "dtype": dtype,
+        **({} if floats is None else {"floats": list(floats)}),
     }  # fmt: skip
     return Network(
         n_rows=original.n_rows, mode=original.mode, inputs=made.inputs, layers=made.layers, task=task,
@@ -129,7 +134,12 @@ def same_weights(left: Network, right: Network) -> bool:
 
 
 def _fit(
-    network: Network, slices: int, slice_bits: int | None, dtype: str, exponents: list[list[int]]
+    network: Network,
+    slices: int,
+    slice_bits: int | None,
+    dtype: str,
+    exponents: list[list[int]],
+    floats: tuple[str, ...],
 ) -> tuple[Grid, SlicedLayers]:
     """The layers with the given bits a slice, or with the most that fit."""
     precision, smallest = FORMATS[dtype]
@@ -141,13 +151,13 @@ def _fit(
                 f"digits, got {bits}"
             )
         grid = Grid(slices, bits, precision, smallest)
-        return grid, slice_layers(network, grid, exponents)
+        return grid, slice_layers(network, grid, exponents, floats=floats)
     largest = (precision - 1) // 2
     for may_split, most, least in ((False, largest, largest - 4), (True, largest, 4)):
         for bits in range(most, least - 1, -1):
             grid = Grid(slices, bits, precision, smallest)
             try:
-                return grid, slice_layers(network, grid, exponents, may_split)
+                return grid, slice_layers(network, grid, exponents, may_split, floats)
             except BudgetError as error:
                 reason = error
     raise BudgetError(f"no number of bits a slice makes all class sums exact in {dtype}: {reason}")

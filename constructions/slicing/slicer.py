@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -15,10 +15,13 @@ from constructions.networks.network import Network
 from constructions.slicing.digits import (
     CONSTANT,
     LIGHT_BITS,
+    ONE,
     BudgetError,
     Digit,
     Digits,
+    Form,
     Grid,
+    add_forms,
     combine,
     exponent_of,
     is_multiple,
@@ -29,7 +32,7 @@ from constructions.slicing.digits import (
     unit,
     units,
 )
-from constructions.slicing.stage import Stage, Value
+from constructions.slicing.stage import Kind, Stage, Value
 
 Weights = dict[int, Fraction]
 Exponents = Sequence[Sequence[int]]
@@ -109,10 +112,17 @@ class LayerSlicer:
     """One layer: decides what must be made in a stage before, then writes the stage."""
 
     def __init__(
-        self, grid: Grid, n_rows: int, n_in: int, values: dict[int, Digits], exponents: Sequence[int], eager: bool
+        self,
+        grid: Grid,
+        n_rows: int,
+        n_in: int,
+        values: dict[int, Digits],
+        exponents: Sequence[int],
+        eager: bool,
+        kinds: Mapping[str, Kind],
     ) -> None:
         self.grid, self.n_rows, self.n_in, self.eager = grid, n_rows, n_in, eager
-        self.values, self.exponents = values, exponents
+        self.values, self.exponents, self.kinds = values, exponents, kinds
         self.layers: list[Layer] = []
         self.limits: list[list[float] | None] = []
         self.wanted: dict[tuple[int, int], tuple[Source | None, Source | None]] = {}
@@ -187,12 +197,68 @@ class LayerSlicer:
                             constant=constant if filter == DELTA else Fraction(0))  # fmt: skip
             stage.values.append(self.write(stage, names[source], output, exponent, offset))
         stage.copies = {f"={channel}": self.values[channel] for channel in sorted(needed)}
+        results = self.close(stage)
+        self.made = {source: results[name] for source, name in names.items()}
+        self.values = {channel: results[f"={channel}"] for channel in needed}
+
+    def close(self, stage: Stage) -> dict[str, Digits]:
+        """End a stage: its layers join those before, its values are returned."""
         layers, results, limits = stage.close()
         self.largest_sum = max(self.largest_sum, stage.largest_sum)
         self.layers += layers
-        self.limits += [None, limits]
-        self.made = {source: results[name] for source, name in names.items()}
+        self.limits += limits
+        return results
+
+    # --- Floats ---------------------------------------------------------------------------------------------------
+
+    def settle(self, outputs: Mapping[str, Output]) -> None:
+        """A stage that carries once more in the values that floats are made of by products.
+
+        Their leading digits may cancel, as 1 and −2^β in the next position do. After another carry the leading digits of a
+        small value are zeros, and a float that adds its digits in any order errs by a few units of its own size alone.
+        """
+        floats = [output for name, output in outputs.items() if self.kinds[name] == "cut"]
+        factors = {c for output in floats for term in output.products for c in (*term.conv, *term.gate)}
+        loose = sorted(c for c in factors if c != CONSTANT and len(self.values[c].digits) > 1)
+        needed = {c for output in outputs.values() for form in output.linear.values() for c in form}
+        needed |= {c for output in outputs.values() for term in output.products for c in (*term.conv, *term.gate)}
+        needed -= {CONSTANT}
+        if not loose:
+            return
+        stage = Stage(self.grid, self.n_channels(), self.n_rows)
+        for channel in loose:
+            X = self.values[channel]
+            value = Value(f"={channel}", self.exponents[channel], X.offset(self.grid), X.top, X.last, X.exact)
+            stage.linear(value, DELTA, X, Fraction(1))
+            stage.values.append(value)
+        stage.copies = {f"={channel}": self.values[channel] for channel in sorted(needed - set(loose))}
+        results = self.close(stage)
         self.values = {channel: results[f"={channel}"] for channel in needed}
+
+    def whole(self, form: Mapping[int, Fraction]) -> Form:
+        """An affine form of values as one of channels: all digits of each added up."""
+        total: Form = ()
+        for channel, weight in form.items():
+            if channel == CONSTANT:
+                total = add_forms(total, ((CONSTANT, weight),))
+                continue
+            for digit in self.values[channel].digits.values():
+                total = add_forms(total, digit.form, weight)
+        return total
+
+    def write_float(self, stage: Stage, name: str, output: Output, exponent: int) -> Value:
+        """Add an output that is computed as one float to a stage."""
+        kind, p = self.kinds[name], self.grid.precision
+        lowest = p - 2 - exponent
+        last = lowest - lowest % self.grid.slice_bits if kind == "cut" else self.grid.top(exponent, 0)
+        value = Value(name, exponent, last % self.grid.slice_bits, last, last, exact=False, kind=kind)
+        for term in output.products:
+            stage.float_product(value, term.filter, self.whole(term.conv), self.whole(term.gate), term.weight)
+        for filter, form in output.linear.items():
+            stage.float_product(value, filter, self.whole(form), ONE, Fraction(1))
+        if output.constant:
+            value.at(value.last).constant += output.constant
+        return value
 
     def n_channels(self) -> int:
         """Channels that the next stage reads from."""
@@ -211,6 +277,8 @@ class LayerSlicer:
 
     def write(self, stage: Stage, name: str, output: Output, exponent: int, offset: int) -> Value:
         """Add an output of a layer to a stage."""
+        if self.kinds.get(name, "digits") != "digits":
+            return self.write_float(stage, name, output, exponent)
         grid = self.grid
         top = grid.top(exponent, offset)
         ready = [self.factors(term, offset) for term in output.products]
@@ -236,9 +304,13 @@ class LayerSlicer:
 
     def prepare(self, outputs: Mapping[str, Output]) -> dict[str, int]:
         """Choose the grids of the outputs, and make in a stage of its own what they need; returns the offsets."""
-        offsets = {name: self.choose_offset(output) for name, output in outputs.items()}
+        self.settle(outputs)
+        floats = {name for name in outputs if self.kinds[name] != "digits"}
+        offsets = {name: 0 if name in floats else self.choose_offset(output) for name, output in outputs.items()}
         self.wanted = {}
         for name, output in outputs.items():
+            if name in floats:
+                continue
             for term in output.products:
                 self.wanted[id(term), offsets[name]] = self.sources(term, offsets[name])
         asked = {source for pair in self.wanted.values() for source in pair if source}
@@ -260,11 +332,7 @@ class LayerSlicer:
         for name, output in outputs.items():
             if name not in copies:
                 stage.values.append(self.write(stage, name, output, exponents[name], offsets[name]))
-        layers, results, limits = stage.close()
-        self.largest_sum = max(self.largest_sum, stage.largest_sum)
-        self.layers += layers
-        self.limits += [None, limits]
-        return results
+        return self.close(stage)
 
     def slice_last(self, outputs: Mapping[str, Output], exponents: Mapping[str, int]) -> dict[str, list[int]]:
         """The last layer; the outputs that hold the class sums of each value."""
@@ -292,9 +360,35 @@ class SlicedLayers:
     largest_sum: int
 
 
-def slice_layers(network: Network, grid: Grid, exponents: Exponents, may_split: bool = True) -> SlicedLayers:
+def kinds_of(network: Network, floats: Container[str]) -> list[dict[str, Kind]]:
+    """How the outputs of each layer are carried: families in ``floats`` as one float, cut into digits where digits read them."""
+    kinds: list[dict[str, Kind]] = []
+    after: Layer | None = None
+    read: dict[int, list[Output]] = {}
+    for layer in reversed(network.layers):
+        own: dict[str, Kind] = {
+            name: "float" if name.partition("[")[0] in floats else "digits" for name in layer.outputs
+        }
+        if after is None:
+            own = dict.fromkeys(own, "digits")
+        else:
+            for name, output in zip(after.outputs, read.setdefault(id(after), read_layer(after)), strict=True):
+                if kinds[-1][name] == "digits":
+                    forms = [*output.linear.values(), *(f for term in output.products for f in (term.conv, term.gate))]
+                    for channel in {c for form in forms for c in form if c != CONSTANT}:
+                        if own[layer.outputs[channel]] == "float":
+                            own[layer.outputs[channel]] = "cut"
+        kinds.append(own)
+        after = layer
+    return kinds[::-1]
+
+
+def slice_layers(
+    network: Network, grid: Grid, exponents: Exponents, may_split: bool = True, floats: Container[str] = ()
+) -> SlicedLayers:
     """Slice ``network``, whose channels stay below 2^exponents. Raises :class:`BudgetError` where sums do not fit.
 
+    Channels of the families ``floats`` are computed as one float each.
     ``may_split`` allows a stage more where a layer fits only with its filtered and composite factors made first.
     """
     values, inputs, digits, positions = slice_inputs(network, grid, exponents[0])
@@ -305,17 +399,18 @@ def slice_layers(network: Network, grid: Grid, exponents: Exponents, may_split: 
     read: dict[int, list[Output]] = {}
     groups: dict[str, list[int]] = {}
     wanted = [network.outputs[column] for column in network.task.columns]
+    kinds = kinds_of(network, floats)
     for index, layer in enumerate(network.layers):
         is_last = index == len(network.layers) - 1
         made = read.setdefault(id(layer), read_layer(layer))
         n_in = len(layers[-1].outputs) if layers else len(inputs)
-        key = (id(layer), n_in, is_last, tuple(value.key for value in values.values()), tuple(exponents[index + 1]))
+        key = (id(layer), n_in, is_last, tuple(value.key for value in values.values()), tuple(exponents[index + 1]), tuple(kinds[index].values()))
         if key not in known:  # iterations repeat a layer: it is sliced once
             named = {n: o for n, o in zip(layer.outputs, made, strict=True) if not is_last or n in wanted}
             sizes = dict(zip(layer.outputs, exponents[index + 1], strict=True))
 
             for eager in (False, True):
-                slicer = LayerSlicer(grid, network.n_rows, n_in, dict(values), exponents[index], eager)
+                slicer = LayerSlicer(grid, network.n_rows, n_in, dict(values), exponents[index], eager, kinds[index])
                 try:
                     if is_last:
                         groups, known[key] = slicer.slice_last(named, sizes), (slicer, {})

@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
@@ -116,9 +117,17 @@ class ClassSum:
     bound: int = 0
 
 
+Kind = Literal["digits", "float", "cut"]
+"""How a value is carried: as digits; as one float; or computed as one float and cut into digits then."""
+
+
 @dataclass
 class Value:
-    """A new value under construction: |value| ≤ 2^exponent, classes on the grid ``offset`` from ``top`` to ``last``."""
+    """A new value under construction: |value| ≤ 2^exponent, classes on the grid ``offset`` from ``top`` to ``last``.
+
+    What is carried as a ``float`` has one class, rounded like any float; so has what is ``cut``, and then ``last`` is so far down
+    that its digits fill the format.
+    """
 
     name: str
     exponent: int
@@ -126,6 +135,7 @@ class Value:
     top: int
     last: int
     exact: bool = True
+    kind: Kind = "digits"
     classes: dict[int, ClassSum] = field(default_factory=dict)
 
     def at(self, position: int) -> ClassSum:
@@ -206,6 +216,13 @@ class Stage:
             self._place(value, piece.position, piece.filter, ONE, ONE, piece.coefficient, piece.total, piece.exact)
             value.exact = value.exact and piece.exact
 
+    # --- Values that are floats ---------------------------------------------------------------------------------
+
+    def float_product(self, value: Value, filter: Filter, conv: Form, gate: Form, weight: Fraction) -> None:
+        """Add ``weight · (filter ⋆ conv) ⊙ gate`` to a value that is computed as one float."""
+        hidden, factor = self.draft.unit(filter, conv, gate)
+        value.at(value.last).parts[hidden] += weight * factor
+
     # --- How far the classes of a value may reach before a rest enters ------------------------------------------
 
     def product_limit(self, filter: Filter, X: Digits, Y: Digits, weight: Fraction, offset: int) -> int | None:
@@ -229,6 +246,8 @@ class Stage:
         """Raise :class:`BudgetError` where a class could leave the integers of the format."""
         p, beta = self.grid.precision, self.grid.slice_bits
         for value in self.values:
+            if value.kind != "digits":
+                continue
             for position, total in value.classes.items():
                 limit = 2**p - 2 ** (beta + 2) if position < value.last else 2 ** (p - 3 + beta)
                 if total.bound > limit:
@@ -258,33 +277,91 @@ class Stage:
         }
         return self.draft.layer(), groups
 
-    def close(self) -> tuple[tuple[Layer, Layer], dict[str, Digits], list[float]]:
-        """The two layers, the values by name (copies too), and for each output its largest magnitude (inf: any)."""
+    def close(self) -> tuple[list[Layer], dict[str, Digits], list[list[float] | None]]:
+        """The two layers, the values by name (copies too), and for each layer the largest magnitudes of its outputs (inf: any).
+
+        One layer is enough where all values are floats.
+        """
         self.check_budget()
         second = LayerDraft(0)
-        carried: dict[Form, int] = {}
         results: dict[str, Digits] = {}
-        limits: dict[int, float] = {}
-
-        def carry_through(form: Form) -> Form:
-            if form not in carried:
-                name = f"={len(carried)}"
-                hidden, factor = self.draft.unit(DELTA, form, ONE)
-                place = self.draft.output(name, {hidden: factor})
-                passed, _ = second.unit(DELTA, ((place, UNIT),), ONE)
-                carried[form] = second.output(name, {passed: UNIT})
-            return ((carried[form], UNIT),)
-
+        limits: tuple[dict[int, float], dict[int, float]] = {}, {}
+        if all(value.kind == "float" for value in self.values):
+            places: dict[Form, int] = {}
+            for name, digits in self.copies.items():
+                results[name] = self._copied(digits, None, places)
+            for value in self.values:
+                total = value.at(value.last)
+                place = self.draft.output(f"{value.name}@{value.last}", total.parts, total.constant)
+                results[value.name] = float_digits(value, place)
+                limits[0][place] = float(unit(-value.exponent - 1))
+            return [self.draft.layer()], results, [listed(limits[0], self.draft)]
+        carried: dict[Form, int] = {}
         for name, digits in self.copies.items():
-            kept = {p: Digit(carry_through(digit.form), digit.bound) for p, digit in digits.digits.items()}
-            results[name] = Digits(kept, digits.exact)
+            results[name] = self._copied(digits, second, carried)
         for value in self.values:
-            results[value.name] = self._carry(value, second, limits)
+            carry = {"digits": self._carry, "float": self._pass_on, "cut": self._cut}[value.kind]
+            results[value.name] = carry(value, second, limits)
         second.n_in = len(self.draft.outputs)
-        largest = [limits.get(place, float("inf")) for place in range(len(second.outputs))]
-        return (self.draft.layer(), second.layer()), results, largest
+        return (
+            [self.draft.layer(), second.layer()], results, [listed(limits[0], self.draft), listed(limits[1], second)]
+        )  # fmt: skip
 
-    def _carry(self, value: Value, second: LayerDraft, limits: dict[int, float]) -> Digits:
+    def _copied(self, digits: Digits, second: LayerDraft | None, places: dict[Form, int]) -> Digits:
+        """Digits carried through the first layer, and the second if there is one."""
+        kept = {}
+        for position, digit in digits.digits.items():
+            if digit.form not in places:
+                name = f"={len(places)}"
+                hidden, factor = self.draft.unit(DELTA, digit.form, ONE)
+                place = self.draft.output(name, {hidden: factor})
+                if second is not None:
+                    passed, _ = second.unit(DELTA, ((place, UNIT),), ONE)
+                    place = second.output(name, {passed: UNIT})
+                places[digit.form] = place
+            kept[position] = Digit(((places[digit.form], UNIT),), digit.bound)
+        return Digits(kept, digits.exact)
+
+    def _pass_on(self, value: Value, second: LayerDraft, limits: tuple[dict[int, float], dict[int, float]]) -> Digits:
+        """A float through the second layer, as it is."""
+        total = value.at(value.last)
+        place = self.draft.output(f"{value.name}@{value.last}S", total.parts, total.constant)
+        passed, _ = second.unit(DELTA, ((place, UNIT),), ONE)
+        place = second.output(f"{value.name}@{value.last}", {passed: UNIT})
+        limits[1][place] = float(unit(-value.exponent - 1))
+        return float_digits(value, place)
+
+    def _cut(self, value: Value, second: LayerDraft, limits: tuple[dict[int, float], dict[int, float]]) -> Digits:
+        """A float S as digits: rounded to the unit of ``last``, then to those of the positions before.
+
+        With ``|S| ≤ 2^(p−2)`` units of ``last``, ``H_j = (S + C_j) − C_j`` is S rounded to the unit of its position, exactly; the
+        digits are ``H_j − H_(j+1)``, and H itself at the top. Over Q all H_j are S, and so is the sum.
+        """
+        beta, p = self.grid.slice_bits, self.grid.precision
+        total, at = value.at(value.last), value.last
+        combos: dict[int, dict[int, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+        current = None
+        while current is None or scale_up(1, value.exponent + at) > 2 ** (beta - 1):
+            if current is not None:
+                at -= beta
+            constant = 3 * Fraction(2) ** (p - 2) * unit(at)
+            place = self.draft.output(f"{value.name}@{at}T", total.parts, total.constant + constant)
+            rounded = second.carry(place, constant)
+            combos[at][rounded] += 1
+            if current is not None:
+                combos[at + beta][rounded] -= 1
+            current = rounded
+        digits: dict[int, Digit] = {}
+        for position in sorted(combos):
+            place = second.output(f"{value.name}@{position}", combos[position])
+            bound = 2 ** (beta - 1) + 1
+            if position == at:
+                bound = scale_up(1, value.exponent + at) + 1
+                limits[1][place] = float(bound * unit(at))
+            digits[position] = Digit(((place, UNIT),), bound)
+        return Digits(digits, True)
+
+    def _carry(self, value: Value, second: LayerDraft, limits: tuple[dict[int, float], dict[int, float]]) -> Digits:
         """Class sums to digits, each at most about 2^β units; the first digit is bounded by the value's magnitude."""
         beta, p = self.grid.slice_bits, self.grid.precision
         if not value.classes:
@@ -321,6 +398,19 @@ class Stage:
             bound = bounds[at]
             if at == first and allowed < bound:
                 bound = allowed
-                limits[place] = float(allowed * unit(first))
+                limits[1][place] = float(allowed * unit(first))
             digits[at] = Digit(((place, UNIT),), max(1, bound))
         return Digits(digits, value.exact and max(value.classes) == max(digits))
+
+
+def float_digits(value: Value, place: int) -> Digits:
+    """A value that one channel holds, rounded."""
+    bound = scale_up(1, value.exponent + value.last)
+    return Digits({value.last: Digit(((place, UNIT),), max(1, bound))}, False)
+
+
+def listed(limits: Mapping[int, float], draft: LayerDraft) -> list[float] | None:
+    """The largest magnitude of each output (inf: any); None where all are free."""
+    if not limits:
+        return None
+    return [limits.get(place, float("inf")) for place in range(len(draft.outputs))]

@@ -300,6 +300,19 @@ def newton(parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.
     return x
 
 
+@regression("refinement")
+def refinement(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+    """``x ← x + M_t (c − G x)`` from zero, M_t by Newton's iteration from αI."""
+    two, zero = ring.elements([2]), ring.elements([0])
+    M = _identity(G, Fraction(parameters["alpha"]), ring)
+    for _ in range(parameters["n_iters"]):
+        M = ring.reduce(two * M - ring.matmul(ring.matmul(M, G), M))
+    x = ring.reduce(zero * c)
+    for _ in range(parameters["refinements"]):
+        x = ring.reduce(x + _times(M, ring.reduce(c - _times(G, x, ring)), ring))
+    return x
+
+
 # --- Primitives ---------------------------------------------------------------------------------------------------
 
 
