@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from constructions.algorithms.descent.momentum import chebyshev as chebyshev
     from constructions.algorithms.descent.momentum import heavy_ball as heavy_ball
     from constructions.algorithms.explicit_gradient import explicit_gradient as explicit_gradient
+    from constructions.algorithms.gram_refinement import gram_refinement as gram_refinement
     from constructions.algorithms.newton import newton as newton
     from constructions.algorithms.primitives import linear as linear
     from constructions.algorithms.primitives import multiply as multiply
     from constructions.algorithms.primitives import read as read
     from constructions.algorithms.published_block import published_block as published_block
     from constructions.algorithms.reciprocal import reciprocal as reciprocal
-    from constructions.algorithms.refinement import refinement as refinement
     from constructions.approximation.approximate import approximate as approximate
     from constructions.approximation.chebyshev_network import Approximation as Approximation
     from constructions.approximation.chebyshev_network import chebyshev_polynomial as chebyshev_polynomial
@@ -56,11 +56,11 @@ _NAMES = {
     "algorithms.descent.gradient_descent": ("gradient_descent",),
     "algorithms.descent.momentum": ("chebyshev", "heavy_ball"),
     "algorithms.explicit_gradient": ("explicit_gradient",),
+    "algorithms.gram_refinement": ("gram_refinement",),
     "algorithms.newton": ("newton",),
     "algorithms.primitives": ("linear", "multiply", "read"),
     "algorithms.published_block": ("published_block",),
     "algorithms.reciprocal": ("reciprocal",),
-    "algorithms.refinement": ("refinement",),
     "approximation.approximate": ("approximate",),
     "approximation.chebyshev_network": ("Approximation", "chebyshev_polynomial"),
     "compiler": (

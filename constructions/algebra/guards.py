@@ -38,12 +38,18 @@ def _(
     return _refuse(*moved, message, overflow), None
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def is_exporting() -> bool:
+    """Is ``torch.export`` at work? Asked outside the traced program: inside, PyTorch 2.11 says so of ``torch.compile`` too."""
+    return torch.compiler.is_exporting()
+
+
 def refuse(values: Tensor, shown: Tensor, wrong: Tensor, message: str, overflow: bool = False) -> Tensor:
     """``values``, unless a flag of ``wrong`` is set: then ``ValueError`` (``OverflowError``) with ``message``.
 
     ``wrong`` has the shape of ``shown``, of which the message gives the first number that is refused, or is a single flag.
     """
-    if torch.compiler.is_exporting():
+    if is_exporting():
         return values
     if not torch.compiler.is_compiling():
         try:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from constructions.algebra.arrays import refuse_reduced_precision
-from constructions.algebra.guards import refuse
+from constructions.algebra.guards import is_exporting, refuse
 from constructions.lowering.block import Block
 from constructions.lowering.context import Location
 from constructions.lowering.maps import as_float_dtype, refuse_other_dtype, rounded
@@ -161,7 +161,7 @@ class LoweredNetwork(nn.Module):
         self, u: Tensor, varying: Tensor | None, constant: Tensor | None, wrong: Tensor
     ) -> tuple[Tensor | None, Tensor | None]:
         """The states; ``OverflowError`` where a leading digit left its range, ``TypeError`` where that cannot be seen."""
-        if torch.compiler.is_exporting():
+        if is_exporting():
             raise TypeError(
                 "a sliced network refuses digits that leave their range, and an exported program cannot: export the network "
                 "that was sliced, or run this one through torch.compile"

@@ -55,7 +55,7 @@ def known(network: Network) -> dict[str, Fraction]:
     if network.algorithm == "newton":
         most = Fraction(p["alpha"]) * 2 ** p["n_iters"]
         return data | {"R": Fraction(1), "M": max(most, Fraction(p["alpha"])), "Y": Fraction(1), "y": ITERATE}
-    if network.algorithm == "refinement":
+    if network.algorithm == "gram_refinement":
         most = Fraction(p["alpha"]) * 2 ** p["n_iters"]
         rounds = {f"d{done}": ITERATE / 2 ** (GAIN_BITS * done) for done in range(p["refinements"])}
         residual = p["n_points"] * ENTRY * TARGET * (math.isqrt(p["n_dims"]) + 1)
@@ -65,7 +65,7 @@ def known(network: Network) -> dict[str, Fraction]:
 
 def floats_of(network: Network) -> tuple[str, ...]:
     """Families that a construction needs no digits of: the inverse and the corrections of refinement."""
-    if network.algorithm != "refinement":
+    if network.algorithm != "gram_refinement":
         return ()
     return ("R", "M", *(f"d{done}" for done in range(network.parameters["refinements"])))
 

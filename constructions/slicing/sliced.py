@@ -50,10 +50,11 @@ def sliced(
     (:mod:`constructions.slicing.magnitudes`): magnitudes by channel or family name, or sample inputs. ``dtype`` is the
     format to run in, "float32" or "float64"; by default float32 for slices of up to 12 bits, float64 otherwise. ``decode``
     gives exact ``Fraction`` sums of the digits for floats, a tensor with ``as_tensor=True``. ``floats`` names families of
-    channels that need no digits: they are computed as one float each, and cut into digits where digits read them. By default
-    these are the inverse and the corrections of :func:`constructions.refinement`, and none in other networks. Depth 2(L−1)+1, and two more for
-    each layer with a weight that is no small dyadic number beside a product; width about K²/2 times the number of
-    products. Source: new. Raises ``ValueError`` for numbers below two, and where class sums cannot be exact.
+    channels that need no digits: they are computed as one float each, and cut into digits where digits read them. By
+    default these are the inverse and the corrections of :func:`constructions.gram_refinement`, and none elsewhere.
+    Depth 2(L−1)+1, and two more for each layer with a weight that is no small dyadic number beside a product; width about
+    K²/2 times the number of products. Source: new. Raises ``ValueError`` for numbers below two, and where class sums cannot
+    be exact.
     """
     if slices > MAX_SLICES:
         raise ValueError(f"slices must be at most {MAX_SLICES}, got {slices}")

@@ -249,7 +249,7 @@ class LayerSlicer:
     def write_float(self, stage: Stage, name: str, output: Output, exponent: int) -> Value:
         """Add an output that is computed as one float to a stage."""
         kind, p = self.kinds[name], self.grid.precision
-        lowest = p - 2 - exponent
+        lowest = p - 3 - exponent
         last = lowest - lowest % self.grid.slice_bits if kind == "cut" else self.grid.top(exponent, 0)
         value = Value(name, exponent, last % self.grid.slice_bits, last, last, exact=False, kind=kind)
         for term in output.products:
@@ -404,7 +404,14 @@ def slice_layers(
         is_last = index == len(network.layers) - 1
         made = read.setdefault(id(layer), read_layer(layer))
         n_in = len(layers[-1].outputs) if layers else len(inputs)
-        key = (id(layer), n_in, is_last, tuple(value.key for value in values.values()), tuple(exponents[index + 1]), tuple(kinds[index].values()))
+        key = (
+            id(layer),
+            n_in,
+            is_last,
+            tuple(value.key for value in values.values()),
+            tuple(exponents[index + 1]),
+            tuple(kinds[index].values()),
+        )
         if key not in known:  # iterations repeat a layer: it is sliced once
             named = {n: o for n, o in zip(layer.outputs, made, strict=True) if not is_last or n in wanted}
             sizes = dict(zip(layer.outputs, exponents[index + 1], strict=True))

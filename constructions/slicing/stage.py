@@ -125,8 +125,8 @@ Kind = Literal["digits", "float", "cut"]
 class Value:
     """A new value under construction: |value| ≤ 2^exponent, classes on the grid ``offset`` from ``top`` to ``last``.
 
-    What is carried as a ``float`` has one class, rounded like any float; so has what is ``cut``, and then ``last`` is so far down
-    that its digits fill the format.
+    What is carried as a ``float`` has one class, rounded like any float; so has what is ``cut``, and then ``last`` is so
+    far down that its digits fill the format.
     """
 
     name: str
@@ -334,12 +334,14 @@ class Stage:
     def _cut(self, value: Value, second: LayerDraft, limits: tuple[dict[int, float], dict[int, float]]) -> Digits:
         """A float S as digits: rounded to the unit of ``last``, then to those of the positions before.
 
-        With ``|S| ≤ 2^(p−2)`` units of ``last``, ``H_j = (S + C_j) − C_j`` is S rounded to the unit of its position, exactly; the
-        digits are ``H_j − H_(j+1)``, and H itself at the top. Over Q all H_j are S, and so is the sum.
+        With ``|S| < 2^(p−2)`` units of ``last``, which the run watches, ``H_j = (S + C_j) − C_j`` is S rounded to the unit of
+        its position, exactly; the digits are ``H_j − H_(j+1)``, and H itself at the top. Over Q all H_j are S, and so is the sum.
         """
         beta, p = self.grid.slice_bits, self.grid.precision
         total, at = value.at(value.last), value.last
         combos: dict[int, dict[int, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+        place = self.draft.output(f"{value.name}@{value.last}S", total.parts, total.constant)
+        limits[0][place] = float(unit(-value.exponent))
         current = None
         while current is None or scale_up(1, value.exponent + at) > 2 ** (beta - 1):
             if current is not None:

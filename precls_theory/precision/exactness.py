@@ -234,14 +234,13 @@ def _layer(
             made.append(_telescope(row, hidden, kept, p, report))
         else:
             made.append(_add(terms, p, report))
-    new_symbols = _carries(layer, out, made, hidden, p, report)
     if limits is not None:
         for place, known in enumerate(made):
             limit = float(limits[place])  # type: ignore[index]
             if limit != float("inf"):
                 allowed = int(Fraction(limit) / (Fraction(1, 2**known.q) if known.q >= 0 else Fraction(2**-known.q)))
                 made[place] = known._replace(bound=min(known.bound, allowed))
-    return made, new_symbols
+    return made, _carries(layer, out, made, hidden, p, report)
 
 
 def symbol_size(state: list[Known], symbol: Rounded, symbols: dict[int, Rounded]) -> Known:

@@ -21,7 +21,7 @@ from constructions.networks.parameters import Count, Dims, Exact, Points, Ration
 
 
 @construction
-def refinement(
+def gram_refinement(
     *,
     n_points: Points,
     n_dims: Dims,
