@@ -67,7 +67,7 @@ def floats_of(network: Network) -> tuple[str, ...]:
     """Families that a construction needs no digits of: the inverse and the corrections of refinement."""
     if network.algorithm != "gram_refinement":
         return ()
-    return ("R", "M", *(f"d{done}" for done in range(network.parameters["refinements"])))
+    return ("R", "M", *(f"d{done}" for done in range(recorded(network.parameters, IterationParameters)["refinements"])))
 
 
 def resolve(network: Network, bounds: Bounds | None) -> list[list[int]]:

@@ -301,7 +301,9 @@ def newton(parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.
 
 
 @regression("gram_refinement")
-def gram_refinement(parameters: dict[str, Any], G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring) -> np.ndarray:
+def gram_refinement(
+    parameters: IterationParameters, G: np.ndarray, c: np.ndarray, x: np.ndarray, ring: Ring
+) -> np.ndarray:
     """``x ← x + M_t (c − G x)`` from zero, M_t by Newton's iteration from αI."""
     two, zero = ring.elements([2]), ring.elements([0])
     M = _identity(G, Fraction(parameters["alpha"]), ring)
