@@ -16,6 +16,9 @@ settings.register_profile(
     "quick", max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("deep", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "mutation", max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 without_device = pytest.StashKey[int]()
