@@ -35,24 +35,32 @@ def objects(*entries: Any) -> np.ndarray:
     return np.fromiter(entries, object, len(entries))
 
 
-ELEMENTS: dict[str, tuple[Ring, Any, type]] = {
-    "rationals": (RATIONALS, Fraction(-3, 2), Fraction),
-    "fmpq": (FMPQ, flint.fmpq(-3, 2), flint.fmpq),
-    "polynomials": (polynomials(CONTEXT), CONTEXT.constant(flint.fmpq(-3, 2)), flint.fmpq_mpoly),
-    "univariate": (univariate(), flint.fmpq_poly([flint.fmpq(-3, 2)]), flint.fmpq_poly),
-    "nmod": (prime_field(7), flint.nmod(2, 7), flint.nmod),
-    "residues": (Residues(7), 2, int),
-    "sympy": (rings.SYMPY, sympy.Rational(-3, 2), sympy.Rational),
-    "balls": (BALLS, flint.arb(-3) / 2, flint.arb),
-    "complex balls": (COMPLEX_BALLS, flint.acb(-3) / 2, flint.acb),
-    "floats": (Floats(np.float64), -1.5, np.float64),
-    "short floats": (Floats(np.float32), -1.5, np.float32),
-}
+NAMES = (
+    "rationals", "fmpq", "polynomials", "univariate", "nmod", "residues", "sympy", "balls", "complex balls", "floats",
+    "short floats",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ELEMENTS)
+def elements() -> dict[str, tuple[Ring, Any, type]]:
+    """By ring: the ring, made anew, what -3/2 is in it, and of which type."""
+    return {
+        "rationals": (RATIONALS, Fraction(-3, 2), Fraction),
+        "fmpq": (FMPQ, flint.fmpq(-3, 2), flint.fmpq),
+        "polynomials": (polynomials(CONTEXT), CONTEXT.constant(flint.fmpq(-3, 2)), flint.fmpq_mpoly),
+        "univariate": (univariate(), flint.fmpq_poly([flint.fmpq(-3, 2)]), flint.fmpq_poly),
+        "nmod": (prime_field(7), flint.nmod(2, 7), flint.nmod),
+        "residues": (Residues(7), 2, int),
+        "sympy": (rings.SYMPY, sympy.Rational(-3, 2), sympy.Rational),
+        "balls": (BALLS, flint.arb(-3) / 2, flint.arb),
+        "complex balls": (COMPLEX_BALLS, flint.acb(-3) / 2, flint.acb),
+        "floats": (Floats(np.float64), -1.5, np.float64),
+        "short floats": (Floats(np.float32), -1.5, np.float32),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_rational_enters_every_ring_as_itself(name: str) -> None:
-    ring, expected, kind = ELEMENTS[name]
+    ring, expected, kind = elements()[name]
     element = ring.element(Fraction(-3, 2))
     assert isinstance(element, kind)
     assert element == expected
@@ -68,10 +76,10 @@ def test_a_rational_enters_every_ring_as_itself(name: str) -> None:
     assert all(entry == expected for entry in full.flat)
 
 
-@pytest.mark.parametrize("name", [n for n in ELEMENTS if n not in ("residues", "floats", "short floats")])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("residues", "floats", "short floats")])
 def test_arrays_of_objects_become_elements(name: str) -> None:
     """Integers of Python, NumPy and python-flint, fractions, and what is an element already."""
-    ring, expected, kind = ELEMENTS[name]
+    ring, expected, kind = elements()[name]
     given = objects(3, np.int64(3), Fraction(-3, 2), expected).reshape(2, 2)
     found = ring.coerce(given)
     assert found.shape == (2, 2)

@@ -56,42 +56,44 @@ def pointwise(function: Any) -> list[Fraction]:
 
 
 EXPRESSIONS: list[tuple[Any, Any]] = [
-    (X + Y, lambda x, y, z: x + y),
-    (X - Y, lambda x, y, z: x - y),
-    (-X, lambda x, y, z: -x),
-    (3 - X, lambda x, y, z: 3 - x),
-    (X - HALF, lambda x, y, z: x - HALF),
-    (HALF * X + 1, lambda x, y, z: HALF * x + 1),
-    (X * Y, lambda x, y, z: x * y),
-    (X * X, lambda x, y, z: x * x),
-    ((X + 1) * (Y - 2), lambda x, y, z: (x + 1) * (y - 2)),
-    ((X + 1) * Y, lambda x, y, z: (x + 1) * y),
-    (X * (Y + 1), lambda x, y, z: x * (y + 1)),
-    (X * Y * 3, lambda x, y, z: 3 * x * y),
-    (3 * (X * Y) - Y * X, lambda x, y, z: 2 * x * y),
-    (X * Y - 1, lambda x, y, z: x * y - 1),
-    (1 - X * Y, lambda x, y, z: 1 - x * y),
-    (X * Y + X * Z, lambda x, y, z: x * y + x * z),
-    (X + X * Y, lambda x, y, z: x + x * y),
-    (X * Y + X, lambda x, y, z: x + x * y),
-    (X - X * Y, lambda x, y, z: x - x * y),
-    (X * Y - X, lambda x, y, z: x * y - x),
-    (-(X * Y), lambda x, y, z: -x * y),
-    ((2 * X + 4 * Y) * (3 * Z - 6), lambda x, y, z: (2 * x + 4 * y) * (3 * z - 6)),
-    (X * as_terms(Y), lambda x, y, z: x * y),
-    (as_terms(X) * Y, lambda x, y, z: x * y),
-    (as_terms(X + 2) * as_terms(Y - 1), lambda x, y, z: (x + 2) * (y - 1)),
-    (as_terms(2) * as_terms(X), lambda x, y, z: 2 * x),
-    (as_terms(X) * 0, lambda x, y, z: 0),
-    (X * 0, lambda x, y, z: 0),
-    (as_terms(3), lambda x, y, z: 3),
+    (lambda: X + Y, lambda x, y, z: x + y),
+    (lambda: X - Y, lambda x, y, z: x - y),
+    (lambda: -X, lambda x, y, z: -x),
+    (lambda: 3 - X, lambda x, y, z: 3 - x),
+    (lambda: X - HALF, lambda x, y, z: x - HALF),
+    (lambda: HALF * X + 1, lambda x, y, z: HALF * x + 1),
+    (lambda: X * Y, lambda x, y, z: x * y),
+    (lambda: X * X, lambda x, y, z: x * x),
+    (lambda: (X + 1) * (Y - 2), lambda x, y, z: (x + 1) * (y - 2)),
+    (lambda: (X + 1) * Y, lambda x, y, z: (x + 1) * y),
+    (lambda: X * (Y + 1), lambda x, y, z: x * (y + 1)),
+    (lambda: X * Y * 3, lambda x, y, z: 3 * x * y),
+    (lambda: 3 * (X * Y) - Y * X, lambda x, y, z: 2 * x * y),
+    (lambda: X * Y - 1, lambda x, y, z: x * y - 1),
+    (lambda: 1 - X * Y, lambda x, y, z: 1 - x * y),
+    (lambda: X * Y + X * Z, lambda x, y, z: x * y + x * z),
+    (lambda: X + X * Y, lambda x, y, z: x + x * y),
+    (lambda: X * Y + X, lambda x, y, z: x + x * y),
+    (lambda: X - X * Y, lambda x, y, z: x - x * y),
+    (lambda: X * Y - X, lambda x, y, z: x * y - x),
+    (lambda: -(X * Y), lambda x, y, z: -x * y),
+    (lambda: (2 * X + 4 * Y) * (3 * Z - 6), lambda x, y, z: (2 * x + 4 * y) * (3 * z - 6)),
+    (lambda: X * as_terms(Y), lambda x, y, z: x * y),
+    (lambda: as_terms(X) * Y, lambda x, y, z: x * y),
+    (lambda: as_terms(X + 2) * as_terms(Y - 1), lambda x, y, z: (x + 2) * (y - 1)),
+    (lambda: as_terms(2) * as_terms(X), lambda x, y, z: 2 * x),
+    (lambda: as_terms(X) * 0, lambda x, y, z: 0),
+    (lambda: X * 0, lambda x, y, z: 0),
+    (lambda: as_terms(3), lambda x, y, z: 3),
+    (lambda: (as_terms(X) + Y * 2) * as_terms(3 * Z), lambda x, y, z: (x + 2 * y) * 3 * z),
+    (lambda: (2 * as_terms(X) + 5) * (as_terms(Z) + 7), lambda x, y, z: (2 * x + 5) * (z + 7)),
 ]
 
 
 @pytest.mark.parametrize("index", range(len(EXPRESSIONS)))
 def test_expressions_are_what_they_say(index: int) -> None:
     expression, function = EXPRESSIONS[index]
-    assert value(expression) == pointwise(function)
+    assert value(expression()) == pointwise(function)
 
 
 def test_convolutions_are_sums_over_earlier_rows() -> None:
@@ -107,6 +109,19 @@ def test_convolutions_are_sums_over_earlier_rows() -> None:
     assert value(convolve(EXCLUSIVE, HALF * X + Y)) == [0, 4, Fraction(21, 2)]
     assert [value(entry) for entry in prefix(np.array([X, Y], dtype=object))] == [[2, 1, 6], [3, 10, 8]]
     assert value(as_terms(X)) == x
+    z = ROWS["z"]
+    assert value((prefix(X) + 2 * as_terms(Y) + 1) * (3 * as_terms(Z))) == [
+        (sums + 2 * y + 1) * 3 * z for sums, y, z in zip([2, 1, 6], ROWS["y"], z, strict=True)
+    ]
+    assert value((3 * as_terms(Z)) * (prefix(X) + 2 * as_terms(Y) + 1)) == [
+        (sums + 2 * y + 1) * 3 * z for sums, y, z in zip([2, 1, 6], ROWS["y"], z, strict=True)
+    ]
+    assert value((5 * prefix(X)) * (2 * as_terms(Z) + as_terms(Y))) == [
+        5 * sums * (2 * z + y) for sums, y, z in zip([2, 1, 6], ROWS["y"], z, strict=True)
+    ]
+    made = terms._convolution(EXCLUSIVE, "what it says")
+    assert value(made(X)) == [0, 2, 1]
+    assert made.__doc__ == "what it says"
     assert terms.total is prefix
     for function, words in (
         (prefix, "Sum over the rows up to and including each row (over all rows in a circular network)."),
@@ -125,7 +140,7 @@ def test_forms_drop_zeros_and_are_equal_when_the_map_is() -> None:
     assert Form({}).is_constant
     assert not X.is_constant
     assert Form({}).constant == 0
-    assert (X - X) == Form({})
+    assert Form({}) == X - X
     assert (X - X).weights == {}
     assert Form({"y": HALF, "x": Fraction(2)}, HALF).key == ((("x", 2), ("y", HALF)), HALF)
     form = Form({"x": HALF})
@@ -159,6 +174,7 @@ def test_equal_terms_have_one_form() -> None:
     assert (as_terms(X) + 1 + X).items == {(DELTA, X, ONE): 2, (DELTA, ONE, ONE): 1}
     assert as_terms(Form({})) == Terms()
     assert as_terms(0).items == {}
+    assert (X * Y * 0).items == {}
     assert as_terms(X + 3).items == {(DELTA, X, ONE): 1, (DELTA, ONE, ONE): 3}
     assert Terms() != 0
     assert X * Y != X * Z
