@@ -208,6 +208,9 @@ def walk(program: Program, domain: Domain, record: Callable[[fx.Node, Any], None
         if not isinstance(node.target, OpOverload):
             name = getattr(node.target, "__name__", str(node.target))
             raise Inconclusive(place, f"there is no rule for {name!r}, which takes numbers out of tensors")
+        results = node.meta["val"] if isinstance(node.meta.get("val"), tuple | list) else [node.meta.get("val")]
+        if any(not isinstance(n, int) for out in results if isinstance(out, Tensor) for n in out.shape):
+            raise Inconclusive(place, f"the shape of what {node.target} returns depends on the values of a tensor")
         plain = torch.utils._pytree.tree_map_only(_Marked, lambda m: m.value, (args, kwargs))
         value = domain.apply(Call(node, place, node.target, bind(node.target, *plain), *plain))
         if record is not None:

@@ -171,6 +171,8 @@ def softplus(c: Context, self: Growth, beta: Any = 1, threshold: Any = 20) -> Gr
     b, t = c.number(beta), c.number(threshold)
     if not (b > 0 and t >= 0):
         raise c.fail(f"beta = {beta}, threshold = {threshold}: expected positive numbers")
+    if c.rounding is not None and t > 88 and min(self.entry, self.upper) * b > 88:
+        raise c.fail(f"below the threshold {threshold}, exp(βx) overflows")  # in float32, with which halves compute too
     return bounded(c, self, 1, up_div(LOG2, b), low=-math.inf if c.pieces else 0.0)
 
 

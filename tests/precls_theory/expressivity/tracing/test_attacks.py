@@ -330,6 +330,8 @@ NUMBERS = {
     "infinite factor": lambda m, u: u * math.inf,
     "nothing times infinity": lambda m, u: u * 0.0 * math.inf,
     "NaN added": lambda m, u: u + math.nan,
+    "a shape from values": lambda m, u: u.repeat_interleave(torch.tensor([1, 50, 2, 0]), dim=1),
+    "a shape from its own values": lambda m, u: u.repeat_interleave((u[0, :, 0] > 0).long(), dim=1),
 }  # fmt: skip
 
 
@@ -457,6 +459,17 @@ def test_computed_bounds_hold_where_constants_underflow(name, dtype):
     if dtype == torch.float16 and name != "layer_norm":  # why there is no bound in that format
         with torch.no_grad():
             assert not model(torch.zeros(SHAPE, dtype=dtype)).isfinite().all()
+
+
+@pytest.mark.parametrize(("threshold", "bounded"), [(20.0, True), (80.0, True), (1e9, False)])
+def test_computed_softplus_overflows_below_a_large_threshold(threshold, bounded):
+    """PyTorch computes log(1 + exp(x)) below it, which is infinite where the exact value is x."""
+    model = make(lambda m, u: F.softplus(u, threshold=threshold))
+    certificate = growth_certificate(model, SHAPE, exponent=None)
+    u = torch.full(SHAPE, 1000.0, dtype=torch.float64)
+    assert (certificate.computed_coefficients is not None) == bounded
+    assert bool(model(u).isfinite().all()) == bounded
+    assert certificate.exponent == 1
 
 
 # ---- words, at once ----------------------------------------------------------------------------------------------------
