@@ -94,23 +94,21 @@ def _spectral(matrix: np.ndarray) -> float:
     # ‖M‖₂² = ‖MᵀM‖₂ ≤ ‖fl(MᵀM)‖₂ + γ_k‖M‖_F² (k the inner dimension: |fl(MᵀM) − MᵀM| ≤ γ_k |M|ᵀ|M| entrywise, and
     # ‖ |M|ᵀ|M| ‖₂ ≤ ‖M‖_F²).  Repeat; the last factor is bounded by its Frobenius norm, which costs a factor of
     # at most rank^(1/2^(s+1)).  Each round first divides by a power of two, which is exact short of underflow.
-    best = _frobenius(m)
+    frobenius = best = _frobenius(m)
     scales: list[tuple[float, float]] = []  # (scale, rounding term): ‖M_i‖ ≤ scale · sqrt(‖M_{i+1}‖ + term)
-    value = best
     for _ in range(_SQUARINGS):
         largest = float(np.abs(m).max())
         if largest == 0 or not math.isfinite(largest):
             break
         scale = 2.0 ** math.floor(math.log2(largest))
         with np.errstate(under="ignore"):
-            m = m / scale
-            norm = _frobenius(m)
+            m, norm = m / scale, frobenius / scale
             inner = m.shape[0]
             term = inflate(4 * (inner + 4) * _UNIT * norm * norm, 4) + m.size * 1e-300
             with single_thread():
                 m = (torch.from_numpy(m).T @ torch.from_numpy(m)).numpy()
         scales.append((scale, term))
-        value = _frobenius(m)
+        value = frobenius = _frobenius(m)
         for factor, rounding in reversed(scales):
             value = up_mul(factor, up_sqrt(up(value + rounding)))
         best = min(best, value)

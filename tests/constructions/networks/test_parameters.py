@@ -16,6 +16,8 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 import constructions as C
+from constructions.algebra import terms
+from constructions.files import reading
 from constructions.networks.construction import CONSTRUCTIONS, parameters_of
 from constructions.networks.parameters import Count
 from precls_theory.checking.check import check
@@ -149,18 +151,41 @@ def test_numbers_whose_digits_would_fill_the_memory_are_refused_at_once(build_wi
         build_with(number)
 
 
-def test_a_small_file_that_claims_much_is_refused_before_it_is_built(tmp_path: Path) -> None:
-    """100 channels and hardly a weight: what the parameters ask for would take minutes."""
+@pytest.mark.parametrize(
+    ("n_dims", "n_steps", "form"),
+    [(100, 1, "tight"), (300, 1, "gram"), (20, 2**900, "doubling")],
+    ids=["100 unknowns", "300 unknowns", "2^900 steps"],
+)
+def test_a_small_file_that_claims_much_is_refused_before_it_is_built(
+    n_dims: int, n_steps: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few channels and hardly a weight: what the parameters ask for would take minutes, or half an hour.
+
+    Counted in steps of the algebra of layers, of which a file has so many for each number that it holds.
+    """
     path = tmp_path / "hostile.safetensors"
-    C.gradient_descent(n_points=2, n_dims=1, n_steps=2, step_size=1).save(path)
-    network = C.read(n_rows=2, n_channels=201, source=0, target=1, start=0, stop=201)
-    network.save(path)
+    width = 2 * n_dims + 1 if form != "doubling" else 4
+    C.linear(n_rows=2, weight=[[int(row == 0)] for row in range(width)]).save(path)
     with safe_open(path, framework="numpy") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    claims = {"n_points": 2, "n_dims": 100, "n_steps": 1, "step_size": "1", "form": "tight", "layout": "A"}
+    claims = {"n_points": 2, "n_dims": n_dims, "n_steps": n_steps, "step_size": "1", "form": form, "layout": "A"}
     save_file(tensors, path, metadata | {"algorithm": "gradient_descent", "parameters": json.dumps(claims)})
-    with pytest.raises(C.CorruptFileError, match=r"a much larger network than the \d+ numbers that it holds"):
+    steps: list[int] = []
+    count = terms.spend
+
+    def counted(number: int) -> None:
+        steps.append(number)
+        count(number)
+
+    monkeypatch.setattr(terms, "spend", counted)
+    held = sum(tensor.size for tensor in tensors.values())
+    message = rf"a much larger network than the {held} numbers that it holds|too large for 2 rows"
+    with pytest.raises(C.CorruptFileError, match=message):
         C.load(path)
+    before_the_last = sum(steps[:-1])
+    assert before_the_last <= reading.WORK + reading.WORK_PER_NUMBER * held
+    assert sum(steps) < 10**6  # what n_dims=100 asks for takes 10^8 and more
+    assert steps or n_dims == 20
 
 
 def test_every_parameter_of_the_package_is_declared() -> None:
