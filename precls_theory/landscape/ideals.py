@@ -1,11 +1,13 @@
 """Systems of polynomial equations over Q: Gröbner bases by python-flint, split along factors, so that nothing is lost.
 
-``varieties`` writes the zero set of some polynomials as a union of zero sets of Gröbner bases whose elements are
-irreducible. It only ever uses two steps. (i) A product vanishes exactly where one of its factors does: from a member
+``varieties`` writes the *real* zero set of some polynomials as a union of zero sets of Gröbner bases whose elements are
+irreducible. It only ever uses three steps. (i) A product vanishes exactly where one of its factors does: from a member
 ``Π f_i`` of the ideal follow the cases ``f_1 = 0``; ``f_2 = 0`` (and f_1 ≠ 0); … (ii) A Gröbner basis has the zeros of
-what it was computed from. So the union over the leaves *is* the zero set: the completeness of a decomposition rests on
-FLINT's factorisation and Buchberger algorithm alone. The theorems of ``theorems/landscape`` repeat it without them: the
-products of the leaves' equations have powers in the gradient ideal, by SymPy.
+what it was computed from. (iii) A sum of squares of monomials is zero at a real point only where each monomial is: a
+filter tap h that enters a loss as ``h²(w_1² + w_2² + b²)`` is followed into h = 0 and w_1 = w_2 = b = 0, and not into
+the complex cone. So the union over the leaves has all real zeros: the completeness of a decomposition rests on FLINT's
+factorisation and Buchberger algorithm alone. The theorems of ``theorems/landscape`` repeat it without them where they
+are small: the products of the leaves' equations have powers in the gradient ideal, by SymPy.
 
 Leaves without real points are recognised by a member all of whose monomials are squares with coefficients of one sign
 and a constant term: a sum of squares plus a positive number.
@@ -110,12 +112,22 @@ def positive_witness(generators: Iterable[Polynomial]) -> Polynomial | None:
     return None
 
 
+def vanishing_monomials(polynomial: Polynomial) -> list[Polynomial]:
+    """For ``± Σ c_i m_i²``, c_i > 0, two monomials or more: the radicals of the m_i, all zero at its real zeros. Else empty."""
+    terms = polynomial.to_dict()
+    one_sign = len({coefficient > 0 for coefficient in terms.values()}) == 1
+    if len(terms) < 2 or not one_sign or any(int(e) % 2 for monomial in terms for e in monomial):
+        return []
+    context = polynomial.context()
+    return [context.from_dict({tuple(int(e > 0) for e in monomial): 1}) for monomial in terms]
+
+
 Basis = Callable[[Iterable[Polynomial], Any], list[Polynomial]]
 """A Gröbner basis of polynomials of a context."""
 
 
 def varieties(generators: Sequence[Polynomial], context: Any, basis: Basis = groebner) -> list[Variety]:
-    """The zero set as a union of varieties whose Gröbner bases have irreducible elements; none lies in another.
+    """The real zero set as a union of varieties whose Gröbner bases have irreducible elements; none lies in another.
 
     ``basis`` is the engine (:func:`precls_theory.landscape.singular.groebner` is another).
     Varieties without real points are kept, with their witness. Raises :class:`TooLarge` where the engine stops.
@@ -138,6 +150,11 @@ def _split(
     if witness is not None:
         yield Variety(tuple(generators), context, witness)
         return
+    for generator in generators:
+        monomials = vanishing_monomials(generator)
+        if monomials:
+            yield from _split([*monomials, *(g for g in generators if g != generator)], context, nonzero, engine)
+            return
     for generator in sorted(generators, key=len):
         _, factors = generator.factor()
         if len(factors) > 1 or factors[0][1] > 1:
