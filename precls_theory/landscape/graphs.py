@@ -26,7 +26,7 @@ Decompose = Callable[[Sequence[Polynomial], Any], list[Variety]]
 
 def components(piece: Slice, decompose: Decompose = varieties) -> Iterator[Component]:
     """All stationary points on a slice; ``decompose`` writes the zeros of the gradient as a union of varieties."""
-    generators = [integral(slope, piece.integral_context) for slope in piece.gradient]
+    generators = [integral(equation, piece.integral_context) for equation in piece.equations]
     try:
         parts = decompose(generators, piece.integral_context)
     except TooLarge as error:

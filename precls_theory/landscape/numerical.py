@@ -122,7 +122,7 @@ def listed_sets(problem: Problem) -> list[ListedSet]:
     found = []
     for chart in charts(problem):
         piece = Slice(problem, chart)
-        generators = [integral(partial, piece.integral_context) for partial in piece.gradient]
+        generators = [integral(equation, piece.integral_context) for equation in piece.equations]
         for variety in varieties(generators, piece.integral_context):
             for stratum in strata(variety):
                 if not isinstance(stratum, Graph | Points):

@@ -24,6 +24,7 @@ import flint
 import numpy as np
 
 from precls_theory.landscape import targets
+from precls_theory.landscape.euler import Squares, unseen_channels
 from precls_theory.landscape.moments import Gaussian, Moments
 from precls_theory.landscape.population_loss import Loss, SymbolicModel, population_loss
 from precls_theory.proofs.symbolic import array_of
@@ -52,6 +53,8 @@ class Problem:
     least: tuple[Fraction, str] | None = None
     task: tuple[SymbolicModel, Callable[[np.ndarray], np.ndarray]] | None = None
     """The model and the target that the loss is of: to train on samples. A layer's model still has its output bias."""
+    squares: Squares | None = None
+    """Equations that every real stationary point satisfies beside those of the gradient, with the identity for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,10 +239,11 @@ def rows_problem(
         taps = tuple(f"filter_{h}_{lag}" for lag in range(rows))
         scalings.append(((*(f"in_{h}_{d}" for d in range(channels)), f"b_{h}"), taps))
         scalings.append(((*(f"gate_{h}_{d}" for d in range(channels)), f"q_{h}"), (*taps, f"c_{h}")))
-    least = None
-    if target == "read" and (channels, units, rows) == (1, 1, 2) and moments_are_standard(moments):
+    loss, least, squares = without_bias(with_bias, "bias_0"), None, None
+    if target == "read" and (units, rows) == (1, 2) and moments_are_standard(moments):
         least = Fraction(1, 2), "landscape-read-layer"
-    return Problem(f"output {output}", without_bias(with_bias, "bias_0"), tuple(scalings), least=least, task=task)
+        squares = unseen_channels(loss, channels) if channels > 1 else None
+    return Problem(f"output {output}", loss, tuple(scalings), least=least, task=task, squares=squares)
 
 
 def moments_are_standard(moments: Moments) -> bool:

@@ -42,6 +42,9 @@ class Slice:
         self.values = [chart.fixed.get(name) for name in loss.names]
         self.loss = self.restrict(loss.polynomial)
         self.gradient = [self.restrict(partial) for partial in loss.gradient]
+        extra = [] if problem.squares is None else problem.squares.equations
+        self.equations = [*self.gradient, *map(self.restrict, extra)]
+        """What vanishes at every real stationary point of the slice, and nowhere else there."""
         places = [loss.names.index(name) for name in self.moving]
         self.hessian = [[self.restrict(loss.hessian[i, j]) for j in places] for i in places]
 
