@@ -17,7 +17,8 @@ Whatever falls under none of these is reported as ``unresolved`` and the classif
 Slices are enough: the scaling group acts freely on the points of a chart, whose coordinates together with s are
 coordinates of all weights, and the loss does not depend on s. A point of the chart where one weight is set to 1 stands
 for its orbit, of one dimension more. Zeros in the weights *before* that one cut the chart's points out of the set, but
-they stay directions of the Hessian. The conclusion "global" needs the least value of the loss: it is 0, or attained.
+they stay directions of the Hessian. A layer at several rows is classified by the one at one row, where
+:mod:`precls_theory.landscape.rows` says how. The conclusion "global" needs the least value of the loss: it is 0, or attained.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from precls_theory.landscape import rows
 from precls_theory.landscape.components import (
     DEGENERATE,
     GLOBAL,
@@ -40,7 +42,8 @@ from precls_theory.landscape.components import (
 from precls_theory.landscape.graphs import Decompose, components
 from precls_theory.landscape.ideals import varieties
 from precls_theory.landscape.problems import Landscape, Problem
-from precls_theory.landscape.slices import Chart, Slice
+from precls_theory.landscape.slices import Slice
+from precls_theory.landscape.slices import charts as charts
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,17 +60,6 @@ class Classification:
         return tuple(component for component in self.components if component.real)
 
 
-def charts(problem: Problem) -> Iterator[Chart]:
-    """Slices that meet every orbit: of each scaling's first family the first nonzero weight is 1, or all are 0."""
-    options = []
-    for family, _ in problem.scalings:
-        slices = [Chart({**dict.fromkeys(family[:k], 0), name: 1}, (name,)) for k, name in enumerate(family)]
-        options.append([*slices, Chart(dict.fromkeys(family, 0), ())])
-    for chosen in itertools.product(*options):
-        fixed = {name: value for chart in chosen for name, value in chart.fixed.items()}
-        yield Chart(fixed, tuple(name for chart in chosen for name in chart.units))
-
-
 def classify(
     problem: Problem, report: Callable[[str], None] = lambda text: None, decompose: Decompose = varieties
 ) -> Classification:
@@ -75,10 +67,15 @@ def classify(
 
     ``decompose`` is the engine; :func:`precls_theory.landscape.singular.decompose` reaches a little farther.
     """
-    found: list[Component] = []
-    for chart in charts(problem):
-        report(", ".join(f"{name}={value}" for name, value in chart.fixed.items()))
-        found.extend(components(Slice(problem, chart), decompose))
+
+    def of_slice(piece: Slice) -> Iterator[Component]:
+        report(", ".join(f"{name}={value}" for name, value in piece.chart.fixed.items()))
+        return components(piece, decompose)
+
+    if problem.row_wise is not None:
+        found = list(rows.components(problem, problem.row_wise, of_slice))
+    else:
+        found = [component for chart in charts(problem) for component in of_slice(Slice(problem, chart))]
     least, attained = infimum(problem, found)
     named = tuple(by_theorem(with_name(component, least), problem, least) for component in found)
     order = {GLOBAL: 0, SPURIOUS: 1, LOCAL: 2, DEGENERATE: 3, SADDLE: 4, UNRESOLVED: 5, NO_POINT: 6}

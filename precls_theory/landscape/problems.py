@@ -27,6 +27,7 @@ from precls_theory.landscape import targets
 from precls_theory.landscape.euler import Squares, unseen_channels
 from precls_theory.landscape.moments import Gaussian, Moments
 from precls_theory.landscape.population_loss import Loss, SymbolicModel, population_loss
+from precls_theory.landscape.row_wise import RowWise, row_wise
 from precls_theory.proofs.symbolic import array_of
 
 Form = Literal["operator", "layer"]
@@ -55,6 +56,8 @@ class Problem:
     """The model and the target that the loss is of: to train on samples. A layer's model still has its output bias."""
     squares: Squares | None = None
     """Equations that every real stationary point satisfies beside those of the gradient, with the identity for them."""
+    row_wise: RowWise | None = None
+    """How the loss follows from that of the same layer at one row, where it does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +246,11 @@ def rows_problem(
     if target == "read" and (units, rows) == (1, 2) and moments_are_standard(moments):
         least = Fraction(1, 2), "landscape-read-layer"
         squares = unseen_channels(loss, channels) if channels > 1 else None
-    return Problem(f"output {output}", loss, tuple(scalings), least=least, task=task, squares=squares)
+    split = None
+    if units == 1 and moments_are_standard(moments) and target != "read":
+        one_row = layer_problem(target, wanted, output, channels, units, moments)
+        split = row_wise(one_row, target, rows, slope_of(wanted, output, channels, 1))
+    return Problem(f"output {output}", loss, tuple(scalings), least=least, task=task, squares=squares, row_wise=split)
 
 
 def moments_are_standard(moments: Moments) -> bool:

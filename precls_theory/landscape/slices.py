@@ -5,7 +5,8 @@ See :mod:`precls_theory.landscape.classification` for what the kinds mean and wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -111,3 +112,14 @@ class Slice:
             name: str(self.chart.fixed[name]) if name in self.chart.fixed else shown[name]
             for name in self.problem.loss.names
         }
+
+
+def charts(problem: Problem) -> Iterator[Chart]:
+    """Slices that meet every orbit: of each scaling's first family the first nonzero weight is 1, or all are 0."""
+    options = []
+    for family, _ in problem.scalings:
+        slices = [Chart({**dict.fromkeys(family[:k], 0), name: 1}, (name,)) for k, name in enumerate(family)]
+        options.append([*slices, Chart(dict.fromkeys(family, 0), ())])
+    for chosen in itertools.product(*options):
+        fixed = {name: value for chart in chosen for name, value in chart.fixed.items()}
+        yield Chart(fixed, tuple(name for chart in chosen for name in chart.units))
