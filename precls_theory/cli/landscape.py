@@ -94,7 +94,8 @@ def _run(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     decompose = singular.decompose if engine == "singular" else varieties
-    with steps(sum(1 for part in whole.parts for _ in charts(part)), "classifying") as report:
+    slices = sum(1 for part in whole.parts for _ in charts(part.row_wise.one_row if part.row_wise else part))
+    with steps(slices, "classifying") as report:
         parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"), decompose)
     complete = all(part.complete for part in parts)
     shown: list[Any] = []

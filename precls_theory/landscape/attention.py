@@ -20,10 +20,13 @@ from typing import Any
 import flint
 import numpy as np
 
-from precls_theory.landscape.moments import Gaussian
+from precls_theory.landscape.moments import Gaussian, Moments
 from precls_theory.landscape.population_loss import Loss, SymbolicModel, fmpq, population_loss
 from precls_theory.landscape.problems import Problem
 from precls_theory.proofs.symbolic import array_of
+
+Law = Callable[[Sequence[Sequence[Fraction]]], Moments]
+"""The moments of inputs with a covariance."""
 
 
 def pairs(n_dims: int) -> list[tuple[int, int]]:
@@ -37,10 +40,12 @@ def attention_loss(
     variances: Sequence[Fraction] | None = None,
     noise: Fraction = Fraction(0),
     factored: bool = False,
+    law: Law = Gaussian,
 ) -> Loss:
     """The loss in the entries ``M`` (pairs × d), or with ``factored`` in p and q; a ~ N(0, diag(variances)), w ~ N(0, I).
 
-    ``noise`` is the variance of ε. Raises ``ValueError`` when ``variances`` has another length than d.
+    ``noise`` is the variance of ε; ``law`` makes the moments from the covariance of all inputs.
+    Raises ``ValueError`` when ``variances`` has another length than d.
     """
     variances = list(variances) if variances is not None else [Fraction(1)] * n_dims
     if len(variances) != n_dims:
@@ -78,7 +83,7 @@ def attention_loss(
         {"p": (n_dims + 1,), "q": (n_dims + 1, n_dims)} if factored else {"M": (len(pairs(n_dims)), n_dims)}
     )
     model = SymbolicModel(shapes, 1, count, apply)
-    return population_loss(model, lambda u: array_of([u[0, 0] * 0], (1,)), Gaussian(covariance))
+    return population_loss(model, lambda u: array_of([u[0, 0] * 0], (1,)), law(covariance))
 
 
 def best_steps(n_points: int, variances: Sequence[Fraction], noise: Fraction = Fraction(0)) -> list[Fraction]:

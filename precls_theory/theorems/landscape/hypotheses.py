@@ -23,7 +23,8 @@ import sympy
 
 from precls_theory.landscape.classification import classify, infimum, loss_along
 from precls_theory.landscape.components import NO_POINT, SADDLE, Component
-from precls_theory.landscape.problems import Problem, landscape
+from precls_theory.landscape.euler import unseen_channels
+from precls_theory.landscape.problems import Problem, TargetName, landscape
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 Hypothesis = Callable[[Component], bool]
@@ -237,21 +238,48 @@ def prove_half(least: sympy.Expr = HALF) -> None:
         raise Refuted("a gate that is zero has not the loss 2")
 
 
+def prove_channels(channels: int, target: TargetName = "read") -> None:
+    """Channels that Read does not see: without them the loss is that of one channel, with them it is no lower.
+
+    With z the weights of these channels, ``z·∂_z L`` is a sum of squares (:mod:`precls_theory.landscape.euler`), so L does
+    not decrease as z grows from 0 along a ray; and L at z = 0 is the loss of one channel.
+    """
+    (problem,) = landscape(target, "layer", channels, 2).parts
+    (alone,) = landscape(target, "layer", 1, 2).parts
+    try:
+        unseen = unseen_channels(problem.loss, channels)
+    except ArithmeticError as error:
+        raise Refuted(str(error)) from error
+    context = alone.loss.polynomial.context()
+    generators = dict(zip(alone.loss.names, context.gens(), strict=True))
+    at = [context.constant(0) if name in unseen.weights else generators[name] for name in problem.loss.names]
+    if problem.loss.polynomial.compose(*at, ctx=context) != alone.loss.polynomial:
+        raise Refuted(f"{channels} channels: the loss without the others is not that of one channel")
+
+
 @theorem(
     id="landscape-read-layer",
-    title="Read in a layer with one unit: the least loss is 1/2, attained",
-    statement=r"(g^2+q^2)\,(L-\tfrac12)=\textstyle\sum(\dots)^2,\qquad \min L=\tfrac12",
+    title="Read in a layer with one unit: the least loss is 1/2, attained, at any number of channels",
+    statement=r"(g^2+q^2)\,(L-\tfrac12)=\textstyle\sum(\dots)^2,\quad z\cdot\partial_zL=\sum(\dots)^2,\qquad \min L=\tfrac12",
     hypotheses=(
-        "a layer with one hidden unit, two rows, one channel, u ~ N(0, I)",
+        "a layer with one hidden unit, two rows, u ~ N(0, I)",
         "the output bias at its best value",
     ),
     source="new",
-    covers="all weights: an identity of polynomials, density of the folded weights argued",
+    covers="all weights: an identity of polynomials, density of the folded weights argued; more channels by an identity "
+    "executed at two and three",
     controls={
         "1/3": {"least": sympy.Rational(1, 3)},
         "1": {"least": sympy.Integer(1)},
+        "channels that the target sees": lambda: prove_channels(2, "linear"),
     },
 )
 def read_in_a_layer(size: Size, least: sympy.Expr = HALF) -> Evidence:
     prove_half(least)
-    return Evidence("executed: the identity, and the loss 1/2 at a point", "Q[weights]", "SymPy; python-flint")
+    for channels in (2, 3):
+        prove_channels(channels)
+    return Evidence(
+        "executed: the identities at one, two and three channels, and the loss 1/2 at a point. Argued: more channels",
+        "Q[weights]",
+        "SymPy; python-flint",
+    )

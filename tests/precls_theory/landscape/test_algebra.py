@@ -4,7 +4,7 @@ import flint
 import numpy as np
 import pytest
 
-from precls_theory.landscape.ideals import TooLarge, groebner, varieties
+from precls_theory.landscape.ideals import TooLarge, groebner, vanishing_monomials, varieties
 from precls_theory.landscape.positivity import is_never_positive
 from precls_theory.landscape.roots import at_root, real_roots, sign_at
 from precls_theory.landscape.signature import Signature, elementary_symmetric
@@ -25,6 +25,14 @@ def test_a_product_splits_and_a_sum_of_squares_has_no_real_point():
     found = varieties([x * y * (x**2 + 1)], context)
     assert sorted(str(v.basis[0]) for v in found if v.no_real_point is None) == ["x", "y"]
     assert [str(v.no_real_point) for v in found if v.no_real_point is not None] == ["x^2 + 1"]
+
+
+def test_a_sum_of_squares_of_monomials_is_followed_into_its_real_zeros():
+    context, (x, y, z) = ring("x y z")
+    (found,) = varieties([x**2 * y**2 + 3 * z**2, x - 1], context)
+    assert sorted(map(str, found.basis)) == ["x - 1", "y", "z"]
+    mixed = [x**2 - y**2, x**2 + 2 * x * y + 3 * y**2, x**2 + y**2 + 1, x**4]
+    assert [len(vanishing_monomials(polynomial)) for polynomial in mixed] == [0, 0, 3, 0]  # 1 is a monomial: no zeros
 
 
 def test_inconsistent_equations_have_no_varieties():

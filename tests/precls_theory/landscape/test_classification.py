@@ -37,7 +37,10 @@ CASES = [
     ("square", {"form": "layer", "units": 2}),
     ("linear", {"form": "layer", "channels": 2}),
     ("multiply", {"form": "layer", "channels": 2}),
-    ("linear", {"form": "layer", "rows": 2}),
+    ("linear", {"form": "layer", "channels": 2, "rows": 2}),
+    ("square", {"form": "layer", "channels": 2, "rows": 2}),
+    ("multiply", {"form": "layer", "channels": 2, "rows": 2}),
+    ("read", {"form": "layer", "channels": 2, "rows": 2}),
     ("read", {"form": "layer", "rows": 2}),
 ]
 
