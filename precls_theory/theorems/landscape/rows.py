@@ -73,7 +73,8 @@ def prove_units(units: int, rows: int, weight: Callable[[int, int], int] = lambd
     context = whole.polynomial.context()
     v = dict(zip(whole.names, context.gens(), strict=True))
     zero = context.constant(0)
-    at, spreads = {}, []
+    at: dict[str, Any] = {}
+    spreads: list[list[Any]] = []
     for h in range(units):
         taps = [v[f"filter_{h}_{lag}"] for lag in range(rows)]
         sums = [sum(taps[: row + 1], zero) for row in range(rows)]
