@@ -1,19 +1,23 @@
 """How well a model does its task: on fresh problems, out of distribution, and applied again and again.
 
 Mean squared errors are averages over coordinates, on 4096 fresh problems that no training saw (their seeds are their own),
-against targets computed in float64. Beside a trained model stands the exact construction for the same task in the same
-dtype: the difference is what training left on the table, and what the construction shows is the price of the dtype.
+against targets without rounding (:mod:`precls_theory.training.targets`). Beside a trained model stands the exact construction
+for the same task in the same dtype: the difference is what training left on the table, and what the construction shows is
+the price of the dtype.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 import constructions as C
+from precls_theory.training.targets import ExactTargets, exact_targets, integers, least_squares
 from precls_theory.training.tasks import OUT_OF_DISTRIBUTION, Distribution, TrainingTask, sample_problems, with_row
 
 N_PROBLEMS = 4096
@@ -27,7 +31,7 @@ Model = Callable[[Tensor], Tensor]
 @dataclass(frozen=True)
 class Evaluation:
     """Mean squared errors. ``iterated`` is that of x after :data:`ITERATIONS` steps ``x ← x − η g(x)`` with the model's
-    gradient, against the solution, median over problems (explicit gradient alone)."""
+    gradient, against the solution of the problem in the dtype, median over problems (explicit gradient alone)."""
 
     mse: float
     out_of_distribution: dict[str, float]
@@ -40,35 +44,22 @@ def predictions(model: Model, u: Tensor, dtype: torch.dtype, device: torch.devic
         return torch.cat([model(part.to(dtype).to(device)).double().cpu() for part in u.split(chunk)])
 
 
+@lru_cache(maxsize=len(OUT_OF_DISTRIBUTION) + 1)
+def fresh_problems(
+    task: TrainingTask, dtype: torch.dtype, distribution: Distribution | None = None
+) -> tuple[Tensor, ExactTargets]:
+    """Inputs of :data:`N_PROBLEMS` problems, whose numbers are those of ``dtype``, and their targets."""
+    u, _ = task.sample(N_PROBLEMS, torch.Generator().manual_seed(SEED), distribution)
+    rounded = u.to(dtype).double()
+    return rounded, exact_targets(task, rounded)
+
+
 def mean_squared_error(
     model: Model, task: TrainingTask, dtype: torch.dtype, device: torch.device, distribution: Distribution | None = None
 ) -> float:
     """On :data:`N_PROBLEMS` fresh problems, over coordinates. Infinite or undefined outputs give ``inf``."""
-    u, target = task.sample(N_PROBLEMS, torch.Generator().manual_seed(SEED), distribution)
-    # The target belongs to the problem that the model sees, whose numbers are those of the dtype.
-    if task.is_regression:
-        target = exact_target(task, u.to(dtype).double())
-    error = (task.answer(predictions(model, u, dtype, device)) - target).square().mean()
-    return float(error) if bool(torch.isfinite(error)) else float("inf")
-
-
-def exact_target(task: TrainingTask, u: Tensor) -> Tensor:
-    """The target of inputs as they are, computed in float64 from the definition."""
-    D = task.n_dims
-    if task.name == "least_squares":
-        return torch.linalg.lstsq(u[..., :D], u[..., D:]).solution.mT
-    first = task.name == "explicit_gradient"
-    data, x = (u[:, 1:], u[:, 0, :D]) if first else (u[:, :-1], u[:, -1, :D])
-    A, b = data[..., :D], data[..., D]
-
-    def gradient(x: Tensor) -> Tensor:
-        return (A.mT @ ((A @ x[..., None])[..., 0] - b)[..., None])[..., 0] / task.n_points
-
-    if first:
-        return gradient(x)[:, None]
-    for _ in range(task.n_steps):
-        x = x - task.step_size * gradient(x)
-    return x[:, None]
+    u, targets = fresh_problems(task, dtype, distribution)
+    return targets.mean_square(task.answer(predictions(model, u, dtype, device)))
 
 
 def evaluate(model: Model, task: TrainingTask, dtype: torch.dtype, device: torch.device) -> Evaluation:
@@ -89,16 +80,20 @@ def iterated(
     The step size is 1/λ_max(AᵀA/N) of each problem, as a user would choose it; x is kept in ``dtype``, as the paper
     applies its models.
     """
-    problems = sample_problems(256, task.n_points, task.n_dims, torch.Generator().manual_seed(SEED + 1))
+    D = task.n_dims
+    problems = sample_problems(256, task.n_points, D, torch.Generator().manual_seed(SEED + 1))
     u = with_row(problems, first=True).to(dtype)
-    step = 1 / torch.linalg.matrix_norm(problems.A, ord=2).square()[:, None] * task.n_points
-    x = u[:, 0, : task.n_dims].clone()
+    data = u[:, 1:].double()
+    step = 1 / torch.linalg.matrix_norm(data[..., :D], ord=2).square()[:, None] * task.n_points
+    x = u[:, 0, :D].clone()
     for _ in range(n_steps):
-        u[:, 0, : task.n_dims] = x
+        u[:, 0, :D] = x
         gradient = task.answer(predictions(model, u, dtype, device))[:, 0]
         x = (x.double() - step * gradient).to(dtype)
-    errors = (x.double() - problems.x).square().mean(dim=-1)
-    return float(errors.nan_to_num(nan=float("inf")).median())
+    # The solution of the problem that the model sees: with b rounded to the dtype it is not the x that b was made of.
+    rows, _ = integers(data)
+    errors = least_squares(rows[..., :D], rows[..., D]).errors(x.double()[:, None])
+    return float(np.median(np.square(errors).mean(axis=(1, 2))))
 
 
 def construction_for(task: TrainingTask) -> C.Network | None:

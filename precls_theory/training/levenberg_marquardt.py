@@ -6,11 +6,11 @@ rank (Fan & Yuan 2005). The second-order correction ``a = −½ (JᵀJ/M + λI)�
 model (Transtrum & Sethna 2012) and is taken where it is small beside d. Of the lengths s in ``p + s d + s² a`` the best on the
 batch is taken. Batches are fresh, so that no loss is a fit of its own sample.
 
-d is the least-squares solution of ``[J; √(λM) I] d = −[r; 0]``, by a QR factorisation. The normal equations would square the
-condition number, and that matters: exact constructions are singular points of the set of exact networks (a square
-``a·a`` has the factors (a + εδ)(a − εδ), right to first order), so that singular values of J of 1e-3 to 1e-7 are as
-important as those of 1. From exact weights with noise 1e-2 at D=2, N=4 the normal equations took 14 to more than 60 steps to
-a loss of 1e-28 (five seeds), this takes 6 to 12 (``notebooks/data/basin.csv``).
+d is the least-squares solution of ``[J; √(λM) I] d = −[r; 0]`` (:mod:`precls_theory.training.damped_least_squares`). The
+normal equations alone would square the condition number, and that matters: exact constructions are singular points of
+the set of exact networks (a square ``a·a`` has the factors (a + εδ)(a − εδ), right to first order), so that singular values
+of J of 1e-3 to 1e-7 are as important as those of 1. From exact weights with noise 1e-2 at D=2, N=4 the normal equations took
+14 to more than 60 steps to a loss of 1e-28 (five seeds), this takes 6 to 12 (``notebooks/data/basin.csv``).
 
 A step costs O(M P²) for P parameters, and 8 (2M + 2P) P bytes; :meth:`LevenbergMarquardt.step` refuses a J of more than
 ``max_bytes``.
@@ -25,9 +25,13 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd, jacrev, jvp, vmap
 
+from precls_theory.training.damped_least_squares import Solution, by_conjugate_gradients, by_qr, gram
+
 Residual = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``residual(parameters (P,), input (...), target (K,)) -> (K,)`` of one sample; it is mapped over a batch."""
 
+QR_PARAMETERS = 300
+"""Up to so many parameters a step factors J itself; beyond, its normal equations, and goes on by conjugate gradients."""
 LENGTHS = (0.3, 1.0, 3.0)
 LARGEST_CORRECTION = 0.75
 """Largest ``2|a|/|d|`` at which the correction is taken (Transtrum & Sethna 2012)."""
@@ -87,9 +91,15 @@ class LevenbergMarquardt:
         if loss == 0:
             return loss
         J = self.jacobian(inputs, targets)
+        products = gram(J) if J.shape[1] > QR_PARAMETERS else None
         while True:
-            factor, direction = self._solve(J, residuals, max(self.damping * loss, LEAST_DAMPING))
-            correction = self._correction(J, factor, direction, inputs, targets)
+            damping = max(self.damping * loss, LEAST_DAMPING) * len(J)
+            if products is None:
+                solution = by_qr(J, residuals, damping)
+            else:
+                solution = by_conjugate_gradients(J, products, residuals, damping)
+            direction = solution.direction
+            correction = self._correction(J, solution, inputs, targets)
             best = loss
             for length in LENGTHS:
                 candidate = self.parameters + length * direction + length**2 * correction
@@ -105,24 +115,14 @@ class LevenbergMarquardt:
                 self.damping = LARGEST
                 raise DidNotConverge(f"no step lowers the loss of {loss:.3g}", loss)
 
-    def _solve(self, J: Tensor, residuals: Tensor, damping: float) -> tuple[Tensor, Tensor]:
-        """R of the QR factorisation of ``[J; √(λM) I]``, and d. The right-hand side is a further column: Q is not needed."""
-        n_residuals, n_parameters = J.shape
-        system = J.new_zeros(n_residuals + n_parameters, n_parameters + 1)
-        system[:n_residuals, :-1], system[:n_residuals, -1] = J, residuals
-        system[n_residuals:, :-1].diagonal().fill_((damping * n_residuals) ** 0.5)
-        factor = torch.linalg.qr(system, mode="r").R[:n_parameters]
-        triangle = factor[:, :-1]
-        return triangle, -torch.linalg.solve_triangular(triangle, factor[:, -1:], upper=True)[:, 0]
-
-    def _correction(self, J: Tensor, factor: Tensor, direction: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        """a, or zero where it is not small beside ``direction``."""
+    def _correction(self, J: Tensor, solution: Solution, inputs: Tensor, targets: Tensor) -> Tensor:
+        """a, or zero where it is not small beside the direction."""
+        direction = solution.direction
 
         def along(parameters: Tensor) -> Tensor:
             return jvp(lambda p: self._residuals(p, inputs, targets), (parameters,), (direction,))[1]
 
         curvature = jvp(along, (self.parameters,), (direction,))[1]
-        half = torch.linalg.solve_triangular(factor.T, (J.T @ curvature)[:, None], upper=False)
-        correction = -0.5 * torch.linalg.solve_triangular(factor, half, upper=True)[:, 0]
+        correction = -0.5 * solution.normal(J.T @ curvature)
         small = 2 * correction.norm() <= LARGEST_CORRECTION * direction.norm()
         return correction if bool(small) else torch.zeros_like(correction)

@@ -10,8 +10,22 @@ of degree four in the (N + 1)(D + 1) inputs. The target is the same expression i
     δB K B + B* δK B + B* K* δB,
 
 in which δB and δK are computed exactly and rounded once: nothing cancels, and the rest may run in float64. Every coefficient
-comes with a proven bound on what rounding did to it: |computed − exact| ≤ γ_n Σ|terms| (Higham 2002, §3.1) for any order of
-summation, with n the number of roundings on the longest path; the sum of absolute values runs through the same code.
+comes with a proven bound on what rounding did to it.
+
+**Theorem** (Higham 2002, §3.1, counted for this program). Let every entry of the forms be at most 2^64, let k ≤ 2^10 channels, with
+the constant, lie between the layers, and let c ≤ 2^20 terms fall on a monomial. Then its computed coefficient is within ``γ_n M + 1e-270`` of the exact one, where n = 2k + 5 + c, γ_n = nu/(1 − nu), and M is the sum of the absolute values
+of all its terms.
+
+*Proof.* The program rounds entries of the forms once, and then only multiplies and adds arrays, element by element, in IEEE
+double precision: no library's matrix product, whose order of summation nobody states. Each operation that does not underflow
+multiplies its result by a 1 + δ, |δ| ≤ u, so a term x y z reaches the result as x y z (1 + δ_1)…(1 + δ_n), where n counts the
+roundings that it passes: 3 of its factors; in a sum of k products over p', 1 product and at most k − 1 sums, and as many in
+the sum over p; 1 sum of the two inner parts and 1 of the two outer ones; and c additions on its monomial. A product that
+underflows, or an entry, is off by at most 2^-1075 besides, which two factors of at most 2^64 multiply; there are fewer than
+8 k² c such errors, hence less than 2^(3 + 20 + 20 − 1075 + 128 + 1) < 1e-270 in all. ∎
+
+M is computed by the same program from absolute values, each of which loses at most a factor 1 − γ_n on its way: what makes up
+for that (a factor of 1.0001 is more) makes it an upper bound.
 
 There are C(V + 4, 4) coefficients an output for V = (N + 1)(D + 1) inputs: 11 million at N = 20, D = 5, where all five take
 2 GB and about half a minute of one core; both grow as V⁴ D.
@@ -32,6 +46,8 @@ from precls_theory.training.certify.equations import Sizes, coefficients, featur
 UNIT = 2.0**-53
 DEGREE = 4
 MAX_COEFFICIENTS = 80_000_000
+LARGEST, UNDERFLOW = 2.0**64, 1e-270
+"""Of the theorem: the largest entry of a form, and what underflow can do to a coefficient."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +113,10 @@ def error_polynomials(layers: Sequence[LayerWeights], sizes: Sizes) -> list[Erro
         for output in range(D):
             np.add.at(values[output], where, _terms(plain, m, output).ravel())
             np.add.at(magnitudes[output], where, _terms(absolute, m, output).ravel())
-    # On the longest path: two sums over the channels between the layers, three factors rounded once, two products, sums of
-    # three parts, and as many additions as there are terms on the monomial; doubled, for what such counting overlooks.
-    share = 1.0001 * gamma(2.0 * (2 * plain.first.shape[1] + 16 + counts))
+    share = 1.0001 * gamma(n_roundings(plain.first.shape[1], counts))
     for output in range(D):
         magnitudes[output] *= share
-        magnitudes[output] += 1e-280
+        magnitudes[output] += UNDERFLOW
     return [ErrorPolynomial(V, values[output], magnitudes[output]) for output in range(D)]
 
 
@@ -113,12 +127,36 @@ def _terms(forms: Forms, m: int, output: int) -> np.ndarray:
     k, dk, k_wanted = (part[lag, output] for part in (forms.second, forms.second_delta, forms.second_wanted))
 
     def through(matrix: np.ndarray, last: np.ndarray) -> np.ndarray:
-        return np.tensordot(matrix, last, axes=(1, 1))  # (p, l', c, d)
+        return sum_of_products(matrix.T, last.swapaxes(0, 1))  # (p, l', c, d)
 
     changed = through(dk, right) + through(k_wanted, d_right)
-    return np.tensordot(forms.first_delta[m::-1], through(k, right), axes=(1, 0)) + np.tensordot(
-        forms.first_wanted[m::-1], changed, axes=(1, 0)
-    )
+    total = sum_of_products(forms.first_delta[m::-1].swapaxes(0, 1), through(k, right))
+    total += sum_of_products(forms.first_wanted[m::-1].swapaxes(0, 1), changed)
+    return total
+
+
+def sum_of_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """``Σ_p left[p] ⊗ right[p]``, one product and one sum after the other; factors that are zero add nothing."""
+    rows, columns = left[0].size, right[0].size
+    total, product = np.zeros((rows, columns)), np.empty((rows, columns))
+    for a, b in zip(left, right, strict=True):
+        kept = np.flatnonzero(a)
+        if len(kept) == rows:
+            np.multiply.outer(a.ravel(), b.ravel(), out=product)
+            total += product
+        else:
+            total[kept] += np.multiply.outer(a.ravel()[kept], b.ravel())
+    return total.reshape(*left.shape[1:], *right.shape[1:])
+
+
+def n_roundings(n_channels: int, terms: np.ndarray) -> np.ndarray:
+    """n of the theorem. Raises ``ValueError`` where its hypotheses on sizes do not hold."""
+    if n_channels > 2**10 or terms.max(initial=0) > 2**20:
+        raise ValueError(
+            f"rounding is bounded for at most 1023 channels between the layers and 2^20 terms on a monomial, got "
+            f"{n_channels - 1} and {int(terms.max(initial=0))}"
+        )
+    return 2 * n_channels + 5 + terms
 
 
 def _places(m: int, sizes: Sizes) -> np.ndarray:
@@ -149,7 +187,7 @@ class Forms:
 def forms(layers: Sequence[LayerWeights], sizes: Sizes) -> Forms:
     """The forms of two layers; with more channels between them than there are features, F is their number.
 
-    Raises ``ValueError`` for other shapes.
+    Raises ``ValueError`` for other shapes, and for coefficients that the theorem does not cover.
     """
     first, second = coefficients(layers[0]), coefficients(layers[1])
     lags, D, F = sizes.n_points + 1, sizes.n_dims, sizes.n_features
@@ -168,7 +206,11 @@ def forms(layers: Sequence[LayerWeights], sizes: Sizes) -> Forms:
         constant[0, 0, -1, -1] = one
         return np.concatenate([form, constant], axis=1).astype(float)
 
-    return Forms(
+    result = Forms(
         with_one(first, 1), with_one(first_wanted, 1), with_one(first - first_wanted, 0), second.astype(float),
         second_wanted.astype(float), (second - second_wanted).astype(float),
     )  # fmt: skip
+    largest = max(float(np.abs(form).max()) for form in vars(result).values())
+    if not largest <= LARGEST:
+        raise ValueError(f"rounding is bounded for coefficients of at most 2^64 in a layer, got {largest:.3g}")
+    return result

@@ -25,7 +25,9 @@ ROUNDING = 1e-22
 """A mean squared residual from which a step that lowers nothing is taken for rounding, not for a bad minimum."""
 
 
-def step_or_floor(method: LevenbergMarquardt, inputs: Tensor, targets: Tensor) -> tuple[float, bool]:
+def step_or_floor(
+    method: LevenbergMarquardt, inputs: Tensor, targets: Tensor, floor: float = FLOOR
+) -> tuple[float, bool]:
     """One step: the loss before it, and whether float64 has nothing more to gain."""
     try:
         loss = method.step(inputs, targets)
@@ -33,7 +35,7 @@ def step_or_floor(method: LevenbergMarquardt, inputs: Tensor, targets: Tensor) -
         if stuck.loss < ROUNDING:
             return stuck.loss, True
         raise
-    return loss, loss < FLOOR
+    return loss, loss < floor
 
 
 class FlatParameters:

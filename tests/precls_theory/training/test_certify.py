@@ -21,7 +21,7 @@ from precls_theory.landscape.population_loss import population_loss
 from precls_theory.proofs.symbolic import array_of
 from precls_theory.training.certify import prove
 from precls_theory.training.certify.bounds import Monomials, exact_mean_square, exact_sup_norm
-from precls_theory.training.certify.difference import error_polynomials, monomials, n_variables, place
+from precls_theory.training.certify.difference import error_polynomials, monomials, n_roundings, n_variables, place
 from precls_theory.training.certify.equations import Sizes, coefficients
 from precls_theory.training.certify.krawczyk import NoRootProved, krawczyk
 from precls_theory.training.certify.proof import exact_errors, exact_layers, gradient
@@ -50,15 +50,16 @@ def layers(trained):
     return exact_layers(trained.model, SMALL)
 
 
-def random_layers(sizes: Sizes, seed: int = 0):
-    """Two layers of dyadic weights that compute nothing in particular."""
+def random_layers(sizes: Sizes, seed: int = 0, eighths: bool = True):
+    """Two layers that compute nothing in particular; of weights with few bits, or with all 53."""
     torch.manual_seed(seed)
     D, F = sizes.n_dims, sizes.n_features
     model = C.BaseConvModel(sizes.n_points + 1, (D + 1, F, D), (3, 4)).double()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name != "positions":
-                parameter.copy_((8 * torch.randn_like(parameter)).round() / 8)
+                drawn = torch.randn_like(parameter)
+                parameter.copy_((8 * drawn).round() / 8 if eighths else drawn)
     return exact_layers(model, sizes)
 
 
@@ -93,6 +94,40 @@ def test_enclosures_hold_the_exact_values(which, layers):
         assert bounds.upper - bounds.lower <= loss / 10**9
         supremum, bound = exact_sup_norm(exact, Fraction(3, 2)), table.sup_norm(enclosed, Fraction(3, 2))
         assert supremum <= bound <= supremum * (1 + Fraction(1, 10**9))
+
+
+def test_every_coefficient_lies_in_its_enclosure():
+    """Coefficient by coefficient, against python-flint; enclosures a thousand times narrower do not hold them."""
+    sizes = Sizes(2, 2)
+    layers = random_layers(sizes, seed=1, eighths=False)
+    V, D = n_variables(sizes), sizes.n_dims
+    table = monomials(V)
+    for exact, enclosed in zip(exact_errors(layers, sizes), error_polynomials(layers, sizes), strict=True):
+        coefficients_of = {tuple(map(int, e)): Fraction(int(c.p), int(c.q)) for e, c in exact.to_dict().items()}
+        outside = narrow = found = 0
+        for place_of, indices in enumerate(table.T.tolist()):
+            if D in indices:
+                continue
+            exponents = tuple(indices.count(v) for v in range(V) if v != D)
+            wanted = coefficients_of.get(exponents, Fraction(0))
+            error = abs(Fraction(enclosed.values[place_of]) - wanted)
+            outside += error > Fraction(enclosed.errors[place_of])
+            narrow += error > Fraction(enclosed.errors[place_of]) / 1000
+            found += wanted != 0
+        assert found == len(coefficients_of)
+        assert outside == 0
+        assert narrow > 0
+
+
+def test_what_the_rounding_theorem_does_not_cover_is_refused():
+    random = random_layers(Sizes(2, 2))
+    huge = replace(random[1], out_weight=random[1].out_weight * 2**80)
+    with pytest.raises(ValueError, match="at most 2\\^64"):
+        error_polynomials([random[0], huge], Sizes(2, 2))
+    with pytest.raises(ValueError, match="1023 channels"):
+        n_roundings(2000, np.ones(1))
+    with pytest.raises(ValueError, match="terms"):
+        n_roundings(3, np.array([2.0**21]))
 
 
 def test_the_loss_is_that_of_the_landscape(layers):
@@ -171,12 +206,12 @@ def test_the_error_bound_holds_where_it_is_nearly_attained(trained):
 
 
 def test_a_weight_that_was_moved_is_noticed(layers):
-    """A tap that must be zero: no exact network. A gate that may be anything: one, at a radius that says how far."""
+    """Taps that must be zero: no exact network. A weight that may be anything: one, at a radius that says how far."""
     amount = Fraction(1, 1000)
     snapped = snap(layers, SMALL)
     unit = int(np.flatnonzero(~dead(snapped.layers[0]))[0])
     taps = layers[0].filter.copy()
-    taps[1, unit] += amount
+    taps[1] += amount * taps[0]
     with pytest.raises(NoExactNetwork, match="no exact network near"):
         snap([replace(layers[0], filter=taps), layers[1]], SMALL)
     out = layers[0].out_weight.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from typer.testing import CliRunner
 import constructions as C
 from precls_theory.cli.main import app
 from precls_theory.training.basin import basin
-from precls_theory.training.evaluate import construction_for, exact_target
+from precls_theory.training.evaluate import N_PROBLEMS, construction_for, fresh_problems, mean_squared_error
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes import RECIPES, Layerwise, Setting
+from precls_theory.training.recipes import RECIPES, Layerwise, Setting, layerwise
 from precls_theory.training.recipes.marquardt import step_or_floor
 from precls_theory.training.runs import CHECKPOINT, LOG, Run, RunError, RunSettings, read_log
+from precls_theory.training.targets import exact_targets
 from precls_theory.training.tasks import OUT_OF_DISTRIBUTION, TASKS, Distribution, TrainingTask, sample_problems
 
 CPU = torch.device("cpu")
@@ -47,7 +49,54 @@ def test_targets_are_those_of_the_exact_construction(name):
     network = construction_for(task)
     u = network.encode(A, b, x)[..., : task.n_inputs]
     exact = network.decode(network.evaluate(network.encode(*(v.numpy().astype(int).astype(object) for v in (A, b, x)))))
-    assert exact_target(task, u)[:, 0].tolist() == exact.astype(float).tolist()
+    targets = exact_targets(task, u)
+    assert (targets.numerators == exact[:, None] * targets.denominators).all()
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_exact_targets_are_the_sampled_ones_without_their_rounding(name, dtype):
+    """Of inputs in the dtype; a least-squares problem in float32 has another solution than the one its b was made of."""
+    task = TrainingTask(name, n_points=5, n_dims=2)
+    u, sampled = task.sample(20, seeded())
+    errors = exact_targets(task, u.to(dtype).double()).errors(sampled)
+    assert np.abs(errors).max() < (1e-13 if dtype == torch.float64 else 1e-4)
+    wrong = sampled.clone()
+    wrong[3, 0, 1] += 2.0**-20
+    moved = exact_targets(task, u.to(dtype).double()).errors(wrong) - errors
+    assert np.argwhere(moved).tolist() == [[3, 0, 1]]
+
+
+def test_errors_far_below_the_rounding_of_a_target_are_measured():
+    """The exact network with 2^-70 added to its answer, and a target in float64: both errors are known exactly."""
+    task = TrainingTask("explicit_gradient", 2, 1)
+    u = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]] * 3, dtype=torch.float64)
+    model = C.BaseConvModel.from_network(construction_for(task))
+    with torch.no_grad():
+        model.layers[-1].out_proj.bias += 2.0**-70
+        assert exact_targets(task, u).mean_square(task.answer(model(u))) == 2.0**-140
+    u, targets = fresh_problems(TrainingTask("square", 2, 1), torch.float64)
+    rounded = u.square()
+    by_hand = [
+        (Fraction(a) - Fraction(b) ** 2) ** 2
+        for a, b in zip(*(v.flatten().tolist() for v in (rounded, u)), strict=True)
+    ]
+    assert sum(by_hand) > 0
+    assert targets.mean_square(rounded) == pytest.approx(float(sum(by_hand) / len(by_hand)), rel=1e-13)
+    assert len(u) == N_PROBLEMS
+
+
+def test_answers_that_are_not_finite_are_infinitely_wrong():
+    task = TrainingTask("square", 2, 1)
+    cpu = torch.device("cpu")
+    assert mean_squared_error(lambda u: u / 0, task, torch.float32, cpu) == float("inf")
+    assert mean_squared_error(lambda u: 1e300 * u, task, torch.float64, cpu) == float("inf")
+    errors = exact_targets(task, torch.ones(1, 2, 1)).errors(torch.tensor([[[torch.nan], [3.0]]]))
+    assert errors.ravel().tolist() == [float("inf"), 2.0]
+    with pytest.raises(ValueError, match="singular"):
+        exact_targets(TrainingTask("least_squares", 2, 2), torch.ones(1, 2, 3))
+    with pytest.raises(ValueError, match="finite"):
+        exact_targets(task, torch.full((1, 2, 1), torch.inf))
 
 
 def test_distributions_scale_what_they_name():
@@ -91,7 +140,7 @@ def run_of(folder, recipe: str, **changes) -> Run:
 
 def test_layer_by_layer_reaches_the_floor(tmp_path):
     """And the stacked network is the task: no joint training is needed."""
-    run = run_of(tmp_path, "layerwise", n_points=4, n_dims=2)
+    run = run_of(tmp_path, "layerwise", n_dims=2)
     run.train(200)
     assert run.recipe.finished
     u, target = run.task.sample(256, seeded(5))
@@ -100,11 +149,23 @@ def test_layer_by_layer_reaches_the_floor(tmp_path):
     assert {stage for _, stage, _, _ in run.log} == {"layer 1 of 2", "layer 2 of 2"}
 
 
-def test_layer_by_layer_says_what_it_cannot():
+def test_an_output_that_is_stuck_starts_again(tmp_path, monkeypatch):
+    """Where a step has no time to succeed each attempt starts from new weights, and the run ends in words."""
+    monkeypatch.setattr(layerwise, "PATIENCE", 1)
+    run = run_of(tmp_path, "layerwise")
+    with pytest.raises(RunError, match="output 0 is not learned in 10 attempts"):
+        run.train(2 * layerwise.ATTEMPTS)
+    assert len({loss for _, _, loss, _ in run.log}) == layerwise.ATTEMPTS - 1
+
+
+def test_layer_by_layer_says_what_it_cannot(tmp_path):
     task = TrainingTask("square", 2, 1)
     model = ModelConfiguration("baseconv", task.n_rows, task.n_inputs, task.n_outputs)
     with pytest.raises(ValueError, match="another recipe"):
         Layerwise.configuration(model, task)
+    C.explicit_gradient(n_points=2, n_dims=1).save(tmp_path / "exact.safetensors")
+    with pytest.raises(ValueError, match="from random weights"):
+        run_of(tmp_path / "run", "layerwise", initial=str(tmp_path / "exact.safetensors"))
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
