@@ -1,61 +1,188 @@
-"""An exact network inside a larger trainable model: the same function, with hidden channels to spare.
+"""An exact network inside a larger trainable model: the same function, with channels, heads and hidden units to spare.
 
-A spare channel has random In, Gate and filter, and Out zero: the model computes what the network computes, to rounding, and
-training may use the channel as soon as Out moves. Why one would want it: an exact construction of least width is a singular
-point of the set of exact networks, and further channels give training other ways.
+Every weight of the network is the leading block of a weight of the larger model. What an affine map computes for the network's
+own channels does not read spare ones: those entries are zero, all others of spare channels are random. So the model computes what
+the network computes, to rounding, and training may use whatever is spare as soon as a zero moves. Why one would want
+it: an exact construction of least width is a singular point of the set of exact networks, and further channels give
+training other ways; and a model may keep an exact part for good (``frozen``) and learn what to add to it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
+from constructions.models.transformer import LinearAttention, SoftmaxAttention, Transformer
 from constructions.networks.base import ExactNetwork
+from constructions.transformers.blocks import BlockStack
 
 
 def embedded(
-    network: ExactNetwork, spare_width: float, generator: torch.Generator, dtype: torch.dtype = torch.float64
+    network: ExactNetwork,
+    spare_width: float = 1.0,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float64,
+    *,
+    device: torch.device | str = "cpu",
+    channels: int | None = None,
+    residual: bool = False,
+    frozen: bool = False,
 ) -> BaseConvModel:
     """The trainable model of ``network`` with ``spare_width`` times (rounded up) as many hidden channels in each layer.
 
-    In and Gate of spare channels are N(0, 1/fan_in), filters N(0, 1/n_rows), In's biases zero. Raises ``ValueError`` for less
-    than 1 or no number, and what :meth:`BaseConvModel.from_network` raises.
+    ``channels`` is how many channels stand before, between and after the layers; by default as many as in the network, with
+    ``residual`` as its widest. The input then has zeros in the channels that the network does not have (:func:`padded`), and the
+    first output channels are the network's. ``residual`` adds to each layer the learned mixture ``w0·y + w1·u``, which starts at
+    y. ``frozen`` keeps the network's own weights at their values, whatever trains the model.
+
+    Spare In and Gate are N(0, 1/fan_in), filters N(0, 1/n_rows), In's biases zero. Raises ``ValueError`` for a model that would
+    be narrower than the network, ``TypeError`` for a network that is not BaseConv, and what
+    :meth:`BaseConvModel.from_network` raises.
     """
     if not 1 <= spare_width < math.inf:
         raise ValueError(f"a model is embedded in one that is at least as wide: spare_width >= 1, got {spare_width}")
     exact = BaseConvModel.from_network(network, dtype=dtype)
-    layers = [layer for layer in exact.layers if isinstance(layer, BaseConvLayer)]
-    channels = [layers[0].n_in, *(layer.out_proj.out_features for layer in layers)]
+    layers = list(baseconv_layers(exact))
+    own = [layers[0].n_in, *(layer.out_proj.out_features for layer in layers)]
+    if channels is not None and channels < max(own):
+        raise ValueError(f"a model is embedded in one that is at least as wide: {max(own)} channels, got {channels}")
+    wide_channels = own if channels is None and not residual else [channels or max(own)] * len(own)
     hidden = [math.ceil(spare_width * layer.in_proj.out_features) for layer in layers]
-    model = BaseConvModel(exact.n_rows, channels, hidden, exact.mode).to(dtype)
+    model = BaseConvModel(exact.n_rows, wide_channels, hidden, exact.mode, branch_weights=residual).to(dtype)
     with torch.no_grad():
-        model.positions.copy_(exact.positions)
-        for wide, narrow in zip(model.layers, layers, strict=True):
-            assert isinstance(wide, BaseConvLayer)
-            _embed(wide, narrow, generator)
-    return model
+        randomise(model, generator)
+        model.positions.zero_()
+        for layer in baseconv_layers(model):
+            layer.in_proj.bias.zero_()
+            layer.conv_bias.zero_()
+            layer.out_proj.bias.zero_()
+            if layer.branch_weights is not None:
+                layer.branch_weights.copy_(torch.tensor([1.0, 0.0]))
+        place(model, exact)
+    if frozen:
+        freeze(model, exact)
+    return model.to(device)
 
 
-def _embed(wide: BaseConvLayer, narrow: BaseConvLayer, generator: torch.Generator) -> None:
-    first = narrow.in_proj.out_features
+def embedded_transformer(
+    network: ExactNetwork,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float64,
+    *,
+    device: torch.device | str = "cpu",
+    width: int | None = None,
+    n_heads: int | None = None,
+    hidden: int | None = None,
+    frozen: bool = False,
+) -> Transformer:
+    """The trainable Transformer of an exact one, with more channels, heads and hidden units where they are asked for.
 
-    def normal(like: torch.Tensor, variance: float) -> torch.Tensor:
-        drawn = torch.randn(like.shape, generator=generator, dtype=torch.float64)
-        scaled: torch.Tensor = drawn * variance**0.5
-        return scaled.to(like)
+    ``model(u)`` (B, n_rows, inputs) gives all rows, ``network.decode(model(u))`` its results. Attention, mask, kind of MLP
+    and size of a head are the network's: another size would change the scale of softmax. A network without MLPs gets
+    bilinear ones where ``hidden`` is given. There are no norms, which would change the function. ``frozen`` as in
+    :func:`embedded`. Raises ``ValueError`` for a model that would be narrower, ``TypeError`` for what is no exact Transformer.
+    """
+    if not isinstance(network, BlockStack) or not isinstance(network, ExactNetwork):
+        raise TypeError(
+            f"expected an exact Transformer, got {type(network).__name__}: BaseConv networks go with embedded()"
+        )
+    exact = network.to_torch(dtype=dtype, rows="all")
+    assert isinstance(exact, Transformer)
+    sizes = {
+        "width": (width, network.width),
+        "n_heads": (n_heads, max(network.n_heads, 1)),
+        "hidden": (hidden, network.hidden),
+    }
+    for name, (asked, least) in sizes.items():
+        if asked is not None and asked < least:
+            raise ValueError(
+                f"a network is embedded in a model that is at least as wide: {name} >= {least}, got {asked}"
+            )
+    attention = next(
+        (b.attention for b in exact.blocks if isinstance(b.attention, SoftmaxAttention | LinearAttention)), None
+    )
+    if attention is None:
+        raise ValueError("the network has no blocks: there is nothing to embed")
+    model = Transformer(
+        n_in=network.n_inputs, n_out=len(network.outputs), width=width or network.width, depth=network.depth,
+        n_rows=network.n_rows, n_heads=n_heads or max(network.n_heads, 1), attention=network.attention, mask=network.mask,
+        mlp=network.gate or ("bilinear" if hidden else "none"), hidden=hidden or max(network.hidden, 1),
+        positions="learned" if network.positions else "none", head_dim=attention.head_dim,
+    ).to(dtype)  # fmt: skip
+    with torch.no_grad():
+        randomise(model, generator)
+        place(model, exact)
+        if not network.gate:
+            for name, parameter in model.named_parameters():
+                if ".mlp.down." in name:
+                    parameter[: network.width] = 0
+    if frozen:
+        freeze(model, exact)
+    return model.to(device)
 
-    for name in ("in_proj", "gate_proj"):
-        projection, own = getattr(wide, name), getattr(narrow, name)
-        for parameter, value in ((projection.weight, own.weight), (projection.bias, own.bias)):
-            parameter.copy_(normal(parameter, 1 / (projection.in_features + 1)))
-            parameter[:first] = value
-    wide.in_proj.bias[first:] = 0
-    wide.filter.copy_(normal(wide.filter, 1 / wide.n_rows))
-    wide.filter[:, :first] = narrow.filter
-    wide.conv_bias.zero_()
-    wide.conv_bias[:first] = narrow.conv_bias
-    wide.out_proj.weight.zero_()
-    wide.out_proj.weight[:, :first] = narrow.out_proj.weight
-    wide.out_proj.bias.copy_(narrow.out_proj.bias)
+
+def padded(u: Tensor, channels: int) -> Tensor:
+    """``u`` (..., n_rows, inputs) with zeros up to so many channels. Raises ``ValueError`` for fewer than it has."""
+    if channels < u.shape[-1]:
+        raise ValueError(f"the input has {u.shape[-1]} channels already, got {channels}")
+    return nn.functional.pad(u, (0, channels - u.shape[-1]))
+
+
+def baseconv_layers(model: BaseConvModel) -> Iterator[BaseConvLayer]:
+    for layer in model.layers:
+        assert isinstance(layer, BaseConvLayer)
+        yield layer
+
+
+def randomise(model: nn.Module, generator: torch.Generator | None) -> None:
+    """Maps N(0, 1/(fan_in + 1)), biases as well; other weights (filters, positions) N(0, 1/n_rows)."""
+    for module in model.modules():
+        variance = 1 / (module.in_features + 1) if isinstance(module, nn.Linear) else None
+        for parameter in module.parameters(recurse=False):
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_(drawn * (variance or 1 / len(parameter)) ** 0.5)
+
+
+def place(model: nn.Module, exact: nn.Module) -> None:
+    """The weights of ``exact`` as leading blocks of those of ``model``; its own channels read no spare ones."""
+    own = dict(exact.named_parameters())
+    for name, wide in model.named_parameters():
+        narrow = own.get(name)
+        if narrow is None:
+            continue
+        if wide.ndim == 2 and name.endswith("weight"):
+            wide[: len(narrow)] = 0
+        wide[block(narrow)] = narrow.to(wide)
+
+
+def block(narrow: Tensor) -> tuple[slice, ...]:
+    """Where it lies in a larger tensor."""
+    return tuple(slice(0, size) for size in narrow.shape)
+
+
+class Kept(nn.Module):
+    """A parametrization: the leading block of a parameter has these values, the rest is the parameter's."""
+
+    def __init__(self, values: Tensor, shape: torch.Size) -> None:
+        super().__init__()
+        whole, kept = values.new_zeros(shape), torch.zeros(shape, dtype=torch.bool)
+        whole[block(values)], kept[block(values)] = values.detach(), True
+        self.register_buffer("values", whole)
+        self.register_buffer("kept", kept)
+
+    def forward(self, parameter: Tensor) -> Tensor:
+        return torch.where(self.get_buffer("kept"), self.get_buffer("values"), parameter)
+
+
+def freeze(model: nn.Module, exact: nn.Module) -> None:
+    """The weights of ``exact`` keep their values in ``model``, whatever optimiser, momentum or weight decay is used."""
+    for name, narrow in exact.named_parameters():
+        path, _, leaf = name.rpartition(".")
+        module = model.get_submodule(path)
+        wide = module.get_parameter(leaf)
+        parametrize.register_parametrization(module, leaf, Kept(narrow.to(wide), wide.shape))

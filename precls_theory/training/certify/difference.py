@@ -12,9 +12,10 @@ of degree four in the (N + 1)(D + 1) inputs. The target is the same expression i
 in which δB and δK are computed exactly and rounded once: nothing cancels, and the rest may run in float64. Every coefficient
 comes with a proven bound on what rounding did to it.
 
-**Theorem** (Higham 2002, §3.1, counted for this program). Let every entry of the forms be at most 2^64, let k ≤ 2^10 channels, with
-the constant, lie between the layers, and let c ≤ 2^20 terms fall on a monomial. Then its computed coefficient is within ``γ_n M + 1e-270`` of the exact one, where n = 2k + 5 + c, γ_n = nu/(1 − nu), and M is the sum of the absolute values
-of all its terms.
+**Theorem** (Higham 2002, §3.1, counted for this program). Let every entry of the forms be at most 2^64, let k ≤ 2^10 channels,
+with the constant, lie between the layers, and let c ≤ 2^20 terms fall on a monomial. Then its computed coefficient is
+within ``γ_n M + 1e-270`` of the exact one, where n = 2k + 5 + c, γ_n = nu/(1 − nu), and M is the sum of the absolute values of
+all its terms.
 
 *Proof.* The program rounds entries of the forms once, and then only multiplies and adds arrays, element by element, in IEEE
 double precision: no library's matrix product, whose order of summation nobody states. Each operation that does not underflow
