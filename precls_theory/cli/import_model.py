@@ -29,7 +29,7 @@ def import_model(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """Read weights of HazyResearch/precision-ls back as an exact network with weights of its own.
+    """Read weights of HazyResearch/precision-ls, or mixers of HazyResearch/zoology, as an exact network.
 
     Floats are rationals, and nothing is rounded on the way. The network claims the function of a construction; whether
     it computes that function exactly is checked and said, here and by `precls check`: weights that were trained or
@@ -69,10 +69,16 @@ def compute(source: Path, claims: Path | None) -> Network:
     import constructions as C
     from constructions.files.reading import load
     from constructions.models.published import from_published
+    from constructions.models.zoology import Mixers, from_zoology
     from constructions.networks.network import Network
 
     model = read(source)
+    mixers = "d_model" in model.settings
     try:
+        if mixers and claims is None:
+            raise ValueError(
+                f"{source} holds mixers of Zoology: name a network whose function they claim with --claims"
+            )
         if claims is not None:
             like = load(claims)
             if not isinstance(like, Network):
@@ -85,7 +91,7 @@ def compute(source: Path, claims: Path | None) -> Network:
                     "name a network whose function it claims with --claims"
                 )
             like = C.explicit_gradient(n_points=rows - 1, n_dims=outputs)
-        return from_published(model, like)
+        return from_zoology(Mixers(model.state_dict, model.settings), like) if mixers else from_published(model, like)
     except KeyError as error:
         raise ValueError(f"{source} lacks the setting {error}") from error
     except TypeError as error:

@@ -51,3 +51,22 @@ def test_what_cannot_be_exported_is_said(source, tmp_path):
     assert result.exit_code == 1
     assert source in " ".join(result.stderr.split())
     assert not (tmp_path / "m.pt").exists()
+
+
+def test_mixers_for_zoology_come_back_and_are_checked(tmp_path):
+    saved, mixers = tmp_path / "g.safetensors", tmp_path / "m.pt"
+    C.explicit_gradient(n_points=4, n_dims=2).save(saved)
+    result = CliRunner().invoke(app, ["export", str(saved), "--to", "zoology", "-o", str(mixers), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["settings"]["n_layers"] == 5
+    arguments = ["import", str(mixers), "-o", str(tmp_path / "back.safetensors"), "--json"]
+    result = CliRunner().invoke(app, [*arguments, "--claims", str(saved)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["exact"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "--claims" in result.output
+    result = CliRunner().invoke(
+        app, ["export", str(saved), "--to", "zoology", "-o", str(mixers), "--conv-type", "long"]
+    )
+    assert result.exit_code == 1
