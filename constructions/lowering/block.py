@@ -25,8 +25,8 @@ class Products(nn.Module):
         self, conv: Collected, gate: Collected, n_units: int, n_z: int, context: Context, row_constant: bool
     ) -> None:
         super().__init__()
-        self.conv = LoweredMap(n_units, n_z, conv.weights, context.dtype)
-        self.gate = LoweredMap(n_units, n_z, gate.weights, context.dtype)
+        self.conv = LoweredMap(n_units, n_z, conv.weights, context.dtype, sums=context.sums)
+        self.gate = LoweredMap(n_units, n_z, gate.weights, context.dtype, sums=context.sums)
         self.register_buffer("conv_bias", context.bias(conv.constants, n_units, row_constant))
         self.register_buffer("gate_bias", context.bias(gate.constants, n_units, row_constant))
 
@@ -93,13 +93,13 @@ class Block(nn.Module):
         context, dtype, n_z = plan.context, plan.context.dtype, plan.sources.size
         self.order, self.n_computed = plan.order, plan.n_computed
         self.sources = Sources(plan.sources, plan.row_constant)
-        self.linear = LoweredMap(plan.n_computed, n_z, plan.linear, dtype) if plan.linear else None
+        self.linear = LoweredMap(plan.n_computed, n_z, plan.linear, dtype, sums=context.sums) if plan.linear else None
         self.products, self.mix = None, None
         if plan.n_units:
             self.products = Products(plan.conv, plan.gate, plan.n_units, n_z, context, plan.row_constant)
-            self.mix = LoweredMap(plan.n_computed, plan.n_units, plan.mix, dtype, selects=True)
+            self.mix = LoweredMap(plan.n_computed, plan.n_units, plan.mix, dtype, selects=True, sums=context.sums)
         self.fused = None
-        if self.products is not None and self.mix is not None:
+        if self.products is not None and self.mix is not None and context.sums == "any":
             parts = (self.products, self.mix, self.linear, n_z)
             self.fused = Fused(*parts) if Fused.fits(*parts) else None
         self.register_buffer("bias", context.bias(plan.constants, plan.n_computed, plan.row_constant))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from constructions.algebra.filters import DELTA, Filter
-from constructions.lowering.maps import rounded
+from constructions.lowering.maps import Sums, rounded
 from constructions.lowering.row_filter import Rows, is_total
 from constructions.networks.layer import Layer, SparseMap
 
@@ -32,6 +32,7 @@ class Context:
     mode: str
     location: tuple[Location, ...]
     dtype: torch.dtype
+    sums: Sums = "any"
 
     @cached_property
     def conv(self) -> list[dict[int, Fraction]]:

@@ -6,7 +6,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 Entries = Mapping[tuple[int, int], Fraction]
 """``{(output, input): weight}``."""
 
+Sums = Literal["any", "fixed"]
+"""In which order sums are taken: whichever is fastest, or one that the network alone decides."""
 LADDER_STEPS = 3
 """Maps with at most this many entries an output are gathered."""
 TINY_ELEMENTS = 2**12
@@ -129,12 +131,15 @@ class LoweredMap(nn.Module):
     """A sparse linear map from (n_in, m) to (n_out, m).
 
     ``selects`` asks for the ladder where it is possible at all: it never multiplies an entry by zero, nor in reduced
-    precision (TF32), so that a product with an indicator (Read) stays exact.
+    precision (TF32), so that a product with an indicator (Read) stays exact. With ``sums`` fixed it is always a ladder, whose
+    sums run from the first entry of an output to the last, whatever else is computed beside it.
     """
 
     matrix: Tensor | None
 
-    def __init__(self, n_out: int, n_in: int, entries: Entries, dtype: torch.dtype, selects: bool = False) -> None:
+    def __init__(self, n_out: int, n_in: int, entries: Entries, dtype: torch.dtype, selects: bool = False,
+        sums: Sums = "any",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.n_out, self.n_in, self.dtype = n_out, n_in, dtype
         by_output: dict[int, list[tuple[int, int, Fraction]]] = defaultdict(list)
@@ -148,7 +153,7 @@ class LoweredMap(nn.Module):
         no_csr = dtype not in (torch.float32, torch.float64)
         self.steps = nn.ModuleList()
         self.sparse: SparseProduct | None = None
-        if (n_steps <= LADDER_STEPS and not tiny) or (not is_dense and no_csr):
+        if sums == "fixed" or (n_steps <= LADDER_STEPS and not tiny) or (not is_dense and no_csr):
             for step in range(n_steps):
                 self.steps.append(Gather([items[step] for items in by_output.values() if len(items) > step], dtype))
             self.register_buffer("matrix", None)

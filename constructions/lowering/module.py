@@ -14,7 +14,7 @@ from constructions.algebra.arrays import refuse_reduced_precision
 from constructions.algebra.guards import is_exporting, refuse
 from constructions.lowering.block import Block
 from constructions.lowering.context import Location
-from constructions.lowering.maps import as_float_dtype, refuse_other_dtype, rounded
+from constructions.lowering.maps import Sums, as_float_dtype, refuse_other_dtype, rounded
 from constructions.lowering.plan import LayerPlan, plan_network
 from constructions.lowering.row_filter import Rows
 from constructions.networks.stack import LayerStack
@@ -28,11 +28,14 @@ def lower(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     rows: Literal["readout", "all"] = "readout",
+    sums: Sums = "any",
 ) -> LoweredNetwork:
     """The network as an ``nn.Module`` in ``dtype`` (float64 by default) on ``device``.
 
-    ``model(u)`` maps (..., n_rows, n_channels) to (..., rows kept, n_outputs). Raises ``ValueError`` for a dtype that is
-    not a float or rows that are neither "readout" nor "all", ``OverflowError`` when a weight overflows the dtype.
+    ``sums="fixed"`` gives every sum one order, a tree over rows and from first to last over channels, so that a sample has
+    the same bits in a batch of any size and with any number of threads; it costs up to four times as much. ``model(u)`` maps
+    (..., n_rows, n_channels) to (..., rows kept, n_outputs). Raises ``ValueError`` for a dtype that is not a float, rows that
+    are neither "readout" nor "all" and sums neither "any" nor "fixed", ``OverflowError`` when a weight overflows the dtype.
     """
     if rows not in ("readout", "all"):
         raise ValueError(f"rows must be 'readout' or 'all', got {rows!r}")
@@ -43,7 +46,9 @@ def lower(
             "for that format, C.sliced(..., dtype=...)"
         )
     kept = network.task.readout_rows if rows == "readout" else tuple(range(network.n_rows))
-    return LoweredNetwork(network, kept, dtype).to(device)
+    if sums not in ("any", "fixed"):
+        raise ValueError(f"sums must be 'any' or 'fixed', got {sums!r}")
+    return LoweredNetwork(network, kept, dtype, sums).to(device)
 
 
 class LoweredLayer(nn.Module):
@@ -70,11 +75,11 @@ class LoweredNetwork(nn.Module):
     take_constant: Tensor | None
     order: Tensor | None
 
-    def __init__(self, network: LayerStack, kept: Rows, dtype: torch.dtype) -> None:
+    def __init__(self, network: LayerStack, kept: Rows, dtype: torch.dtype, sums: Sums = "any") -> None:
         super().__init__()
         self.n_rows, self.n_inputs, self.n_outputs = network.n_rows, len(network.inputs), len(network.outputs)
         self.n_kept, self.dtype = len(kept), dtype
-        held, plans = plan_network(network, kept, dtype)
+        held, plans = plan_network(network, kept, dtype, sums)
         self.first_rows = None if len(held) == network.n_rows else list(held)
         self.register_buffer("positions", positional_embedding(network, held, dtype))
         lowered = {id(plan): LoweredLayer(plan) for plan in {id(plan): plan for plan in plans}.values()}

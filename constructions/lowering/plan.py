@@ -16,6 +16,7 @@ import torch
 
 from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.context import Context, Location, rows_needed
+from constructions.lowering.maps import Sums
 from constructions.lowering.row_filter import Rows
 from constructions.lowering.sources import SourceIndex
 from constructions.networks.stack import LayerStack
@@ -113,7 +114,9 @@ def plan_layer(context: Context) -> LayerPlan:
     return LayerPlan(context, block(True), block(False))
 
 
-def plan_network(network: LayerStack, kept: Rows, dtype: torch.dtype) -> tuple[Rows, list[LayerPlan]]:
+def plan_network(
+    network: LayerStack, kept: Rows, dtype: torch.dtype, sums: Sums = "any"
+) -> tuple[Rows, list[LayerPlan]]:
     """The rows of the input that are held, and the plans of the layers; iterations share theirs."""
     rows = [kept]
     for layer in reversed(network.layers):
@@ -124,7 +127,7 @@ def plan_network(network: LayerStack, kept: Rows, dtype: torch.dtype) -> tuple[R
     for layer, held, wanted in zip(network.layers, rows, rows[1:], strict=False):
         key = (id(layer), held, wanted, location)
         if key not in made:
-            made[key] = plan_layer(Context(layer, held, wanted, network.n_rows, network.mode, location, dtype))
+            made[key] = plan_layer(Context(layer, held, wanted, network.n_rows, network.mode, location, dtype, sums))
         plans.append(made[key])
         location = made[key].location
     return rows[0], plans

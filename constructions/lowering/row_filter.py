@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from constructions.algebra.filters import Filter
-from constructions.lowering.maps import rounded
+from constructions.lowering.maps import Sums, rounded
 
 Rows = tuple[int, ...]
 
@@ -37,6 +37,39 @@ class SumRows(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, self.rows].sum(1, keepdim=True)
+
+
+class TreeSumRows(nn.Module):
+    """The same sum as a tree of :func:`folds`: additions of whole rows, of which each has one order for any batch."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.rows = slice(start, stop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return tree_sum(x[:, self.rows], 1)
+
+
+def folds(n_rows: int) -> list[tuple[int, int]]:
+    """The tree: at each level the first ``half`` of ``n`` rows receive the ``n − half`` others, so that its depth is ⌈log2 n⌉."""
+    levels = []
+    half = 1 << max(0, (n_rows - 1).bit_length() - 1)
+    while n_rows > 1:
+        levels.append((half, n_rows))
+        n_rows, half = half, half // 2
+    return levels
+
+
+def tree_sum(x: Tensor, axis: int) -> Tensor:
+    """The sum along an axis, which it keeps, in the tree of :func:`folds`."""
+    for half, n in folds(x.shape[axis]):
+        head, rest = x.narrow(axis, 0, half), x.narrow(axis, half, n - half)
+        if n < 2 * half:
+            both = head.narrow(axis, 0, n - half) + rest
+            x = torch.cat([both, head.narrow(axis, n - half, 2 * half - n)], axis)
+        else:
+            x = head + rest
+    return x
 
 
 class PrefixSumRows(nn.Module):
@@ -75,18 +108,48 @@ class MixRows(nn.Module):
         return self.matrix @ x
 
 
+class TreeMixRows(MixRows):
+    """The same, each sum as a tree: for reproducible bits, at the price of a tensor of all products."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return tree_sum(self.matrix[:, :, None] * x[:, None], 2).squeeze(2)
+
+
 def is_total(filter: Filter, mode: str) -> bool:
     """Does the filter sum over all rows, so that its result is the same at every row?"""
     return mode == "circular" and not filter.head
 
 
-def row_filter(filter: Filter, held: Rows, wanted: Rows, n_rows: int, mode: str, dtype: torch.dtype) -> nn.Module:
+def summed_rows(filter: Filter, held: Rows, at: Rows, n_rows: int, mode: str) -> tuple[int, int] | None:
+    """The held rows ``start`` to ``stop`` where the filter is their plain sum, at the one row ``at``; None for other filters."""
+    if len(at) != 1:
+        return None
+    taps = filter.taps(n_rows)
+    weights = {
+        j: taps[(at[0] - source) % n_rows]
+        for j, source in enumerate(held)
+        if (mode == "circular" or source <= at[0]) and taps[(at[0] - source) % n_rows]
+    }
+    columns = list(weights)
+    if not columns or any(weight != 1 for weight in weights.values()):
+        return None
+    consecutive = columns == list(range(columns[0], columns[-1] + 1))
+    return (columns[0], columns[-1] + 1) if consecutive else None
+
+
+def row_filter(
+    filter: Filter, held: Rows, wanted: Rows, n_rows: int, mode: str, dtype: torch.dtype, sums: Sums = "any"
+) -> nn.Module:
     """A module from (channels, rows held, batch) to (channels, rows wanted, batch); one row where it is a total."""
+    mixed = TreeMixRows if sums == "fixed" else MixRows
     at = wanted[:1] if is_total(filter, mode) else wanted
     if filter.tail and len(at) > 1:
         if mode == "causal" and held == tuple(range(len(held))):
             return PrefixSumRows(filter, wanted, len(held), dtype)
-        return MixRows(filter, held, at, n_rows, mode, dtype)
+        return mixed(filter, held, at, n_rows, mode, dtype)
+    summed = summed_rows(filter, held, at, n_rows, mode)
+    if summed is not None:
+        return TreeSumRows(*summed) if sums == "fixed" else SumRows(*summed)
     taps = filter.taps(n_rows)
     weights = {
         (i, j): taps[(row - source) % n_rows]
@@ -94,10 +157,6 @@ def row_filter(filter: Filter, held: Rows, wanted: Rows, n_rows: int, mode: str,
         for j, source in enumerate(held)
         if (mode == "circular" or source <= row) and taps[(row - source) % n_rows]
     }
-    if weights and all(weight == 1 for weight in weights.values()):
-        columns = sorted(j for _, j in weights)
-        if len(at) == 1 and columns == list(range(columns[0], columns[-1] + 1)):
-            return SumRows(columns[0], columns[-1] + 1)
-        if len({i for i, _ in weights}) == len(weights):
-            return ShiftRows(list(weights), len(at))
-    return MixRows(filter, held, at, n_rows, mode, dtype)
+    if weights and all(weight == 1 for weight in weights.values()) and len({i for i, _ in weights}) == len(weights):
+        return ShiftRows(list(weights), len(at))
+    return mixed(filter, held, at, n_rows, mode, dtype)

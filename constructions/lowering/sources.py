@@ -56,7 +56,7 @@ class Segment(nn.Module):
         self.register_buffer("pick", None if places == list(range(n_state)) else torch.tensor(places))
         self.filter = None
         if filter != DELTA:
-            args = (context.held, context.wanted, context.n_rows, context.mode, context.dtype)
+            args = (context.held, context.wanted, context.n_rows, context.mode, context.dtype, context.sums)
             self.filter = row_filter(filter, *args)
         self.rows = None if constant else context.selection()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -34,12 +34,16 @@ class Network(LayerStack, Facade):
         return evaluate(self, u, ring)
 
     def to_torch(
-        self, dtype: torch.dtype | None = None, device: torch.device | str = "cpu", rows: RowsKept = "readout"
+        self,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str = "cpu",
+        rows: RowsKept = "readout",
+        sums: Literal["any", "fixed"] = "any",
     ) -> torch.nn.Module:
-        """Lower to an ``nn.Module`` (float64 unless ``dtype`` says otherwise); see :mod:`constructions.lowering`."""
+        """Lower to an ``nn.Module`` (float64 unless ``dtype`` says otherwise); see :func:`constructions.lowering.lower`."""
         from constructions.lowering import lower
 
-        return lower(self, dtype=dtype, device=device, rows=rows)
+        return lower(self, dtype=dtype, device=device, rows=rows, sums=sums)
 
     def __repr__(self) -> str:
         return (

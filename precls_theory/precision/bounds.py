@@ -9,6 +9,7 @@ is computed exactly. Let u be the unit roundoff.
 * **A sum** of n terms in any order, with S⁺ and S⁻ the sums of its positive and negative terms and s the result, errs by at most
   ``u·((n−2)·max(S⁺, S⁻) + |s|)·(1 + 4nu)``: it has n−1 additions; the last has the value s, and every partial sum lies
   between −S⁻ and S⁺. A fused multiply-add rounds less often, a wider accumulator too.
+* **A sum over rows in the fixed tree** (``sums="fixed"``) errs by u times the sizes of the nodes of that tree, all added up.
 * **A product** with a power of two is exact, any other errs by u times itself; both by η, half the smallest subnormal number
   and more, where they underflow. Copies are exact.
 * **A product of two channels** c, g with errors e_c, e_g errs by ``c·e_g + g·e_c + e_c·e_g`` and its own rounding. The
@@ -37,9 +38,9 @@ import torch
 
 from constructions.algebra.filters import DELTA
 from constructions.lowering.context import Context
-from constructions.lowering.maps import rounded
+from constructions.lowering.maps import Sums, rounded
 from constructions.lowering.plan import BlockPlan, LayerPlan, plan_network
-from constructions.lowering.row_filter import is_total
+from constructions.lowering.row_filter import folds, is_total, summed_rows
 from constructions.networks.network import Network
 
 MAX_SYMBOLS = 4000
@@ -104,6 +105,8 @@ class Matrix:
         self.n = np.count_nonzero(self.W, axis=1).astype(float)[:, None]
         self.positive, self.negative = np.maximum(self.W, 0), np.maximum(-self.W, 0)
         self.inexact = np.count_nonzero(self.product, axis=1).astype(float)[:, None]
+        self.tree: tuple[int, int] | None = None
+        """Rows that the lowering sums in its fixed tree."""
 
 
 @dataclass
@@ -173,7 +176,10 @@ class Block:
             for j, source in enumerate(context.held)
             if (context.mode == "circular" or source <= row) and taps[(row - source) % context.n_rows]
         }
-        return Matrix(len(at), len(context.held), entries, a)
+        matrix = Matrix(len(at), len(context.held), entries, a)
+        if context.sums == "fixed":
+            matrix.tree = summed_rows(filter, context.held, at, context.n_rows, context.mode)
+        return matrix
 
 
 def bias_of(
@@ -201,14 +207,20 @@ def bias_of(
 class Bounder:
     """Rounding bounds of one network in one format; weights are prepared once."""
 
-    def __init__(self, network: Network, dtype: torch.dtype, rows: Literal["readout", "all"] = "readout") -> None:
+    def __init__(
+        self,
+        network: Network,
+        dtype: torch.dtype,
+        rows: Literal["readout", "all"] = "readout",
+        sums: Sums = "any",
+    ) -> None:
         if dtype not in FORMATS:
             raise ValueError(f"dtype must be one of {', '.join(map(str, FORMATS))}, got {dtype!r}")
         if rows not in ("readout", "all"):
             raise ValueError(f"rows must be 'readout' or 'all', got {rows!r}")
         self.network, self.a = network, Arithmetic(dtype)
         self.kept = network.task.readout_rows if rows == "readout" else tuple(range(network.n_rows))
-        self.held, self.plans = plan_network(network, self.kept, dtype)
+        self.held, self.plans = plan_network(network, self.kept, dtype, sums)
         made: dict[int, tuple[Block | None, Block | None]] = {}
         for plan in self.plans:
             if id(plan) not in made:
@@ -277,6 +289,21 @@ class Bounder:
         overflow = reach * growth >= self.a.largest
         return np.where(overflow, np.inf, cost * u * growth)
 
+    def _tree(self, x: State, total: np.ndarray, rows: tuple[int, int]) -> np.ndarray:
+        """The rounding of the sum of rows (rows, channels) by the lowering's tree: u times the size of every node of it."""
+        u, part = self.a.u, slice(*rows)
+        v, off = x.v[part], (x.w + 2 * total)[part]  # computed from the value, the value from the exact one
+        size = np.zeros((1, v.shape[1]))
+        levels = folds(len(v))
+        for half, n in levels:
+            head, head_off = v[:half].copy(), off[:half].copy()
+            head[: n - half] += v[half:n]
+            head_off[: n - half] += off[half:n]
+            size += (np.abs(head) + head_off)[: n - half].sum(axis=0, keepdims=True)
+            v, off = head, head_off
+        growth = (1 + 4 * len(levels) * u) if len(levels) * u < 0.1 else math.exp(2 * len(levels) * u) + 1
+        return np.where(size * growth >= self.a.largest, np.inf, u * size * growth * (1 + 64 * _EPS))
+
     def _apply(self, m: Matrix, x: State, total: np.ndarray) -> tuple[np.ndarray, ...]:
         """Positive and negative parts, off-ness and direct roundings of ``m x``: (positive, negative, extra, local)."""
         size = np.abs(x.v) + x.w + total
@@ -331,7 +358,10 @@ class Bounder:
             flipped = State(picked.v.T, picked.w.T, np.moveaxis(picked.X, 1, 0), picked.r.T)
             total = picked.total if own is None else picked.total + own
             positive, negative, extra, local = self._apply(row_map, flipped, total.T)
-            local = (local + self._sum(row_map.n, positive, negative, extra)).T
+            added = self._sum(row_map.n, positive, negative, extra)
+            if row_map.tree is not None:
+                added = np.minimum(added, self._tree(flipped, total.T, row_map.tree))
+            local = (local + added).T
             if own is not None:
                 local = local + (row_map.A @ own.T).T
             mixed = self._linear(row_map, flipped)
@@ -426,9 +456,10 @@ def arrange(plan: LayerPlan, varying: np.ndarray, constant: np.ndarray, n_rows: 
 
 
 def error_bound(
-    network: Network, u: Any, dtype: torch.dtype, rows: Literal["readout", "all"] = "readout", radius: Any = None
-) -> np.ndarray:
-    """An upper bound of ``|network.to_torch(dtype, rows=rows)(u) − exact network on u|``, entry by entry.
+    network: Network, u: Any, dtype: torch.dtype, rows: Literal["readout", "all"] = "readout", radius: Any = None,
+    sums: Sums = "any",
+) -> np.ndarray:  # fmt: skip
+    """An upper bound of ``|network.to_torch(dtype, rows=rows, sums=sums)(u) − exact network on u|``, entry by entry.
 
     ``u`` has shape (..., n_rows, n_channels), the result, float64, that of the lowered network's output. Entries of u that the
     format does not hold count their own rounding. With ``radius``, of the shape of u, the bound holds for every input within
@@ -444,7 +475,7 @@ def error_bound(
     widths = None if radius is None else np.broadcast_to(np.asarray(radius, dtype=np.float64), inputs.shape)
     if widths is not None and not (np.isfinite(widths).all() and (widths >= 0).all()):
         raise ValueError("radius must be finite and not negative")
-    bounder = Bounder(network, dtype, rows)
+    bounder = Bounder(network, dtype, rows, sums)
     batch = inputs.reshape(-1, *expected)
     boxes = [None] * len(batch) if widths is None else list(widths.reshape(-1, *expected))
     found = [bounder.bound(one, box) for one, box in zip(batch, boxes, strict=True)]

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from constructions.algebra.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter
-from constructions.lowering.row_filter import MixRows, PrefixSumRows, ShiftRows, SumRows, row_filter
+from constructions.lowering.row_filter import (
+    MixRows,
+    PrefixSumRows,
+    ShiftRows,
+    SumRows,
+    TreeMixRows,
+    TreeSumRows,
+    folds,
+    row_filter,
+    tree_sum,
+)
 
 FILTERS = [
     DELTA, PREFIX, EXCLUSIVE, MIDPOINT,
@@ -24,8 +37,8 @@ def test_is_the_product_with_its_matrix(filter, mode):
     x = torch.tensor(np.random.default_rng(0).integers(-8, 9, (3, n_rows, 2)) * 2.0, dtype=torch.float64)
     matrix = torch.tensor(filter.matrix(n_rows, mode).astype(float), dtype=torch.float64)
     every = tuple(range(n_rows))
-    for wanted in (every, (n_rows - 1,), (0,), (1, 3)):
-        module = row_filter(filter, every, wanted, n_rows, mode, torch.float64)
+    for wanted, sums in itertools.product((every, (n_rows - 1,), (0,), (1, 3)), ("any", "fixed")):
+        module = row_filter(filter, every, wanted, n_rows, mode, torch.float64, sums)
         result = module(x)
         expected = (matrix @ x)[:, list(wanted)]
         if result.shape[1] == 1 and len(wanted) > 1:  # a total, the same at every row
@@ -36,7 +49,19 @@ def test_is_the_product_with_its_matrix(filter, mode):
 def test_each_kind_is_met():
     every = tuple(range(4))
     kinds = {
-        type(row_filter(filter, every, wanted, 4, mode, torch.float64))
-        for filter in FILTERS for wanted in (every, (3,)) for mode in ("causal", "circular")
+        sums: {
+            type(row_filter(filter, every, wanted, 4, mode, torch.float64, sums))
+            for filter in FILTERS for wanted in (every, (3,)) for mode in ("causal", "circular")
+        }
+        for sums in ("any", "fixed")
     }  # fmt: skip
-    assert kinds == {ShiftRows, SumRows, PrefixSumRows, MixRows}
+    assert kinds["any"] == {ShiftRows, SumRows, PrefixSumRows, MixRows}
+    assert kinds["fixed"] == {ShiftRows, TreeSumRows, PrefixSumRows, TreeMixRows}
+
+
+def test_the_tree_adds_every_row_once():
+    for n in range(1, 40):
+        levels = folds(n)
+        assert len(levels) == math.ceil(math.log2(n))
+        x = torch.randint(-9, 9, (2, n, 3)).double()
+        assert torch.equal(tree_sum(x, 1), x.sum(1, keepdim=True))

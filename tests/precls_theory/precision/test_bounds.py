@@ -173,6 +173,38 @@ def test_the_same_bits_again() -> None:
             assert torch.equal(first, net.to_torch(torch.float32)(u))
 
 
+def test_fixed_sums_have_the_same_bits_in_any_batch_and_with_any_threads() -> None:
+    """And a tighter bound, which holds; the control is that free sums do differ by the batch."""
+    threads = torch.get_num_threads()
+    differ = False
+    for kind in ("gram", "doubling", "residual", "refinement", "chebyshev"):
+        net = network(kind, steps=4)
+        u = data(net, torch.float32, 70, 5, 0.5)
+        fixed, free = (net.to_torch(torch.float32, sums=sums) for sums in ("fixed", "any"))
+        whole, usual = fixed(u), free(u)
+        try:
+            torch.set_num_threads(threads % 2 + 1)
+            assert torch.equal(whole, fixed(u))
+        finally:
+            torch.set_num_threads(threads)
+        for size in (1, 3, 16):
+            assert torch.equal(whole[:size], fixed(u[:size]))
+            differ = differ or not torch.equal(usual[:size], free(u[:size]))
+        exact = [
+            layer_values(net, to_ring(one[None], FMPQ), net.task.readout_rows, FMPQ)[-1]
+            for one in u[:3].double().numpy()
+        ]
+        bounds = {sums: error_bound(net, u[:3], torch.float32, sums=sums) for sums in ("fixed", "any")}  # type: ignore[arg-type]
+        for sample, values in enumerate(exact):
+            true = np.vectorize(lambda value: float(Fraction(str(value))))(values[:, :, 0]).T
+            assert (np.abs(whole[sample].double().numpy() - true) <= bounds["fixed"][sample]).all()
+        assert (bounds["fixed"] <= bounds["any"]).all()
+        assert bounds["fixed"].sum() < bounds["any"].sum()
+    assert differ
+    with pytest.raises(ValueError, match="sums"):
+        net.to_torch(sums="tree")
+
+
 @pytest.mark.gpu
 def test_bounds_and_bits_on_a_gpu() -> None:
     for kind in ("gram", "doubling", "sliced"):
