@@ -9,7 +9,8 @@ the signs seen are the *piece* of the model that holds in a neighbourhood of ``u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from fractions import Fraction
+from typing import TypeAlias
 
 import flint
 import numpy as np
@@ -19,7 +20,16 @@ from precls_theory.enclosures.jets import Jet, balls
 from precls_theory.expressivity.balls import functions as _functions  # noqa: F401  (fill the records)
 from precls_theory.expressivity.balls.errors import Unsupported
 from precls_theory.expressivity.growth.operation import OPERATIONS, Operation
-from precls_theory.expressivity.tracing.program import Call, Inconclusive, Program, walk
+from precls_theory.expressivity.tracing.program import Call, Inconclusive, Number, Program, walk
+
+Exact: TypeAlias = "int | float | Fraction | flint.fmpq | flint.arb | Sequence[Exact]"
+"""Exact numbers, or balls, in nested sequences."""
+
+JetLike: TypeAlias = Jet | Tensor | Number
+"""What :meth:`Evaluator.jet` takes: a ``Tensor`` or ``Scalar`` of the schema, whether it depends on the input or not."""
+
+Points: TypeAlias = "Exact | np.ndarray | Tensor"
+"""Inputs of a model; floats count as the numbers that they are."""
 
 
 class BallContext:
@@ -27,20 +37,23 @@ class BallContext:
 
     pieces, rounding = False, None
 
-    def __init__(self, evaluator: Evaluator, call: Call) -> None:
+    def __init__(self, evaluator: Evaluator, call: Call[Jet]) -> None:
         self.evaluator, self.call, self.kind = evaluator, call, 0
-        self.place, self.name, self.out, self.shape = call.place, call.name, call.out, call.shape
+        self.place, self.name, self.several = call.place, call.name, call.several
+        self.outs, self.shape, self.dtype = call.outs, call.shape, call.dtype
 
     def fail(self, reason: str) -> Exception:
         """The error to raise when the operation has no enclosure."""
         return Unsupported(f"{self.place}: {self.name}: {reason}")
 
-    def growth(self, x: Any) -> Jet:
+    def growth(self, x: JetLike) -> Jet:
         """An operand as a jet."""
         return self.evaluator.jet(x)
 
-    def number(self, x: Any) -> float:
+    def number(self, x: object) -> float:
         """A parameter."""
+        if not isinstance(x, Tensor | int | float):
+            raise self.fail(f"expected a number, got {type(x).__name__}")
         return float(x)
 
     def placed(self, where: Tensor, sources: list[Jet], fill: float) -> Jet:
@@ -72,8 +85,8 @@ class Evaluator:
         self.signs: list[int] = []
         self._start: list[np.ndarray] = []
 
-    def __call__(self, u: Any, direction: Any | None = None) -> Jet:
-        """Jet of the model's output along ``u + s·direction``; ``u`` is a nested sequence of exact numbers."""
+    def __call__(self, u: Points, direction: Points | None = None) -> Jet:
+        """Jet of the model's output along ``u + s·direction``."""
         self._start = [balls(u)] + ([] if direction is None else [balls(direction)])
         self.signs = []
         if self._start[0].shape != self.program.input_shape:
@@ -81,19 +94,20 @@ class Evaluator:
                 f"the model was traced for inputs of shape {self.program.input_shape}, got {self._start[0].shape}"
             )
         try:
-            return self.jet(walk(self.program, self))
+            output = walk(self.program, self)
         except Inconclusive as error:
             raise Unsupported(str(error)) from error
+        return self.jet(output)
 
     def start(self, program: Program) -> Jet:
         """The line ``u + s v``."""
         return Jet(self._start, self.order)
 
-    def jet(self, x: Any) -> Jet:
+    def jet(self, x: JetLike) -> Jet:
         """An operand as a jet; constants have order 0."""
         return x if isinstance(x, Jet) else Jet([balls(x)], self.order)
 
-    def apply(self, call: Call) -> Any:
+    def apply(self, call: Call[Jet]) -> Jet | tuple[Jet, ...]:
         """The record's evaluation, checked against the shape that PyTorch computes."""
         record: Operation | None = OPERATIONS.get(call.target)
         if record is None or (record.ball is None and not record.moves):
@@ -107,13 +121,15 @@ class Evaluator:
                 result = record.ball(self, **arguments)
         except (TypeError, AttributeError, KeyError, IndexError) as error:
             raise Unsupported(f"{call.place}: {call.name}: this call has no ball evaluation ({error})") from error
-        for x, out in zip(*((r if isinstance(r, tuple | list) else [r]) for r in (result, call.out)), strict=False):
-            if x.shape != tuple(out.shape):
+        found: list[Jet] = []
+        for x, out in zip(result if isinstance(result, tuple) else (result,), call.outs, strict=False):
+            if not isinstance(x, Jet) or x.shape != tuple(out.shape):
                 raise Unsupported(f"{call.place}: {call.name}: this call has no ball evaluation")
-        return result
+            found.append(x)
+        return tuple(found) if isinstance(result, tuple) else found[0]
 
 
-def evaluate(program: Program, u: Any, bits: int = 256) -> np.ndarray:
+def evaluate(program: Program, u: Points, bits: int = 256) -> np.ndarray:
     """Enclosures of the model's exact output at ``u`` (an object array of balls).
 
     Raises:

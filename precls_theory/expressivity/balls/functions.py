@@ -7,9 +7,9 @@ on balls and on Arb power series alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import flint
 import numpy as np
@@ -20,28 +20,34 @@ from precls_theory.enclosures.jets import Jet, ball, balls, matrix_product
 from precls_theory.expressivity.balls.errors import UncertainSign, Unsupported
 from precls_theory.expressivity.growth import rules as _rules  # noqa: F401  (the records must be there)
 from precls_theory.expressivity.growth.operation import ball as evaluates
+from precls_theory.expressivity.growth.operation import each
+from precls_theory.expressivity.tracing.program import Number, Sizes
 
 if TYPE_CHECKING:
-    from precls_theory.expressivity.balls.evaluator import Evaluator
+    from precls_theory.expressivity.balls.evaluator import Evaluator, JetLike
 
 
-def _one_over(x: Any) -> Any:
+Series: TypeAlias = flint.arb | flint.arb_series
+"""A ball, or a power series with balls as coefficients."""
+
+
+def _one_over(x: Series) -> Series:
     return 1 / x
 
 
-def _sigmoid(x: Any) -> Any:
+def _sigmoid(x: Series) -> Series:
     return 1 / (1 + (-x).exp())
 
 
-def _tanh(x: Any) -> Any:
-    return 2 / (1 + (-2 * x).exp()) - 1
+def _tanh(x: Series) -> Series:
+    return 2 / (1 + (x * -2).exp()) - 1
 
 
-def _gelu(x: Any) -> Any:
+def _gelu(x: Series) -> Series:
     return x * (1 + (x * flint.arb(2).rsqrt()).erf()) / 2
 
 
-def _gelu_tanh(x: Any) -> Any:
+def _gelu_tanh(x: Series) -> Series:
     # PyTorch's constants: √(2/π) and 0.044715
     scale = (2 / flint.arb.pi()).sqrt()
     return x * (1 + _tanh(scale * (x + ball(Fraction(44715, 10**6)) * x * x * x))) / 2
@@ -51,7 +57,7 @@ def _inverse(x: Jet) -> Jet:
     return x.pointwise(_one_over)
 
 
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+FUNCTIONS: dict[str, Callable[[Series], Series]] = {
     "sigmoid": _sigmoid,
     "tanh": _tanh,
     "silu": lambda b: b * _sigmoid(b),
@@ -61,7 +67,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "exp": lambda b: b.exp(),
     "expm1": lambda b: b.exp() - 1,
     "log": lambda b: b.log(),
-    "log1p": lambda b: (1 + b).log(),
+    "log1p": lambda b: (b + 1).log(),
     "log_sigmoid": lambda b: -(1 + (-b).exp()).log(),
     "sqrt": lambda b: b.sqrt(),
     "rsqrt": lambda b: b.rsqrt(),
@@ -73,7 +79,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 """Analytic functions without parameters."""
 
 
-def _register(name: str, function: Callable[[Any], Any]) -> None:
+def _register(name: str, function: Callable[[Series], Series]) -> None:
     evaluates(name)(lambda e, self: e.jet(self).pointwise(function))
 
 
@@ -83,13 +89,13 @@ for _name, _function in FUNCTIONS.items():
 
 @evaluates("alias contiguous clone detach alias_copy lift_fresh_copy lift_fresh positive to.dtype to.device to.other "
            "to.dtype_layout _to_copy type_as float double half")  # fmt: skip
-def identity(e: Evaluator, self: Any, other: Any = None, copy: bool = False) -> Any:
+def identity(e: Evaluator, self: JetLike, other: JetLike | None = None, copy: bool = False) -> JetLike:
     """Conversions are exact here."""
     return self
 
 
 @evaluates("dropout feature_dropout alpha_dropout")
-def dropout(e: Evaluator, input: Any, p: float, train: bool) -> Any:
+def dropout(e: Evaluator, input: JetLike, p: float, train: bool) -> JetLike:
     """The identity in eval mode."""
     if train and p:
         raise Unsupported("dropout is random")
@@ -100,24 +106,24 @@ def dropout(e: Evaluator, input: Any, p: float, train: bool) -> Any:
 
 
 @evaluates("add.Tensor add.Scalar")
-def add(e: Evaluator, self: Any, other: Any, alpha: Any = 1) -> Jet:
+def add(e: Evaluator, self: JetLike, other: JetLike, alpha: Number = 1) -> Jet:
     """``x + alpha y``."""
     return e.jet(self) + scaled(e, other, alpha)
 
 
 @evaluates("sub.Tensor sub.Scalar")
-def subtract(e: Evaluator, self: Any, other: Any, alpha: Any = 1) -> Jet:
+def subtract(e: Evaluator, self: JetLike, other: JetLike, alpha: Number = 1) -> Jet:
     """``x - alpha y``."""
     return e.jet(self) + scaled(e, other, -alpha)
 
 
 @evaluates("rsub.Tensor rsub.Scalar")
-def reverse_subtract(e: Evaluator, self: Any, other: Any, alpha: Any = 1) -> Jet:
+def reverse_subtract(e: Evaluator, self: JetLike, other: JetLike, alpha: Number = 1) -> Jet:
     """``y - alpha x``."""
     return e.jet(other) + scaled(e, self, -alpha)
 
 
-def scaled(e: Evaluator, x: Any, factor: Any) -> Jet:
+def scaled(e: Evaluator, x: JetLike, factor: JetLike) -> Jet:
     """``factor x``; once is exact."""
     return e.jet(x) if isinstance(factor, int | float) and factor == 1 else e.jet(x) * e.jet(factor)
 
@@ -129,33 +135,35 @@ def negative(e: Evaluator, self: Jet) -> Jet:
 
 
 @evaluates("mul.Tensor mul.Scalar")
-def multiply(e: Evaluator, self: Any, other: Any) -> Jet:
+def multiply(e: Evaluator, self: JetLike, other: JetLike) -> Jet:
     """``x ⊙ y``."""
     return scaled(e, self, other)
 
 
 @evaluates("div.Tensor div.Scalar")
-def divide(e: Evaluator, self: Any, other: Any) -> Jet:
+def divide(e: Evaluator, self: JetLike, other: JetLike) -> Jet:
     """``x / y``."""
     return e.jet(self) * _inverse(e.jet(other))
 
 
 @evaluates("addcmul")
-def add_product(e: Evaluator, self: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Jet:
+def add_product(e: Evaluator, self: JetLike, tensor1: JetLike, tensor2: JetLike, value: Number = 1) -> Jet:
     """``x + v y ⊙ z``."""
     return e.jet(self) + scaled(e, e.jet(tensor1) * e.jet(tensor2), value)
 
 
 @evaluates("lerp.Scalar lerp.Tensor")
-def interpolate(e: Evaluator, self: Any, end: Any, weight: Any) -> Jet:
+def interpolate(e: Evaluator, self: JetLike, end: JetLike, weight: JetLike) -> Jet:
     """``x + w (y - x)``."""
     x = e.jet(self)
     return x + (e.jet(end) + x.map(np.negative)) * e.jet(weight)
 
 
 @evaluates("pow.Tensor_Scalar square")
-def power(e: Evaluator, self: Jet, exponent: Any = 2) -> Jet:
+def power(e: Evaluator, self: Jet, exponent: Number = 2) -> Jet:
     """Whole exponents by squaring, and roots."""
+    if isinstance(exponent, complex):
+        raise Unsupported("complex powers have no ball evaluation")
     if exponent in (0.5, -0.5, -1):
         return self.pointwise({0.5: lambda b: b.sqrt(), -0.5: lambda b: b.rsqrt(), -1: _one_over}[exponent])
     if not math.isfinite(exponent) or exponent != int(exponent) or exponent < 1:
@@ -168,7 +176,7 @@ def power(e: Evaluator, self: Jet, exponent: Any = 2) -> Jet:
 
 
 @evaluates("linear")
-def linear(e: Evaluator, input: Any, weight: Any, bias: Any = None) -> Jet:
+def linear(e: Evaluator, input: JetLike, weight: JetLike, bias: JetLike | None = None) -> Jet:
     """``x Wᵀ + b``; units whose weights are all zero are marked, since they have no kink."""
     w, x = e.jet(weight).map(lambda c: c.T), e.jet(input)
     flat = x.map(lambda c: c.reshape(-1, c.shape[-1]))
@@ -183,7 +191,14 @@ def linear(e: Evaluator, input: Any, weight: Any, bias: Any = None) -> Jet:
 
 
 @evaluates("matmul bmm mm mv dot")
-def matmul(e: Evaluator, self: Any, other: Any = None, mat2: Any = None, vec: Any = None, tensor: Any = None) -> Jet:
+def matmul(
+    e: Evaluator,
+    self: JetLike,
+    other: JetLike | None = None,
+    mat2: JetLike | None = None,
+    vec: JetLike | None = None,
+    tensor: JetLike | None = None,
+) -> Jet:
     """Vectors are matrices of one row or column."""
     a, b = e.jet(self), e.jet(next(x for x in (other, mat2, vec, tensor) if x is not None))
     first, second = len(a.shape) == 1, len(b.shape) == 1
@@ -196,15 +211,18 @@ def matmul(e: Evaluator, self: Any, other: Any = None, mat2: Any = None, vec: An
 
 
 @evaluates("addmm baddbmm addmv")
-def add_matmul(e: Evaluator, self: Any, mat1: Any = None, mat2: Any = None, batch1: Any = None, batch2: Any = None,
-               mat: Any = None, vec: Any = None, beta: Any = 1, alpha: Any = 1) -> Jet:  # fmt: skip
+def add_matmul(
+    e: Evaluator, self: JetLike, mat1: JetLike | None = None, mat2: JetLike | None = None,
+    batch1: JetLike | None = None, batch2: JetLike | None = None, mat: JetLike | None = None,
+    vec: JetLike | None = None, beta: Number = 1, alpha: Number = 1,
+) -> Jet:  # fmt: skip
     """``β b + α x W``."""
     a, b = (next(x for x in pair if x is not None) for pair in ((mat1, batch1, mat), (mat2, batch2, vec)))
     return scaled(e, self, beta) + scaled(e, matmul(e, a, b), alpha)
 
 
 @evaluates("einsum")
-def einsum(e: Evaluator, equation: str, tensors: Any) -> Jet:
+def einsum(e: Evaluator, equation: str, tensors: Sequence[JetLike]) -> Jet:
     """Two operands."""
     if len(tensors) != 2:
         raise Unsupported("einsum of other than two operands has no ball evaluation")
@@ -212,19 +230,19 @@ def einsum(e: Evaluator, equation: str, tensors: Any) -> Jet:
     return first.bilinear(second, lambda a, b: np.asarray(np.einsum(equation, a, b, optimize=False), dtype=object))
 
 
-def _axes(dim: Any, ndim: int) -> tuple[int, ...]:
+def _axes(dim: Sizes | None, ndim: int) -> tuple[int, ...]:
     return tuple(range(ndim)) if dim is None or dim in ((), []) else (dim,) if isinstance(dim, int) else tuple(dim)
 
 
 @evaluates("sum sum.dim_IntList")
-def total(e: Evaluator, self: Jet, dim: Any = None, keepdim: bool = False) -> Jet:
+def total(e: Evaluator, self: Jet, dim: Sizes | None = None, keepdim: bool = False) -> Jet:
     """Sums along dimensions."""
     axes = _axes(dim, len(self.shape))
     return self.map(lambda c: np.asarray(c.sum(axis=axes, keepdims=keepdim), dtype=object))
 
 
 @evaluates("mean mean.dim")
-def mean(e: Evaluator, self: Jet, dim: Any = None, keepdim: bool = False) -> Jet:
+def mean(e: Evaluator, self: Jet, dim: Sizes | None = None, keepdim: bool = False) -> Jet:
     """Means along dimensions."""
     n = math.prod(self.shape[a] for a in _axes(dim, len(self.shape)))
     return total(e, self, dim, keepdim).map(lambda c: c / flint.arb(n))
@@ -236,7 +254,12 @@ def _centred(x: Jet, axes: tuple[int, ...]) -> Jet:
 
 @evaluates("var.dim var.correction var")
 def variance(
-    e: Evaluator, self: Jet, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False
+    e: Evaluator,
+    self: Jet,
+    dim: Sizes | None = None,
+    unbiased: bool = True,
+    correction: Number | None = None,
+    keepdim: bool = False,
 ) -> Jet:
     """``Σ (x - μ)²/(n - correction)``."""
     axes = _axes(dim, len(self.shape))
@@ -256,7 +279,7 @@ def prefix_sums(e: Evaluator, self: Jet, dim: int) -> Jet:
 
 
 @evaluates("softmax.int _softmax")
-def softmax(e: Evaluator, self: Any, dim: int = -1, half_to_float: bool = False) -> Jet:
+def softmax(e: Evaluator, self: JetLike, dim: int = -1, half_to_float: bool = False) -> Jet:
     """Scores that are -inf have weight zero; the others are shifted by an exact number."""
     scores = e.jet(self)
     hidden = np.frompyfunc(lambda b: not b.is_finite() and bool(b < 0), 1, 1)(scores.coefficients[0]).astype(bool)
@@ -271,8 +294,8 @@ def softmax(e: Evaluator, self: Any, dim: int = -1, half_to_float: bool = False)
 
 @evaluates("scaled_dot_product_attention")
 def attention(
-    e: Evaluator, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
-    scale: Any = None, enable_gqa: bool = False,
+    e: Evaluator, query: JetLike, key: JetLike, value: JetLike, attn_mask: JetLike | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Jet:  # fmt: skip
     """Its defining formula; grouped keys are repeated."""
     if dropout_p:
@@ -292,9 +315,9 @@ def attention(
     return matmul(e, softmax(e, scores), v)
 
 
-def choose(e: Evaluator, condition: Any, x: Any, y: Any) -> Jet:
+def choose(e: Evaluator, condition: JetLike, x: JetLike, y: JetLike) -> Jet:
     """``x`` where a constant condition holds."""
-    if isinstance(condition, Jet):
+    if not isinstance(condition, Tensor):
         raise Unsupported("a condition that depends on the input has no ball evaluation")
     chosen = condition.bool().numpy()
     a, b = e.jet(x), e.jet(y)
@@ -305,18 +328,20 @@ def choose(e: Evaluator, condition: Any, x: Any, y: Any) -> Jet:
 
 
 @evaluates("where.self where.ScalarSelf where.ScalarOther where.Scalar")
-def where(e: Evaluator, condition: Any, self: Any, other: Any) -> Jet:
+def where(e: Evaluator, condition: JetLike, self: JetLike, other: JetLike) -> Jet:
     """The first operand where the condition holds."""
     return choose(e, condition, self, other)
 
 
 @evaluates("masked_fill.Scalar masked_fill.Tensor")
-def masked_fill(e: Evaluator, self: Any, mask: Any, value: Any) -> Jet:
+def masked_fill(e: Evaluator, self: JetLike, mask: JetLike, value: JetLike) -> Jet:
     """The number where the mask holds."""
     return choose(e, mask, value, self)
 
 
-def _normalised(e: Evaluator, x: Jet, axes: tuple[int, ...], eps: Any, weight: Any, bias: Any) -> Jet:
+def _normalised(
+    e: Evaluator, x: Jet, axes: tuple[int, ...], eps: float, weight: JetLike | None, bias: JetLike | None,
+) -> Jet:  # fmt: skip
     square = total(e, x * x, axes, True).map(lambda c: c / flint.arb(math.prod(x.shape[a] for a in axes))) + e.jet(eps)
     out = x * square.pointwise(lambda b: b.rsqrt())
     out = out if weight is None else out * e.jet(weight)
@@ -324,15 +349,23 @@ def _normalised(e: Evaluator, x: Jet, axes: tuple[int, ...], eps: Any, weight: A
 
 
 @evaluates("layer_norm")
-def layer_norm(e: Evaluator, input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: Any = 1e-05,
-               cudnn_enable: bool = True) -> Jet:  # fmt: skip
+def layer_norm(
+    e: Evaluator, input: JetLike, normalized_shape: Sequence[int], weight: JetLike | None = None, bias: JetLike | None = None,
+    eps: float = 1e-05, cudnn_enable: bool = True,
+) -> Jet:  # fmt: skip
     """Its defining formula."""
     axes = tuple(range(-len(tuple(normalized_shape)), 0))
     return _normalised(e, _centred(e.jet(input), axes), axes, eps, weight, bias)
 
 
 @evaluates("rms_norm")
-def rms_norm(e: Evaluator, input: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Jet:
+def rms_norm(
+    e: Evaluator,
+    input: JetLike,
+    normalized_shape: Sequence[int],
+    weight: JetLike | None = None,
+    eps: float | None = None,
+) -> Jet:
     """Its defining formula."""
     if eps is None:
         raise Unsupported("RMSNorm with eps=None takes the epsilon of the number format; give eps")
@@ -341,16 +374,17 @@ def rms_norm(e: Evaluator, input: Any, normalized_shape: Any, weight: Any = None
 
 @evaluates("batch_norm")
 def batch_norm(
-    e: Evaluator, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool = False,
-    momentum: float = 0.1, eps: float = 1e-5, cudnn_enabled: bool = True,
+    e: Evaluator, input: JetLike, weight: JetLike | None, bias: JetLike | None, running_mean: JetLike | None,
+    running_var: JetLike | None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    cudnn_enabled: bool = True,
 ) -> Jet:  # fmt: skip
     """With stored statistics, an affine map."""
-    if training or running_mean is None:
+    if training or running_mean is None or running_var is None:
         raise Unsupported("batch statistics have no ball evaluation")
     x = e.jet(input)
     wide = (-1,) + (1,) * (len(x.shape) - 2)
 
-    def channel(p: Any) -> Jet:
+    def channel(p: JetLike) -> Jet:
         return e.jet(p).map(lambda c: c.reshape(wide))
 
     out = (x + channel(running_mean).map(np.negative)) * (channel(running_var) + e.jet(eps)).pointwise(
@@ -363,7 +397,7 @@ def batch_norm(
 # ---- functions with kinks ---------------------------------------------------------------------------------------------
 
 
-def kinked(e: Evaluator, x: Any, slope: Any) -> Jet:
+def kinked(e: Evaluator, x: JetLike, slope: Number | Tensor) -> Jet:
     """x where it is positive, ``slope x`` elsewhere; the signs are recorded, or given by the pattern."""
     jet = e.jet(x)
     first = jet.coefficients[0]
@@ -388,25 +422,25 @@ def kinked(e: Evaluator, x: Any, slope: Any) -> Jet:
 
 
 @evaluates("relu")
-def relu(e: Evaluator, self: Any) -> Jet:
+def relu(e: Evaluator, self: JetLike) -> Jet:
     """Slope 0 for negative arguments."""
     return kinked(e, self, 0.0)
 
 
 @evaluates("abs")
-def absolute(e: Evaluator, self: Any) -> Jet:
+def absolute(e: Evaluator, self: JetLike) -> Jet:
     """Slope -1 for negative arguments."""
     return kinked(e, self, -1.0)
 
 
 @evaluates("leaky_relu")
-def leaky_relu(e: Evaluator, self: Any, negative_slope: Any = 0.01) -> Jet:
+def leaky_relu(e: Evaluator, self: JetLike, negative_slope: Number = 0.01) -> Jet:
     """Its own slope for negative arguments."""
     return kinked(e, self, negative_slope)
 
 
 @evaluates("prelu _prelu_kernel")
-def prelu(e: Evaluator, self: Any, weight: Tensor) -> Jet:
+def prelu(e: Evaluator, self: JetLike, weight: Tensor) -> Jet:
     """A slope for each channel."""
     jet = e.jet(self)
     if weight.numel() > 1 and weight.ndim == 1:
@@ -415,16 +449,16 @@ def prelu(e: Evaluator, self: Any, weight: Tensor) -> Jet:
 
 
 @evaluates("gelu")
-def gelu(e: Evaluator, self: Any, approximate: str = "none") -> Jet:
+def gelu(e: Evaluator, self: JetLike, approximate: str = "none") -> Jet:
     """Both forms."""
     return e.jet(self).pointwise(_gelu if approximate == "none" else _gelu_tanh)
 
 
 @evaluates("softplus")
-def softplus(e: Evaluator, self: Any, beta: Any = 1, threshold: Any = 20) -> Jet:
+def softplus(e: Evaluator, self: JetLike, beta: Number = 1, threshold: Number = 20) -> Jet:
     """The identity from the threshold on, as PyTorch defines it."""
 
-    def function(b: Any) -> Any:
+    def function(b: Series) -> Series:
         value = ball(beta) * (b[0] if isinstance(b, flint.arb_series) else b)
         if value > ball(threshold):
             return b
@@ -437,11 +471,11 @@ def softplus(e: Evaluator, self: Any, beta: Any = 1, threshold: Any = 20) -> Jet
 
 @evaluates("conv1d")
 def conv1d(
-    e: Evaluator, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: int = 1,
+    e: Evaluator, input: JetLike, weight: JetLike, bias: JetLike | None = None, stride: Sizes = 1, padding: Sizes = 0,
+    dilation: Sizes = 1, groups: int = 1,
 ) -> Jet:  # fmt: skip
     """A fixed filter, zero padding."""
-    step, wide, hole = (p[0] if isinstance(p, tuple | list) else p for p in (stride, padding, dilation))
+    step, wide, hole = (each(p, 1)[0] for p in (stride, padding, dilation))
     if isinstance(weight, Jet) or not isinstance(input, Jet) or len(input.shape) != 3:
         raise Unsupported("this convolution has no ball evaluation")
     w = balls(weight)

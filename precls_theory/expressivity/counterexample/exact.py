@@ -139,9 +139,10 @@ class Judge:
 
     def float64(self, u: np.ndarray) -> float:
         with torch.no_grad(), single_thread():
-            out = apply_model(self.model, torch.tensor(u.astype(float), dtype=torch.float64)).numpy()
+            out = apply_model(self.model, torch.tensor(u.astype(float), dtype=torch.float64))
+        assert isinstance(out, torch.Tensor)  # as the trace found
         exact = np.array([to_float(x) for x in self.exact(u)])
-        return float(np.linalg.norm(self.target.read(out).reshape(-1) - exact))
+        return float(np.linalg.norm(self.target.read(out.numpy()).reshape(-1) - exact))
 
     def enclosed(self, u: np.ndarray) -> flint.arb:
         with flint.ctx.workprec(self.bits):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from precls_theory.enclosures.formats import Rounding, terms_of
 from precls_theory.enclosures.norms import up, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import MODULE_RULES, OPERATIONS, Context, ModuleRule, Norms
+from precls_theory.expressivity.growth.operation import MODULE_RULES, OPERATIONS, Context, Norms
 from precls_theory.expressivity.growth.value import (
     ANALYTIC,
     KINDS,
@@ -23,7 +23,7 @@ from precls_theory.expressivity.growth.value import (
     poly_add,
     poly_scale,
 )
-from precls_theory.expressivity.tracing.program import Call, Inconclusive, Program, place_of, walk
+from precls_theory.expressivity.tracing.program import Argument, Call, Inconclusive, Program, place_of, walk
 from precls_theory.expressivity.tracing.trace import lookup
 
 
@@ -50,7 +50,7 @@ class Bounds:
     ) -> None:
         self.program, self.norms, self.constants = program, norms, constants
         self.pieces, self.dtypes = pieces, dtypes
-        self.state: dict[fx.Node, Any] = {}
+        self.state: dict[fx.Node, Growth | tuple[Growth, ...]] = {}
         self.steps: list[Step] = []
 
     def run(self) -> Growth:
@@ -72,7 +72,7 @@ class Bounds:
         """The input: ``‖u‖ ≤ ‖u‖``."""
         return Growth(program.input_shape, (0.0, 1.0))
 
-    def apply(self, call: Call) -> Any:
+    def apply(self, call: Call[Growth]) -> Growth | tuple[Growth, ...]:
         """The record's rule, with the checks that are the same for every operation."""
         if call.target is torch.ops.precls.leaf.default:
             return self._leaf(call)
@@ -82,17 +82,17 @@ class Bounds:
                 call.place,
                 f"there is no rule for the operation {call.target}; register one for the module with register_rule",
             )
-        outs = [o for o in (call.out if isinstance(call.out, tuple | list) else [call.out]) if isinstance(o, Tensor)]
+        outs = [o for o in call.outs if isinstance(o, Tensor)]
         operands = call.operands()
         rounding = None
         if self.dtypes:
             rounding = Rounding.of(self.dtypes | {x.dtype for x in (*outs, *operands)})
         context = Context(call, record, self.pieces, self.norms, rounding)
-        growths = _growths(call.arguments)
+        growths = _growths(call.arguments.values())
         if not record.integers and not outs[0].is_floating_point() and not outs[0].is_complex():
             raise context.fail(f"a result of type {outs[0].dtype} that depends on the input is not covered")
         arguments = {name: self._remembered(value) for name, value in call.arguments.items()}
-        if any(g.masked is not None for g in _growths(arguments)) and not record.masks:
+        if any(g.masked is not None for g in _growths(arguments.values())) and not record.masks:
             raise context.fail("entries that are masked with -inf must go to a softmax first")
         dtype = arguments.get("dtype")
         if isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype.is_complex):
@@ -103,7 +103,11 @@ class Bounds:
             raise context.fail(str(error)) from error
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
             raise context.fail(f"its rule does not cover this call ({error})") from error
-        results = list(result) if isinstance(result, tuple) else [result]
+        results: list[Growth] = []
+        for x in result if isinstance(result, tuple) else (result,):
+            if not isinstance(x, Growth):
+                raise context.fail(f"its rule does not cover this call (it returned {type(x).__name__}, no Growth)")
+            results.append(x)
         if any(x.is_complex() for x in (*outs, *operands)):
             if not record.complex:
                 raise context.fail("complex numbers are not covered")
@@ -118,7 +122,7 @@ class Bounds:
             self.steps.append(Step(call.place, call.name, record.statement, x.norm))
         return tuple(found) if isinstance(result, tuple) else found[0]
 
-    def _remembered(self, value: Any) -> Any:
+    def _remembered(self, value: Argument[Growth]) -> Argument[Growth]:
         """Constants as abstract values, found once per tensor (masks and positions stay what they are)."""
         if isinstance(value, Tensor) and value.is_floating_point():
             if id(value) not in self.constants:
@@ -126,10 +130,12 @@ class Bounds:
             return self.constants[id(value)][1]
         return value
 
-    def _leaf(self, call: Call) -> Growth:
+    def _leaf(self, call: Call[Growth]) -> Growth:
         inputs, index = call.arguments["inputs"], call.arguments["index"]
+        assert isinstance(inputs, list)  # the operation is this package's own
         module = next(m for m in self.program.leaves if id(m) == index)
-        rule: ModuleRule = lookup(MODULE_RULES, module)  # type: ignore[assignment]
+        rule = lookup(MODULE_RULES, module)
+        assert rule is not None
         growths = [constant(x, call.place) if isinstance(x, Tensor) else x for x in inputs]
         result = rule.growth(module, *growths)
         place = f"{call.place.split(' (')[0]} ({rule.name})"
@@ -148,17 +154,17 @@ class Bounds:
             faster = [
                 other
                 for other in node.all_input_nodes
-                if other in self.state and max(g.degree for g in _growths({"": self.state[other]})) > exponent
+                if other in self.state and max(g.degree for g in _growths([self.state[other]])) > exponent
             ]
             if not faster:
                 return place_of(node), str(getattr(node.target, "_schema", node).name).removeprefix("aten::")
             node = faster[0]
 
 
-def _growths(arguments: dict[str, Any]) -> list[Growth]:
+def _growths(arguments: Iterable[Argument[Growth]]) -> list[Growth]:
     """All abstract values among the arguments that depend on the input."""
-    found = []
-    for value in arguments.values():
+    found: list[Growth] = []
+    for value in arguments:
         found += [x for x in (value if isinstance(value, tuple | list) else [value]) if isinstance(x, Growth)]
     return found
 

@@ -8,9 +8,9 @@ value that it does not expect, is `Inconclusive`: nothing is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Required, TypeAlias, TypedDict, TypeVar, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,12 @@ from precls_theory.enclosures import norms
 from precls_theory.enclosures.formats import Rounding
 from precls_theory.enclosures.norms import up, up_mul
 from precls_theory.expressivity.growth.value import KINDS, Analyticity, Growth, constant
-from precls_theory.expressivity.tracing.program import Call, Inconclusive
+from precls_theory.expressivity.tracing.program import Call, Inconclusive, Number, Sizes
 from precls_theory.expressivity.tracing.trace import lookup
 
-Rule = Callable[..., Any]
+Rule = Callable[..., object]
+"""``rule(context, **arguments)``; the walk checks that what it returns is a value of the domain, or a tuple of them."""
+
 T = TypeVar("T", bound=Rule)
 ARGUED = "argued"
 
@@ -58,6 +60,20 @@ class Operation:
         return str(self.target)
 
 
+class Facts(TypedDict, total=False):
+    """The fields of an :class:`Operation` that its growth rule is registered with."""
+
+    statement: Required[str]
+    exponent: int
+    analytic: Analyticity
+    exact: bool
+    masks: bool
+    complex: bool
+    integers: bool
+    moves: bool
+    proof: str
+
+
 OPERATIONS: dict[OpOverload, Operation] = {}
 
 
@@ -75,7 +91,7 @@ def overloads(names: str) -> list[OpOverload]:
     return found
 
 
-def operation(names: str, **facts: Any) -> Callable[[T], T]:
+def operation(names: str, **facts: Unpack[Facts]) -> Callable[[T], T]:
     """Register the record of the operations called ``names`` with the decorated growth rule."""
 
     def register(growth: T) -> T:
@@ -157,15 +173,32 @@ def registered_rules() -> list[Operation | ModuleRule]:
 
 Norms = dict[int, tuple[Tensor, float, float]]
 
+GrowthLike: TypeAlias = Growth | Tensor | Number
+"""What :meth:`Context.growth` takes: a ``Tensor`` or ``Scalar`` of the schema, whether it depends on the input or not."""
+
+
+def dims_of(dim: Sizes | None, ndim: int) -> tuple[int, ...]:
+    """Dimensions as negative numbers, in order; all of them where none is named."""
+    if dim is None or (isinstance(dim, Sequence) and len(dim) == 0):
+        return tuple(range(-ndim, 0))
+    return tuple(sorted(d if d < 0 else d - ndim for d in ((dim,) if isinstance(dim, int) else dim)))
+
+
+def each(value: Sizes, count: int) -> tuple[int, ...]:
+    """One number for each of ``count`` dimensions; a single one stands for all."""
+    items = (value,) if isinstance(value, int) else tuple(value)
+    return items * count if len(items) == 1 else items
+
 
 class Context:
     """The operation that a rule is applied to: its place, its result's shape, and helpers for its operands."""
 
     def __init__(
-        self, call: Call, record: Operation, pieces: bool, cache: Norms, rounding: Rounding | None = None
+        self, call: Call[Growth], record: Operation, pieces: bool, cache: Norms, rounding: Rounding | None = None
     ) -> None:
         self.call, self.record, self.pieces, self.rounding = call, record, pieces, rounding
-        self.place, self.name, self.out, self.shape = call.place, call.name, call.out, call.shape
+        self.place, self.name, self.several = call.place, call.name, call.several
+        self.outs, self.shape, self.dtype = call.outs, call.shape, call.dtype
         self.kind = KINDS.index(record.analytic)  # a rule lowers it where, say, a mask turns out to be constant
         self._cache = cache
 
@@ -173,7 +206,7 @@ class Context:
         """The error to raise when the rule does not apply."""
         return Inconclusive(self.place, f"{self.name}: {reason}")
 
-    def growth(self, x: Any) -> Growth:
+    def growth(self, x: object) -> Growth:
         """An operand as an abstract value: numbers and plain tensors are constants."""
         if isinstance(x, Tensor):
             x = constant(x, self.place)
@@ -185,7 +218,7 @@ class Context:
             raise self.fail("entries that are masked with -inf must go to a softmax first")
         return x
 
-    def number(self, x: Any) -> float:
+    def number(self, x: object) -> float:
         """A finite parameter of the operation."""
         if isinstance(x, Tensor) and x.numel() == 1 and not x.is_complex():
             x = float(x)

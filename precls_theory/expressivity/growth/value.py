@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -102,6 +102,35 @@ def poly_value(p: Polynomial, t: float) -> float:
 # ---- the abstract value ----------------------------------------------------------------------------------------------
 
 
+class Relation(NamedTuple):
+    """How a tensor relates to the one with identity ``origin``, for norms written out by hand.
+
+    ``kind``: which (its "square", its "mean square", ...), over groups of ``size`` entries along ``dims``, to which
+    ``eps`` was added.
+    """
+
+    kind: str
+    origin: int
+    dims: tuple[int, ...] = ()
+    eps: float = 0.0
+    size: int = 0
+
+
+class Changes(TypedDict, total=False):
+    """The facts of a :class:`Growth` that a copy may change."""
+
+    shape: tuple[int, ...]
+    norm: Polynomial
+    entry: float
+    lower: float
+    upper: float
+    simplex: frozenset[int]
+    masked: Tensor | None
+    value: Tensor | None
+    kind: int
+    relation: Relation | None
+
+
 @dataclass(frozen=True)
 class Growth:
     """What is known of a tensor ``x`` computed from the input ``u``.
@@ -111,7 +140,7 @@ class Growth:
     ``simplex``: (negative) dimensions along which the entries are nonnegative and sum to at most 1.  ``masked``: where
     entries are ``-inf`` (attention scores); the other facts are about the remaining entries.  ``value``: the tensor
     itself if it does not depend on the input.  ``kind``: analytic, piecewise analytic, or neither.  ``relation``:
-    how it relates to the tensor with identity ``origin`` (square, mean square, ...), for norms written out by hand.
+    how it relates to another tensor, known by its identity ``origin``.
     """
 
     shape: tuple[int, ...]
@@ -123,7 +152,7 @@ class Growth:
     masked: Tensor | None = None
     value: Tensor | None = None
     kind: int = ANALYTIC
-    relation: tuple[Any, ...] | None = None
+    relation: Relation | None = None
     origin: int = field(default_factory=lambda: next(_origins))
 
     def __post_init__(self) -> None:
@@ -159,9 +188,10 @@ class Growth:
         """Norm of the tensor broadcast to ``numel`` entries."""
         return self.norm if numel == self.numel else poly_scale(self.norm, up_sqrt(up_div(float(numel), self.numel)))
 
-    def same(self, **changes: Any) -> Growth:
-        """A copy with changes, and with a new identity."""
-        return replace(self, **{"origin": next(_origins), "relation": None, "value": None, **changes})
+    def same(self, **changes: Unpack[Changes]) -> Growth:
+        """A copy with changes, and with a new identity; relations and values are lost unless given."""
+        facts: Changes = {"relation": None, "value": None, **changes}
+        return replace(self, origin=next(_origins), **facts)
 
 
 def constant(value: Tensor, place: str = "constant") -> Growth:

@@ -8,13 +8,29 @@ jets, or plain tensors.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
+
+Result = TypeVar("Result")
+V = TypeVar("V")
+"""What a domain computes with in place of a tensor: bounds, balls, or tensors."""
+
+Constant: TypeAlias = "Tensor | int | float | complex | str | torch.dtype | Sequence[Constant] | None"
+"""What does not depend on the input, in a graph of ATen operations."""
+
+Argument: TypeAlias = "V | Constant | Sequence[Argument[V]]"
+"""What an operation is called with; a closed union, since PyTorch's schemas know no other types."""
+
+Number: TypeAlias = int | float | complex
+"""A ``Scalar`` of a schema."""
+
+Sizes: TypeAlias = int | Sequence[int]
+"""An ``int[]`` of a schema, for which PyTorch also takes one number."""
 
 
 class Inconclusive(Exception):
@@ -62,7 +78,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Call:
+class Call(Generic[V]):
     """One application of an operation: ``arguments`` by the names of its schema, those at their default left out.
 
     Operands that do not depend on the input are plain tensors; the others are values of the domain.  ``args`` and
@@ -72,9 +88,9 @@ class Call:
     node: fx.Node
     place: str
     target: OpOverload
-    arguments: dict[str, Any]
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Argument[V]]
+    args: tuple[Argument[V], ...] = ()
+    kwargs: Mapping[str, Argument[V]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -82,27 +98,37 @@ class Call:
         return str(self.target._schema.name).removeprefix("aten::")
 
     @property
-    def out(self) -> Any:
-        """A stand-in for the result, with shape and type but no values."""
-        return self.node.meta["val"]
+    def several(self) -> bool:
+        """Whether the operation returns a tuple or list."""
+        return isinstance(self.node.meta["val"], tuple | list)
+
+    @property
+    def outs(self) -> tuple[Tensor, ...]:
+        """Stand-ins for the results, with shape and type but no values."""
+        return tuple(self.node.meta["val"]) if self.several else (self.node.meta["val"],)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the (first) result."""
-        return tuple(self.out[0].shape if isinstance(self.out, tuple | list) else self.out.shape)
+        return tuple(self.outs[0].shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the (first) result's numbers."""
+        return self.outs[0].dtype
 
     def operands(self) -> list[Tensor]:
         """Stand-ins for all tensors that go in."""
         return [v for n in self.node.all_input_nodes if isinstance(v := n.meta.get("val"), Tensor)]
 
 
-class Domain(Protocol):
+class Domain(Protocol[V]):
     """What a walk computes with."""
 
-    def start(self, program: Program) -> Any:
+    def start(self, program: Program) -> V:
         """The value of the input."""
 
-    def apply(self, call: Call) -> Any:
+    def apply(self, call: Call[V]) -> V | tuple[V, ...]:
         """The value of an operation's result (a tuple if there are several)."""
 
 
@@ -122,7 +148,7 @@ def place_of(node: fx.Node) -> str:
     return "model"
 
 
-def bind(target: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def bind(target: OpOverload, args: Sequence[Argument[V]], kwargs: Mapping[str, Argument[V]]) -> dict[str, Argument[V]]:
     """Arguments by name, without those that equal their default."""
     found = {}
     for position, argument in enumerate(target._schema.arguments):
@@ -134,32 +160,17 @@ def bind(target: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> d
     return found
 
 
-def _holds_values(value: Any) -> bool:
+def _holds_values(value: object) -> bool:
     return isinstance(value, tuple | list) and any(not isinstance(v, bool | int | float | str | None) for v in value)
 
 
-class _Marked:
-    """A value of the domain, so that the walk can tell it from a constant."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-def _depends(arguments: Any) -> bool:
-    found = False
-
-    def look(item: Any) -> Any:
-        nonlocal found
-        found = found or isinstance(item, _Marked)
-        return item
-
-    torch.utils._pytree.tree_map_(look, arguments)
-    return found
-
-
-def _constant(node: fx.Node, target: Any, args: Any, kwargs: Any, place: str) -> Any:
+def _constant(
+    node: fx.Node,
+    target: Callable[..., Constant] | str,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    place: str,
+) -> Constant:
     """Run an operation on constants alone."""
     if isinstance(target, OpOverload):
         if torch.Tag.nondeterministic_seeded in target.tags:
@@ -170,7 +181,9 @@ def _constant(node: fx.Node, target: Any, args: Any, kwargs: Any, place: str) ->
             if not (node.meta["val"].is_floating_point() or node.meta["val"].is_complex()):
                 raise Inconclusive(place, f"{target} reads memory that was never written")
             return torch.full(node.meta["val"].shape, torch.nan, dtype=node.meta["val"].dtype)
-    elif target is not operator.getitem and getattr(target, "__module__", "") not in ("_operator", "math", "torch"):
+    elif isinstance(target, str) or (
+        target is not operator.getitem and getattr(target, "__module__", "") not in ("_operator", "math", "torch")
+    ):
         raise Inconclusive(place, f"{getattr(target, '__name__', target)} is no tensor operation of PyTorch's core set")
     try:
         with torch.no_grad():
@@ -179,7 +192,7 @@ def _constant(node: fx.Node, target: Any, args: Any, kwargs: Any, place: str) ->
         raise Inconclusive(place, f"running {target} failed: {type(error).__name__}: {error}") from error
 
 
-def run_operation(target: Any, *args: Any, **kwargs: Any) -> Any:
+def run_operation(target: Callable[..., Result], *args: object, **kwargs: object) -> Result:
     """PyTorch's own operation on tensors."""
     if target in (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default):
         target = torch.ops.aten.reshape.default  # the same numbers, whatever strides a kernel chose
@@ -187,23 +200,37 @@ def run_operation(target: Any, *args: Any, **kwargs: Any) -> Any:
     return target(*args, **kwargs)
 
 
-def walk(program: Program, domain: Domain, record: Callable[[fx.Node, Any], None] | None = None) -> Any:
+def walk(
+    program: Program, domain: Domain[V], record: Callable[[fx.Node, V | tuple[V, ...]], None] | None = None
+) -> V | Tensor:
     """Carry the domain's values through the graph; returns that of the output."""
-    state: dict[fx.Node, Any] = {}
+    values: dict[fx.Node, V | tuple[V, ...]] = {}
+    constants: dict[fx.Node, Constant] = {}
+
+    def found(node: fx.Node) -> Argument[V]:
+        return values[node] if node in values else constants[node]
+
     for node in program.needed():
         place = place_of(node)
         if node.op == "placeholder":
-            state[node] = _Marked(domain.start(program)) if node is program.input else program.constants[node]
+            if node is program.input:
+                values[node] = domain.start(program)
+            else:
+                constants[node] = program.constants[node]
             continue
         if node.op != "call_function":
             raise Inconclusive(place, f"{node.op} {node.target} is not part of a flat graph of operations")
-        operands: Any = fx.node.map_arg((node.args, node.kwargs), state.__getitem__)
-        args, kwargs = operands
-        if not _depends((args, kwargs)):
-            state[node] = _constant(node, node.target, args, kwargs, place)
+        args: tuple[Argument[V], ...]
+        kwargs: dict[str, Argument[V]]
+        args, kwargs = torch.utils._pytree.tree_map_only(fx.Node, found, (node.args, node.kwargs))
+        if not any(other in values for other in node.all_input_nodes):
+            constants[node] = _constant(node, node.target, args, kwargs, place)
             continue
         if node.target is operator.getitem:
-            state[node] = _Marked(args[0].value[args[1]])
+            several, position = args
+            if not (isinstance(several, tuple) and isinstance(position, int)):
+                raise Inconclusive(place, "getitem of anything but the results of an operation is not covered")
+            values[node] = several[position]
             continue
         if not isinstance(node.target, OpOverload):
             name = getattr(node.target, "__name__", str(node.target))
@@ -211,13 +238,17 @@ def walk(program: Program, domain: Domain, record: Callable[[fx.Node, Any], None
         results = node.meta["val"] if isinstance(node.meta.get("val"), tuple | list) else [node.meta.get("val")]
         if any(not isinstance(n, int) for out in results if isinstance(out, Tensor) for n in out.shape):
             raise Inconclusive(place, f"the shape of what {node.target} returns depends on the values of a tensor")
-        plain = torch.utils._pytree.tree_map_only(_Marked, lambda m: m.value, (args, kwargs))
-        value = domain.apply(Call(node, place, node.target, bind(node.target, *plain), *plain))
+        value = domain.apply(Call(node, place, node.target, bind(node.target, args, kwargs), args, kwargs))
         if record is not None:
             record(node, value)
-        state[node] = _Marked(value)
-    result = state[program.output]
-    return result.value if isinstance(result, _Marked) else result
+        values[node] = value
+    if program.output in values:
+        result = values[program.output]
+        if not isinstance(result, tuple):
+            return result
+    elif isinstance(constant := constants[program.output], Tensor):
+        return constant
+    raise Inconclusive("output", "it is not one tensor")
 
 
 class Tensors:
@@ -230,7 +261,8 @@ class Tensors:
         """The input itself."""
         return self.u
 
-    def apply(self, call: Call) -> Any:
+    def apply(self, call: Call[Tensor]) -> Tensor | tuple[Tensor, ...]:
         """PyTorch's own operation."""
         with torch.no_grad():
-            return run_operation(call.target, *call.args, **call.kwargs)
+            result: Tensor | Sequence[Tensor] = run_operation(call.target, *call.args, **call.kwargs)
+        return result if isinstance(result, Tensor) else tuple(result)

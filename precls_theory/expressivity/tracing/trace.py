@@ -26,33 +26,38 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 from unittest import mock
 
 import torch
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
+from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from precls_theory.enclosures.threads import single_thread
 from precls_theory.expressivity.tracing.program import Inconclusive, Program, Tensors, walk
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Formula = Callable[..., object]
+"""``formula(module, *args, **kwargs)``: what the module's forward returns, which may be more than a tensor."""
 
-FORMULAS: dict[type[nn.Module], Callable[..., Any]] = {}
+F = TypeVar("F", bound=Formula)
+T = TypeVar("T")
+
+FORMULAS: dict[type[nn.Module], Formula] = {}
 
 
-def register_formula(module_type: type[nn.Module]) -> Callable[[Function], Function]:
+def register_formula(module_type: type[nn.Module]) -> Callable[[F], F]:
     """Register ``formula(module, *args, **kwargs)``, tensor operations equal to the module's forward in eval mode."""
 
-    def register(formula: Function) -> Function:
+    def register(formula: F) -> F:
         FORMULAS[module_type] = formula
         return formula
 
     return register
 
 
-def lookup(table: dict[type[nn.Module], Any], module: nn.Module) -> Any | None:
+def lookup(table: dict[type[nn.Module], T], module: nn.Module) -> T | None:
     """The entry for the module's type, or for a base class of which the subclass overrides no method.
 
     A module of which a method was replaced has no entry.
@@ -101,11 +106,11 @@ class _Leaf(nn.Module):
 
 
 class _Formula(nn.Module):
-    def __init__(self, module: nn.Module, formula: Callable[..., Any]) -> None:
+    def __init__(self, module: nn.Module, formula: Formula) -> None:
         super().__init__()
         self.module, self.formula = module, formula
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: object, **kwargs: object) -> object:
         return self.formula(self.module, *args, **kwargs)
 
 
@@ -127,8 +132,8 @@ def _substituted(model: nn.Module, is_leaf: Callable[[nn.Module], bool], leaves:
 # ---- calling a model with one tensor ---------------------------------------------------------------------------------
 
 
-def apply_model(model: nn.Module, u: Any) -> Any:
-    """The one tensor that the model makes of ``u``.
+def apply_model(model: nn.Module, u: Tensor) -> object:
+    """What the model makes of ``u``: one tensor, if it can be certified.
 
     Modules of torch.nn that take several inputs get ``u`` for each; recurrent ones return their sequence of states; models
     of Hugging Face's ``transformers`` get ``u`` as embedded inputs, or as the picture, and their last hidden state (or
@@ -159,10 +164,10 @@ class _NothingCaptured:
     def get(self) -> None:
         """Nothing is collected."""
 
-    def set(self, value: Any) -> None:
+    def set(self, value: object) -> None:
         """Nothing is kept."""
 
-    def reset(self, token: Any) -> None:
+    def reset(self, token: object) -> None:
         """There is nothing to restore."""
 
 
@@ -171,17 +176,17 @@ class _Root(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, u: Tensor) -> Any:
+    def forward(self, u: Tensor) -> object:
         return apply_model(self.model, u)
 
 
 # ---- what is refused before a trace ----------------------------------------------------------------------------------
 
 
-def check_input_shape(input_shape: Any) -> None:
+def check_input_shape(input_shape: object) -> None:
     """Raise ``ValueError`` unless the shape is of positive integers."""
-    valid = isinstance(input_shape, tuple | list) and len(input_shape) > 0
-    if not valid or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in input_shape):
+    sizes = list(input_shape) if isinstance(input_shape, tuple | list) else []
+    if not sizes or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sizes):
         raise ValueError(f"input_shape must be positive integers, as in (batch, rows, channels); got {input_shape!r}")
 
 
@@ -279,7 +284,7 @@ def _words(error: BaseException) -> str:
     return ": ".join(p for p in parts if p)[:300] + at
 
 
-def _export(root: nn.Module, example: Tensor, name: str) -> torch.export.ExportedProgram:
+def _export(root: nn.Module, example: Tensor, name: str) -> ExportedProgram:
     try:
         with _quietly() as said:
             torch._dynamo.reset()
@@ -318,7 +323,7 @@ def _export(root: nn.Module, example: Tensor, name: str) -> torch.export.Exporte
     return exported
 
 
-def _flat(exported: torch.export.ExportedProgram, known: frozenset[OpOverload], name: str) -> Any:
+def _flat(exported: ExportedProgram, known: frozenset[OpOverload], name: str) -> ExportedProgram:
     """Functional, and with as few operations that are not ``known`` as PyTorch's decompositions allow."""
     changing = {spec.arg.name for spec in exported.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT}
     plain = True
@@ -346,7 +351,7 @@ def _flat(exported: torch.export.ExportedProgram, known: frozenset[OpOverload], 
         raise Inconclusive(name, f"its changes in place cannot be written out of place ({_words(error)})") from error
 
 
-def _program(exported: Any, model: nn.Module, leaves: list[nn.Module], name: str) -> Program:
+def _program(exported: ExportedProgram, model: nn.Module, leaves: list[nn.Module], name: str) -> Program:
     signature = exported.graph_signature
     for spec in signature.output_specs:
         if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.USER_INPUT_MUTATION):

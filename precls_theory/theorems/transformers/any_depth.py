@@ -38,6 +38,7 @@ from precls_theory.expressivity.counterexample import search
 from precls_theory.expressivity.growth import OPERATIONS, Operation, growth_certificate
 from precls_theory.expressivity.growth.certificate import certify
 from precls_theory.expressivity.growth.soundness import check, operations
+from precls_theory.expressivity.growth.value import Growth
 from precls_theory.expressivity.targets import make_target
 from precls_theory.expressivity.tracing.program import Inconclusive
 from precls_theory.expressivity.tracing.trace import trace
@@ -135,6 +136,7 @@ def half_of_relu() -> Operation:
 
     def claim(c: Any, **arguments: Any) -> Any:
         out = record.growth(c, **arguments)
+        assert isinstance(out, Growth)
         return replace(out, norm=tuple(p / 2 for p in out.norm))
 
     return replace(record, growth=claim)

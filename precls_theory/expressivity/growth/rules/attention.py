@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from precls_theory.enclosures.norms import up, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
 from precls_theory.expressivity.growth.rules.products import SIMPLEX
 from precls_theory.expressivity.growth.value import Growth, poly_add, poly_scale
 
@@ -54,8 +53,8 @@ def log_softmax(c: Context, self: Growth, dim: int, half_to_float: bool = False)
 
 @operation("scaled_dot_product_attention", statement=SIMPLEX, masks=True)
 def attention(
-    c: Context, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
-    scale: Any = None, enable_gqa: bool = False,
+    c: Context, query: GrowthLike, key: GrowthLike, value: GrowthLike, attn_mask: Growth | Tensor | None = None,
+    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Growth:  # fmt: skip
     """The output's rows are convex combinations of rows of the values; a row that sees nothing is zero, or refused."""
     if dropout_p:
@@ -82,10 +81,10 @@ def attention(
 
 @operation("dropout feature_dropout alpha_dropout feature_alpha_dropout native_dropout", statement="the identity in eval mode",
            exact=True)  # fmt: skip
-def dropout(c: Context, input: Growth, p: float, train: Any) -> Any:
+def dropout(c: Context, input: Growth, p: float, train: bool | None) -> Growth | tuple[Growth, Growth]:
     """Random in training mode."""
     if train is None or (train and p):
         raise c.fail(f"dropout {p} is active, so the output is random; call model.eval() first")
-    if isinstance(c.out, tuple | list):
+    if c.several:
         return (input, c.growth(torch.ones(c.shape)))
     return input

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
 from precls_theory.enclosures import norms
 from precls_theory.enclosures.norms import up, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
 from precls_theory.expressivity.growth.value import Growth, poly_add, poly_mul, poly_scale
+from precls_theory.expressivity.tracing.program import Sizes
 
 YOUNG = "Young: ‖h ⋆ x‖ ≤ ‖h‖₁‖x‖ for each pair of channels, ‖·‖₂ of that matrix for all"
 
 
-def _convolved(c: Context, x: Growth, w: Growth, bias: Any, groups: int, transposed: bool, spatial: int) -> Growth:
+def _convolved(
+    c: Context, x: Growth, w: Growth, bias: GrowthLike | None, groups: int, transposed: bool, spatial: int
+) -> Growth:
     if w.value is not None:
         norms.as_float64(w.value)
         taps = tuple(range(2, w.value.ndim))
@@ -35,8 +37,8 @@ def _convolved(c: Context, x: Growth, w: Growth, bias: Any, groups: int, transpo
 
 @operation("conv1d conv2d conv3d conv1d.padding conv2d.padding conv3d.padding", statement=YOUNG, exponent=2)
 def convolution(
-    c: Context, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-    groups: int = 1,
+    c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None, stride: Sizes = 1,
+    padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Growth:  # fmt: skip
     """Zero padding, strides and dilation take entries away, or add zeros."""
     return _convolved(c, c.growth(input), c.growth(weight), bias, groups, False, int(c.name[4]))
@@ -44,8 +46,8 @@ def convolution(
 
 @operation("conv_transpose1d conv_transpose2d.input conv_transpose3d.input", statement=YOUNG, exponent=2)
 def transposed_convolution(
-    c: Context, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-    groups: int = 1, dilation: Any = 1,
+    c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None, stride: Sizes = 1,
+    padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
 ) -> Growth:  # fmt: skip
     """The transpose of a convolution has its norm."""
     return _convolved(c, c.growth(input), c.growth(weight), bias, groups, True, int(c.name[14]))
@@ -53,8 +55,8 @@ def transposed_convolution(
 
 @operation("convolution", statement=YOUNG, exponent=2)
 def any_convolution(
-    c: Context, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
-    output_padding: Any, groups: int,
+    c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None, stride: Sizes, padding: Sizes,
+    dilation: Sizes, transposed: bool, output_padding: Sizes, groups: int,
 ) -> Growth:  # fmt: skip
     """Both kinds."""
     w = c.growth(weight)
@@ -62,8 +64,10 @@ def any_convolution(
 
 
 @operation("embedding", statement="rows of a table: ‖y‖ ≤ √m ‖table‖")
-def embedding(c: Context, weight: Any, indices: Any, padding_idx: int = -1, scale_grad_by_freq: bool = False,
-              sparse: bool = False) -> Growth:  # fmt: skip
+def embedding(
+    c: Context, weight: GrowthLike, indices: GrowthLike, padding_idx: int = -1, scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Growth:  # fmt: skip
     """Each position is looked up; positions that depend on the input may all be the longest row."""
     w = c.growth(weight)
     if isinstance(indices, torch.Tensor):

@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from precls_theory.enclosures import norms
 from precls_theory.enclosures.norms import up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
 from precls_theory.expressivity.growth.value import PIECEWISE, Growth, Polynomial, poly_hypot, poly_scale
+from precls_theory.expressivity.tracing.program import Argument, Constant, Number, Sizes
 
 placement = functools.partial(operation, moves=True)
 """Registers a record whose rule only says what goes where, which serves every domain."""
 MOVED = "entries are moved: ‖y‖ ≤ √m ‖x‖, m = how often one is repeated"
 
 
-def positions_of(c: Context, operands: dict[str, tuple[int, ...]], arguments: dict[str, Any]) -> Any:
-    """Run the operation on positions: the operands, by name, are numbered one after the other."""
+def positions_of(
+    c: Context, operands: dict[str, tuple[int, ...]], arguments: Mapping[str, Constant]
+) -> tuple[Tensor, ...]:
+    """Run the operation on positions: the operands, by name, are numbered one after the other; its results."""
     start, numbered = 0, {}
     for name, shape in operands.items():
         count = math.prod(shape)
         numbered[name] = torch.arange(start, start + count).reshape(shape)
         start += count
-    return c.call.target(**numbered, **arguments)
+    found = c.call.target(**numbered, **arguments)
+    return tuple(found) if isinstance(found, tuple | list) else (found,)
 
 
 def _simplex_after(x: Growth, where: Tensor) -> frozenset[int]:
@@ -100,14 +103,14 @@ def truth(c: Context) -> Growth:
     return Growth(c.shape, (up_sqrt(float(math.prod(c.shape))),), 1.0, 0.0, 1.0)
 
 
-def plain(c: Context, value: Any) -> Any:
+def plain(c: Context, value: Argument[Growth]) -> Constant:
     """An argument that must not depend on the input, such as positions."""
     if isinstance(value, Growth):
         if value.value is None:
             raise c.fail("positions that depend on the input are not covered")
         return value.value
-    if isinstance(value, tuple | list):
-        return type(value)(plain(c, v) for v in value) if type(value) in (tuple, list) else [plain(c, v) for v in value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(plain(c, v) for v in value) if isinstance(value, tuple) else [plain(c, v) for v in value]
     return value
 
 
@@ -123,21 +126,21 @@ def plain(c: Context, value: Any) -> Any:
     "unbind_copy.int",
     statement=MOVED, exact=True, masks=True, complex=True, integers=True,
 )  # fmt: skip
-def move(c: Context, **arguments: Any) -> Any:
+def move(c: Context, **arguments: Argument[Growth]) -> Growth | tuple[Growth, ...]:
     """One operand is moved; positions and the operand that only lends its shape are not."""
     name = "self" if "self" in arguments else "tensor"
     x = c.growth(arguments.pop(name))
     if c.name in ("expand_as", "view_as", "reshape_as"):
-        arguments["other"] = torch.zeros(arguments["other"].shape)
+        arguments["other"] = torch.zeros(c.shape)  # the result has the other's shape
     if c.name == "diag_embed":
         where = c.call.target(torch.arange(1, x.numel + 1).reshape(x.shape), **arguments) - 1
         return placed(c, where, [x])
-    if c.name == "adjoint" and c.out.is_complex():
+    if c.name == "adjoint" and c.dtype.is_complex:
         raise c.fail("the adjoint of a complex matrix is not covered")
-    where = positions_of(c, {name: x.shape}, {k: plain(c, v) for k, v in arguments.items()})
-    if isinstance(where, tuple | list):
-        return tuple(placed(c, w, [x]) for w in where)
-    y = placed(c, where, [x])
+    found = positions_of(c, {name: x.shape}, {k: plain(c, v) for k, v in arguments.items()})
+    if c.several:
+        return tuple(placed(c, where, [x]) for where in found)
+    y = placed(c, found[0], [x])
     if (
         isinstance(c, Context)
         and c.name in ("expand", "expand_as", "broadcast_to", "expand_copy")
@@ -161,24 +164,22 @@ def identity(c: Context, self: Growth) -> Growth:
     "to.dtype to.device to.other to.dtype_layout _to_copy type_as float double half",
     statement="the identity on real numbers", masks=True, complex=True, integers=True,
 )  # fmt: skip
-def convert(c: Context, self: Growth, other: Any = None, copy: bool = False, dtype: Any = None) -> Growth:
+def convert(
+    c: Context, self: Growth, other: GrowthLike | None = None, copy: bool = False, dtype: torch.dtype | None = None
+) -> Growth:
     """A conversion between formats of real numbers; truth values become 0 and 1."""
     source = c.call.operands()[0].dtype
-    if source.is_complex and not c.out.is_complex():
+    if source.is_complex and not c.dtype.is_complex:
         raise c.fail("the imaginary part is thrown away")
-    if c.out.dtype == torch.bool:  # whether a number is 0
+    if c.dtype == torch.bool:  # whether a number is 0
         c.kind = max(c.kind, PIECEWISE)
         return truth(c)
-    if not (c.out.is_floating_point() or c.out.is_complex()):
-        largest = torch.iinfo(c.out.dtype).max
-        if (
-            source.is_floating_point
-            or not self.entry <= largest
-            or (self.lower < 0 and torch.iinfo(c.out.dtype).min == 0)
-        ):
-            raise c.fail(f"conversion from {source} to {c.out.dtype} rounds or wraps around")
+    if not (c.dtype.is_floating_point or c.dtype.is_complex):
+        largest = torch.iinfo(c.dtype).max
+        if source.is_floating_point or not self.entry <= largest or (self.lower < 0 and torch.iinfo(c.dtype).min == 0):
+            raise c.fail(f"conversion from {source} to {c.dtype} rounds or wraps around")
         return self
-    narrower = source.is_floating_point and torch.finfo(c.out.dtype).eps > torch.finfo(source).eps
+    narrower = source.is_floating_point and torch.finfo(c.dtype).eps > torch.finfo(source).eps
     return self.same() if c.rounding is not None and narrower else self
 
 
@@ -191,7 +192,7 @@ def triangle(c: Context, self: Growth, diagonal: int = 0) -> Growth:
 
 @placement("cat concat concatenate stack hstack vstack dstack column_stack row_stack",
            statement="‖[x, y]‖ = hypot(‖x‖, ‖y‖)", exact=True, masks=True, complex=True, integers=True)  # fmt: skip
-def join(c: Context, tensors: Any, dim: int = 0) -> Growth:
+def join(c: Context, tensors: Sequence[GrowthLike], dim: int = 0) -> Growth:
     """All operands, numbered one after the other."""
     parts = [c.growth(t) for t in tensors]
     start, numbered = 0, []
@@ -205,35 +206,41 @@ def join(c: Context, tensors: Any, dim: int = 0) -> Growth:
 @placement(
     "slice_scatter select_scatter diagonal_scatter scatter.src", statement=MOVED, exact=True, masks=True, complex=True
 )
-def scatter(c: Context, self: Any, src: Any, **arguments: Any) -> Growth:
+def scatter(c: Context, self: GrowthLike, src: GrowthLike, **arguments: Argument[Growth]) -> Growth:
     """Entries of one operand take the places of some of the other's."""
     x, y = c.growth(self), c.growth(src)
-    where = positions_of(c, {"self": x.shape, "src": y.shape}, {k: plain(c, v) for k, v in arguments.items()})
+    (where,) = positions_of(c, {"self": x.shape, "src": y.shape}, {k: plain(c, v) for k, v in arguments.items()})
     return placed(c, where, [x, y])
 
 
 @placement("copy", statement=MOVED, masks=True)
-def copy(c: Context, self: Any, src: Any, non_blocking: bool = False) -> Growth:
+def copy(c: Context, self: GrowthLike, src: GrowthLike, non_blocking: bool = False) -> Growth:
     """All entries are replaced, in the format of the first operand."""
     x = c.growth(src)
     return placed(c, torch.arange(x.numel).reshape(x.shape).expand(c.shape), [x])
 
 
 @placement("index_put", statement=MOVED, exact=True, masks=True)
-def index_put(c: Context, self: Any, indices: Any, values: Any, accumulate: bool = False) -> Growth:
+def index_put(
+    c: Context,
+    self: GrowthLike,
+    indices: Sequence[GrowthLike | None],
+    values: GrowthLike,
+    accumulate: bool = False,
+) -> Growth:
     """Entries at given positions are replaced."""
     if accumulate:
         raise c.fail("accumulate=True is not covered")
     x, y = c.growth(self), c.growth(values)
-    where = positions_of(c, {"self": x.shape, "values": y.shape}, {"indices": plain(c, indices)})
+    (where,) = positions_of(c, {"self": x.shape, "values": y.shape}, {"indices": plain(c, indices)})
     return placed(c, where, [x, y])
 
 
-def _with_fill(c: Context, x: Growth, fill: Any, arguments: dict[str, Any], name: str) -> Growth:
+def _with_fill(c: Context, x: Growth, fill: GrowthLike, arguments: Mapping[str, Argument[Growth]], name: str) -> Growth:
     number = float(fill) if isinstance(fill, int | float | bool) else c.number(plain(c, fill))
     if math.isnan(number) or number == math.inf:
         raise c.fail(f"filling with {number} is not covered")
-    target: Callable[..., Any] = c.call.target
+    target: Callable[..., Tensor] = c.call.target
     where = target(
         torch.arange(x.numel).reshape(x.shape), **{k: plain(c, v) for k, v in arguments.items()}, **{name: -1}
     )
@@ -241,27 +248,30 @@ def _with_fill(c: Context, x: Growth, fill: Any, arguments: dict[str, Any], name
 
 
 @placement("scatter.value", statement="entries are replaced", masks=True)
-def scatter_value(c: Context, self: Growth, dim: int, index: Any, value: Any) -> Growth:
+def scatter_value(c: Context, self: Growth, dim: int, index: GrowthLike, value: Number) -> Growth:
     """Entries at given positions are replaced by a number."""
     return _with_fill(c, self, value, {"dim": dim, "index": index}, "value")
 
 
 @placement("index_fill.int_Scalar index_fill.int_Tensor", statement="entries are replaced", masks=True)
-def index_fill(c: Context, self: Growth, dim: int, index: Any, value: Any) -> Growth:
+def index_fill(c: Context, self: Growth, dim: int, index: GrowthLike, value: GrowthLike) -> Growth:
     """Rows are replaced by a number."""
     number = c.number(value if not isinstance(value, Growth) else plain(c, value))
-    where = torch.arange(self.numel).reshape(self.shape).index_fill(dim, plain(c, index), -1)
+    at = plain(c, index)
+    if not isinstance(at, Tensor):
+        raise c.fail(f"expected a tensor of positions, got {type(at).__name__}")
+    where = torch.arange(self.numel).reshape(self.shape).index_fill(dim, at, -1)
     return placed(c, where, [self], number)
 
 
 @placement("constant_pad_nd", statement="a number is added at the borders", masks=True)
-def constant_pad(c: Context, self: Growth, pad: Any, value: Any = 0) -> Growth:
+def constant_pad(c: Context, self: Growth, pad: Sequence[int], value: Number = 0) -> Growth:
     """Negative widths crop."""
     return _with_fill(c, self, value, {"pad": pad}, "value")
 
 
 @placement("pad", statement="zeros, a number or copies are added at the borders", masks=True)
-def pad(c: Context, self: Growth, pad: Any, mode: str = "constant", value: Any = None) -> Growth:
+def pad(c: Context, self: Growth, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Growth:
     """Copies are counted by running on positions, as floats: the modes that mirror need them."""
     if mode == "constant":
         where = torch.nn.functional.pad(torch.arange(self.numel).reshape(self.shape), list(pad), "constant", -1)
@@ -275,7 +285,7 @@ def pad(c: Context, self: Growth, pad: Any, mode: str = "constant", value: Any =
 
 @placement("reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d",
            statement="copies are added at the borders", exact=True)  # fmt: skip
-def mirror(c: Context, self: Growth, padding: Any) -> Growth:
+def mirror(c: Context, self: Growth, padding: Sizes) -> Growth:
     """Run on positions as floats, which these operations need."""
     return placed(
         c, c.call.target(torch.arange(self.numel, dtype=torch.float64).reshape(self.shape), padding).long(), [self]
@@ -284,16 +294,24 @@ def mirror(c: Context, self: Growth, padding: Any) -> Growth:
 
 @placement("zeros_like ones_like full_like new_zeros new_ones new_full new_empty empty_like",
            statement="a constant of the input's shape", exact=True, masks=True, complex=True, integers=True)  # fmt: skip
-def fresh(c: Context, self: Growth, size: Any = None, fill_value: Any = None, dtype: Any = None) -> Growth:
+def fresh(
+    c: Context,
+    self: Growth,
+    size: Sizes | None = None,
+    fill_value: Number | None = None,
+    dtype: torch.dtype | None = None,
+) -> Growth:
     """What it looks like does not matter, but its shape and type."""
     if "empty" in c.name:
         raise c.fail("it reads memory that was never written")
-    value = 0.0 if "zeros" in c.name else 1.0 if "ones" in c.name else float(plain(c, fill_value))
-    return c.growth(torch.full(c.shape, value, dtype=c.out.dtype))
+    value = 0.0 if "zeros" in c.name else 1.0 if "ones" in c.name else plain(c, fill_value)
+    if not isinstance(value, Tensor | int | float):
+        raise c.fail(f"expected a number to fill with, got {type(value).__name__}")
+    return c.growth(torch.full(c.shape, float(value), dtype=c.dtype))
 
 
 @placement("fill.Scalar fill.Tensor", statement="a constant of the input's shape")
-def fill(c: Context, self: Any, value: Any) -> Growth:
+def fill(c: Context, self: GrowthLike, value: GrowthLike) -> Growth:
     """Every entry is replaced by a number."""
     x = c.growth(value)
     return placed(c, torch.zeros(c.shape, dtype=torch.long), [x])
@@ -312,7 +330,7 @@ def view_as_complex(c: Context, self: Growth) -> Growth:
 
 
 @operation("complex", statement="‖x + iy‖ = hypot(‖x‖, ‖y‖)", exact=True, complex=True)
-def complex_of(c: Context, real: Any, imag: Any) -> Growth:
+def complex_of(c: Context, real: GrowthLike, imag: GrowthLike) -> Growth:
     """Real and imaginary parts are joined."""
     n = math.prod(c.shape)
     return Growth(c.shape, poly_hypot(c.growth(real).expanded(n), c.growth(imag).expanded(n)))

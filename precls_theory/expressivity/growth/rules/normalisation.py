@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
 from precls_theory.expressivity.growth.rules.products import unit_variance
 from precls_theory.expressivity.growth.value import Growth, poly_add, poly_scale
 
 UNIT = "‖(x - μ)/√(σ² + eps)‖² ≤ n over n entries: the output is bounded"
 
 
-def _check_eps(c: Context, eps: Any, size: int) -> float:
+def _check_eps(c: Context, eps: float, size: int) -> float:
     value = c.number(eps)
     if not value > 0:
         raise c.fail(f"eps = {eps}: the norm is 0/0 where all entries of a row are equal; use eps > 0")
@@ -24,7 +24,14 @@ def _check_eps(c: Context, eps: Any, size: int) -> float:
     return value
 
 
-def _normalise(c: Context, x: Growth, size: int, weight: Any, bias: Any, eps: float | None = None) -> Growth:
+def _normalise(
+    c: Context,
+    x: Growth,
+    size: int,
+    weight: GrowthLike | None,
+    bias: GrowthLike | None,
+    eps: float | None = None,
+) -> Growth:
     gain = 1.0 if weight is None else c.growth(weight).entry
     if not math.isfinite(gain):
         raise c.fail("a gain that depends on the input is not covered")
@@ -37,13 +44,13 @@ def _normalise(c: Context, x: Growth, size: int, weight: Any, bias: Any, eps: fl
     return Growth(c.shape, norm, entry)
 
 
-def _statistics(c: Context, x: Growth, y: Growth, size: int, eps: float) -> Any:
+def _statistics(c: Context, x: Growth, y: Growth, size: int, eps: float) -> Growth | tuple[Growth, ...]:
     """A native operation also returns the mean and 1/√(σ² + eps), whose bounds are those of their formulas."""
-    if not isinstance(c.out, tuple | list):
+    if not c.several:
         return y
     inverse = up_div(1.0, math.nextafter(math.sqrt(eps), 0))
     found = [y]
-    for out, what in zip(c.out[1:], ("mean", "inverse"), strict=False):
+    for out, what in zip(c.outs[1:], ("mean", "inverse"), strict=False):
         shape = tuple(out.shape)
         root = up_sqrt(float(max(math.prod(shape), 1)))
         if what == "mean":
@@ -55,16 +62,16 @@ def _statistics(c: Context, x: Growth, y: Growth, size: int, eps: float) -> Any:
 
 @operation("layer_norm native_layer_norm", statement=UNIT, exponent=0)
 def layer_norm(
-    c: Context, input: Growth, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: Any = 1e-05,
-    cudnn_enable: bool = True,
-) -> Any:  # fmt: skip
+    c: Context, input: Growth, normalized_shape: Sequence[int], weight: GrowthLike | None = None,
+    bias: GrowthLike | None = None, eps: float = 1e-05, cudnn_enable: bool = True,
+) -> Growth | tuple[Growth, ...]:  # fmt: skip
     """Groups are the last dimensions."""
     size = math.prod(normalized_shape)
     value = _check_eps(c, eps, size)
     return _statistics(c, input, _normalise(c, input, size, weight, bias, value), size, value)
 
 
-def _wide(c: Context, parameter: Any, ndim: int) -> Any:
+def _wide(c: Context, parameter: GrowthLike | None, ndim: int) -> torch.Tensor | None:
     """A gain or shift along dimension 1."""
     if parameter is None:
         return None
@@ -76,11 +83,14 @@ def _wide(c: Context, parameter: Any, ndim: int) -> Any:
 
 @operation("group_norm native_group_norm", statement=UNIT, exponent=0)
 def group_norm(
-    c: Context, input: Growth, num_groups: Any = None, weight: Any = None, bias: Any = None, eps: Any = 1e-05,
-    cudnn_enabled: bool = True, N: int = 0, C: int = 0, HxW: int = 0, group: Any = None,
-) -> Any:  # fmt: skip
+    c: Context, input: Growth, num_groups: int | None = None, weight: GrowthLike | None = None,
+    bias: GrowthLike | None = None, eps: float = 1e-05, cudnn_enabled: bool = True, N: int = 0, C: int = 0,
+    HxW: int = 0, group: int | None = None,
+) -> Growth | tuple[Growth, ...]:  # fmt: skip
     """Groups of channels, of one sample each."""
     groups = num_groups if num_groups is not None else group
+    if groups is None:
+        raise c.fail("the number of groups is missing")
     size = input.numel // (input.shape[0] * groups)
     value = _check_eps(c, eps, size)
     gain, shift = (_wide(c, p, len(input.shape)) for p in (weight, bias))
@@ -90,16 +100,22 @@ def group_norm(
 @operation(
     "rms_norm _fused_rms_norm", statement="‖x/√(mean x² + eps)‖² ≤ n over n entries: the output is bounded", exponent=0
 )
-def rms_norm(c: Context, input: Growth, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
+def rms_norm(
+    c: Context,
+    input: Growth,
+    normalized_shape: Sequence[int],
+    weight: GrowthLike | None = None,
+    eps: float | None = None,
+) -> Growth | tuple[Growth, ...]:
     """Without eps, the format's epsilon is taken, which is positive."""
     size = math.prod(normalized_shape)
     value = torch.finfo(c.call.operands()[0].dtype).eps if eps is None else eps
     value = _check_eps(c, value, size)
     y = _normalise(c, input, size, weight, None)
-    if not isinstance(c.out, tuple | list):
+    if not c.several:
         return y
     inverse = up_div(1.0, math.nextafter(math.sqrt(value), 0))
-    shape = tuple(c.out[1].shape)
+    shape = tuple(c.outs[1].shape)
     return y, Growth(shape, (up_mul(inverse, up_sqrt(float(math.prod(shape)))),), inverse, 0.0)
 
 
@@ -107,10 +123,10 @@ def rms_norm(c: Context, input: Growth, normalized_shape: Any, weight: Any = Non
            "_native_batch_norm_legit _native_batch_norm_legit.no_stats instance_norm",
            statement="stored statistics: an affine map, ‖y‖ ≤ max|w/√(v + eps)| ‖x‖ + const; own ones: " + UNIT)  # fmt: skip
 def batch_norm(
-    c: Context, input: Growth, weight: Any = None, bias: Any = None, running_mean: Any = None, running_var: Any = None,
-    training: bool = False, use_input_stats: bool = False, momentum: float = 0.1, eps: Any = 1e-05,
-    cudnn_enabled: bool = True,
-) -> Any:  # fmt: skip
+    c: Context, input: Growth, weight: GrowthLike | None = None, bias: GrowthLike | None = None,
+    running_mean: GrowthLike | None = None, running_var: GrowthLike | None = None, training: bool = False,
+    use_input_stats: bool = False, momentum: float = 0.1, eps: float = 1e-05, cudnn_enabled: bool = True,
+) -> Growth | tuple[Growth, ...]:  # fmt: skip
     """An affine map with stored statistics; with the statistics of its own input, a group norm."""
     ndim = len(input.shape)
     gain, shift = (_wide(c, p, ndim) for p in (weight, bias))
@@ -135,4 +151,4 @@ def batch_norm(
     if shift is not None:
         norm = poly_add(norm, poly_scale(c.growth(shift.reshape(-1)).norm, up_sqrt(float(count))))
     y = Growth(c.shape, norm)
-    return y if not isinstance(c.out, tuple | list) else (y, *(Growth(tuple(o.shape), (0.0,)) for o in c.out[1:]))
+    return y if not c.several else (y, *(Growth(tuple(o.shape), (0.0,)) for o in c.outs[1:]))

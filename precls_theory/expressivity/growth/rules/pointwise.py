@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
 from precls_theory.expressivity.growth.value import PIECEWISE, Analyticity, Growth, poly_add, poly_mul, poly_scale
+from precls_theory.expressivity.tracing.program import Number
 
 LOG2 = 0.6931471805599454  # above log 2
 HALF_PI = 1.5707963267948968  # above π/2
@@ -77,13 +77,13 @@ def no_pieces(c: Context) -> Exception:
 def _register(f: Function) -> None:
     @operation(f.names, statement=f.statement, analytic=f.analytic, exact=f.exact,
                exponent=0 if math.isfinite(max(-f.low, f.high)) else 1)  # fmt: skip
-    def rule(c: Context, self: Growth) -> Any:
+    def rule(c: Context, self: Growth) -> Growth | tuple[Growth, Growth]:
         if c.pieces and f.analytic == "piecewise analytic":
             if f.pieces is None:
                 raise no_pieces(c)
             return bounded(c, self, *f.pieces)
         y = bounded(c, self, f.slope, f.offset, f.low, f.high)
-        return (y, y) if isinstance(c.out, tuple | list) else y
+        return (y, y) if c.several else y
 
 
 for _function in FUNCTIONS:
@@ -129,7 +129,7 @@ def rounding(c: Context, self: Growth, decimals: int = 0) -> Growth:
 
 @operation("elu celu", statement="|elu x| ≤ max(|scale|, |α scale input_scale|)|x|, |celu x| ≤ |x|",
            analytic="piecewise analytic")  # fmt: skip
-def elu(c: Context, self: Growth, alpha: Any = 1.0, scale: Any = 1, input_scale: Any = 1) -> Growth:
+def elu(c: Context, self: Growth, alpha: Number = 1.0, scale: Number = 1, input_scale: Number = 1) -> Growth:
     """``scale·x`` for x > 0, ``scale·α(exp(input_scale·x) - 1)`` else; ``1 - e^-t ≤ t``."""
     a, s, i = c.number(alpha), c.number(scale), c.number(input_scale)
     if not (a > 0 and i > 0):
@@ -141,14 +141,14 @@ def elu(c: Context, self: Growth, alpha: Any = 1.0, scale: Any = 1, input_scale:
 
 
 @operation("leaky_relu", statement="|f(x)| ≤ max(1, |slope|)|x|", analytic="piecewise analytic")
-def leaky_relu(c: Context, self: Growth, negative_slope: Any = 0.01) -> Growth:
+def leaky_relu(c: Context, self: Growth, negative_slope: Number = 0.01) -> Growth:
     """Two linear pieces."""
     return bounded(c, self, max(1.0, abs(c.number(negative_slope))))
 
 
 @operation("rrelu", statement="|f(x)| ≤ max(1, |lower + upper|/2)|x|", analytic="piecewise analytic")
 def rrelu(
-    c: Context, self: Growth, lower: Any = 0.125, upper: Any = 0.3333333333333333, training: bool = False
+    c: Context, self: Growth, lower: Number = 0.125, upper: Number = 0.3333333333333333, training: bool = False
 ) -> Growth:
     """In eval mode the slope is the middle of the interval."""
     if training:
@@ -157,7 +157,7 @@ def rrelu(
 
 
 @operation("prelu _prelu_kernel", statement="|f(x)| ≤ max(1, max|w|)|x|", analytic="piecewise analytic")
-def prelu(c: Context, self: Any, weight: Any) -> Growth:
+def prelu(c: Context, self: GrowthLike, weight: GrowthLike) -> Growth:
     """The slope of each channel is a weight."""
     x, w = c.growth(self), c.growth(weight)
     if w.value is None or x.shape != c.shape:
@@ -166,7 +166,7 @@ def prelu(c: Context, self: Any, weight: Any) -> Growth:
 
 
 @operation("softplus", statement="0 ≤ softplus x ≤ |x| + log(2)/β", analytic="piecewise analytic")
-def softplus(c: Context, self: Growth, beta: Any = 1, threshold: Any = 20) -> Growth:
+def softplus(c: Context, self: Growth, beta: Number = 1, threshold: Number = 20) -> Growth:
     """``log(1 + exp(βx))/β``, and x from the threshold on; the first piece obeys the bound everywhere."""
     b, t = c.number(beta), c.number(threshold)
     if not (b > 0 and t >= 0):
@@ -220,8 +220,8 @@ def square_root(c: Context, self: Growth) -> Growth:
     relation = None
     if self.lower == 0:
         c.kind = 2
-    elif self.relation and self.relation[0] in ("mean square", "variance") and self.relation[3] > 0:
-        relation = (f"root {self.relation[0]}", *self.relation[1:])
+    elif self.relation and self.relation.kind in ("mean square", "variance") and self.relation.eps > 0:
+        relation = self.relation._replace(kind=f"root {self.relation.kind}")
     root = root_norm(self)
     least = math.nextafter(math.sqrt(self.lower), 0) if self.lower > 0 else 0.0
     entry = up(up_sqrt(self.entry)) if math.isfinite(self.entry) else math.inf
@@ -247,8 +247,8 @@ def reciprocal_of(c: Context, y: Growth) -> Growth:
         raise c.fail("the denominator depends on the input and is not bounded away from 0 (no eps > 0 was recognised)")
     entry = up_div(1.0, y.lower)
     relation = None
-    if y.relation and y.relation[0].startswith("root"):
-        relation = (f"inverse {y.relation[0]}", *y.relation[1:])
+    if y.relation and y.relation.kind.startswith("root"):
+        relation = y.relation._replace(kind=f"inverse {y.relation.kind}")
     return Growth(y.shape, (up_mul(entry, up_sqrt(float(y.numel))),), entry, 0.0, entry, relation=relation)
 
 
@@ -270,7 +270,7 @@ def inverse_root(c: Context, self: Growth) -> Growth:
     exponent=0,
     analytic="neither",
 )
-def logit(c: Context, self: Growth, eps: Any = None) -> Growth:
+def logit(c: Context, self: Growth, eps: float | None = None) -> Growth:
     """Of an argument that is first clamped to [eps, 1 - eps]."""
     if eps is None or not 0 < c.number(eps) < 0.5:
         raise c.fail("without eps it is unbounded near 0 and 1")
@@ -279,13 +279,15 @@ def logit(c: Context, self: Growth, eps: Any = None) -> Growth:
 
 
 @operation("nan_to_num", statement="finite numbers stay as they are", analytic="analytic")
-def nan_to_num(c: Context, self: Growth, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Growth:
+def nan_to_num(
+    c: Context, self: Growth, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Growth:
     """What is bounded is finite, so it is the identity."""
     return self
 
 
 @operation("hardshrink softshrink threshold", statement="|f(x)| ≤ |x| + |value|", analytic="piecewise analytic")
-def shrink(c: Context, self: Growth, lambd: Any = 0.5, threshold: Any = 0.0, value: Any = 0.0) -> Growth:
+def shrink(c: Context, self: Growth, lambd: Number = 0.5, threshold: Number = 0.0, value: Number = 0.0) -> Growth:
     """Pieces are x, shifts of x by λ, and constants."""
     shift = abs(c.number(value)) if c.name == "threshold" else abs(c.number(lambd)) if c.pieces else 0.0
     c.number(threshold)
@@ -295,10 +297,10 @@ def shrink(c: Context, self: Growth, lambd: Any = 0.5, threshold: Any = 0.0, val
 # ---- limits -----------------------------------------------------------------------------------------------------------
 
 
-def clamped(c: Context, x: Growth, low: Any, high: Any) -> Growth:
+def clamped(c: Context, x: Growth, low: GrowthLike | None, high: GrowthLike | None) -> Growth:
     """Between limits, of which one may be missing; tensors of limits count by their extremes."""
 
-    def limit(value: Any, end: Callable[[torch.Tensor], torch.Tensor]) -> float | None:
+    def limit(value: GrowthLike | None, end: Callable[[torch.Tensor], torch.Tensor]) -> float | None:
         if value is None:
             return None
         if isinstance(value, Growth):
@@ -327,15 +329,15 @@ def clamped(c: Context, x: Growth, low: Any, high: Any) -> Growth:
     upper = math.inf if highs[1] is None else highs[1]
     entry = largest if both else max(x.entry, largest) if math.isfinite(x.entry) else math.inf
     relation = None
-    if lows[0] is not None and high is None and x.relation is not None and x.relation[0] == "root square sum":
+    if lows[0] is not None and high is None and x.relation is not None and x.relation.kind == "root square sum":
         floor = lows[0] if c.rounding is None else c.rounding.least(lows[0])
         if floor > 0:  # a format may not hold it
-            relation = ("root square sum clamped", *x.relation[1:3], floor, x.relation[4])
+            relation = x.relation._replace(kind="root square sum clamped", eps=floor)
     return Growth(c.shape, norm, entry, lower, upper, relation=relation)
 
 
 @operation("clamp clamp.Tensor clip clip.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def clamp(c: Context, self: Growth, min: Any = None, max: Any = None) -> Growth:
+def clamp(c: Context, self: Growth, min: GrowthLike | None = None, max: GrowthLike | None = None) -> Growth:
     """Pieces are x and the limits; an infinite limit that is out of the way is none."""
     low = None if isinstance(min, float) and min == -math.inf else min
     high = None if isinstance(max, float) and max == math.inf else max
@@ -343,19 +345,19 @@ def clamp(c: Context, self: Growth, min: Any = None, max: Any = None) -> Growth:
 
 
 @operation("clamp_min clamp_min.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def clamp_min(c: Context, self: Growth, min: Any) -> Growth:
+def clamp_min(c: Context, self: Growth, min: GrowthLike) -> Growth:
     """No upper limit."""
     return clamped(c, self, min, None)
 
 
 @operation("clamp_max clamp_max.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def clamp_max(c: Context, self: Growth, max: Any) -> Growth:
+def clamp_max(c: Context, self: Growth, max: GrowthLike) -> Growth:
     """No lower limit."""
     return clamped(c, self, None, max)
 
 
 @operation("hardtanh", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def hardtanh(c: Context, self: Growth, min_val: Any = -1, max_val: Any = 1) -> Growth:
+def hardtanh(c: Context, self: Growth, min_val: Number = -1, max_val: Number = 1) -> Growth:
     """A clamp."""
     return clamped(c, self, min_val, max_val)
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import string
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
 from precls_theory.expressivity.growth.rules.pointwise import inverse_root, reciprocal_of, square_root
 from precls_theory.expressivity.growth.value import (
     Growth,
     Polynomial,
+    Relation,
     poly_add,
     poly_mul,
     poly_power,
     poly_scale,
     up_power,
 )
+from precls_theory.expressivity.tracing.program import Number, Sizes
 
 SIMPLEX = "softmax weights lie in a simplex: ‖A V‖ ≤ √n ‖V‖"
 
@@ -37,18 +39,18 @@ def product(c: Context, x: Growth, y: Growth) -> Growth:
         candidates.append(poly_scale(x.expanded(n), y.entry))
     if math.isfinite(x.entry):
         candidates.append(poly_scale(y.expanded(n), x.entry))
-    relation = ("square", x.origin, (), 0.0, 0) if x.origin == y.origin else None
+    relation = Relation("square", x.origin) if x.origin == y.origin else None
     entry = up_mul(x.entry, y.entry) if math.isfinite(x.entry) and math.isfinite(y.entry) else math.inf
     simplex: frozenset[int] = frozenset()
     for first, second in ((x, y), (y, x)):
         if first.simplex and second.value is not None and second.lower >= 0 and second.entry <= 1:
             simplex = frozenset(d for d in first.simplex if len(first.shape) >= -d and first.shape[d] == c.shape[d])
-        if second.relation and second.relation[0].startswith("inverse root"):
-            found = normalised(c, first, second)
+        if second.relation and second.relation.kind.startswith("inverse root"):
+            found = normalised(c, first, second.relation, second.shape)
             if found is not None:
                 candidates, entry = [found.norm], found.entry
     lower, upper = _ends(x, y)
-    if x.origin == y.origin and not c.out.is_complex():
+    if x.origin == y.origin and not c.dtype.is_complex:
         lower = max(lower, 0.0)
     return Growth(c.shape, best(candidates), entry, lower, upper, simplex, relation=relation)
 
@@ -83,10 +85,10 @@ def unit_variance(c: Context, x: Growth, size: int, eps: float | None) -> Growth
     return Growth(x.shape, poly_add((up_mul(two, root),), poly_scale(x.norm, slope)))
 
 
-def normalised(c: Context, x: Growth, inverse: Growth) -> Growth | None:
+def normalised(c: Context, x: Growth, inverse: Relation, shape: tuple[int, ...]) -> Growth | None:
     """``x/√(mean x² + eps)``, ``(x - mean x)/√(var x + eps)``, ``x/max(‖x‖, eps)``: norms at most √n, √n and 1."""
-    kind, origin, dims, eps, size = inverse.relation  # type: ignore[misc]
-    if x.shape != c.shape or len(inverse.shape) != len(x.shape):
+    kind, origin, dims, eps, size = inverse
+    if x.shape != c.shape or len(shape) != len(x.shape):
         return None
     if kind == "inverse root square sum clamped":
         if x.origin != origin:
@@ -96,12 +98,7 @@ def normalised(c: Context, x: Growth, inverse: Growth) -> Growth | None:
         stretch = 1.0 if c.rounding is None else c.rounding.root_mean_square(size)
         return Growth(c.shape, (up_mul(up_sqrt(up_div(float(x.numel), float(size))), stretch),), stretch)
     rms = kind == "inverse root mean square" and x.origin == origin
-    layer = (
-        kind == "inverse root variance"
-        and x.relation is not None
-        and x.relation[:2] == ("centred", origin)
-        and x.relation[2] == dims
-    )
+    layer = kind == "inverse root variance" and x.relation is not None and x.relation[:3] == ("centred", origin, dims)
     if not (rms or layer):
         return None
     return unit_variance(c, x, size, eps if layer else None)
@@ -109,7 +106,7 @@ def normalised(c: Context, x: Growth, inverse: Growth) -> Growth | None:
 
 @operation("mul.Tensor mul.Scalar multiply.Tensor multiply.Scalar",
            statement="‖x ⊙ y‖ ≤ ‖x‖‖y‖, or max|y| ‖x‖ where y is bounded", exponent=2, masks=True, complex=True)  # fmt: skip
-def multiply(c: Context, self: Any, other: Any) -> Growth:
+def multiply(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
     """-inf may only be multiplied by a positive constant."""
     x, y = c.growth(self), c.growth(other)
     if x.masked is None and y.masked is None:
@@ -145,14 +142,14 @@ def quotient(c: Context, x: Growth, y: Growth) -> Growth:
 
 @operation("div.Tensor div.Scalar divide.Tensor divide.Scalar true_divide.Tensor true_divide.Scalar",
            statement="‖x / y‖ ≤ ‖x‖ / min|y| where |y| is bounded below by a positive constant", masks=True)  # fmt: skip
-def divide(c: Context, self: Any, other: Any) -> Growth:
+def divide(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
     """The divisor may depend on the input if it stays above a positive constant."""
     return quotient(c, c.growth(self), c.growth(other))
 
 
 @operation("div.Tensor_mode div.Scalar_mode floor_divide floor_divide.Scalar", analytic="neither",
            statement="|round(x / y)| ≤ |x / y| + 1")  # fmt: skip
-def divide_and_round(c: Context, self: Any, other: Any, rounding_mode: Any = "floor") -> Growth:
+def divide_and_round(c: Context, self: GrowthLike, other: GrowthLike, rounding_mode: str | None = "floor") -> Growth:
     """Without a mode, a division."""
     y = quotient(c, c.growth(self), c.growth(other))
     if rounding_mode is None:
@@ -161,7 +158,7 @@ def divide_and_round(c: Context, self: Any, other: Any, rounding_mode: Any = "fl
 
 
 @operation("addcmul", statement="‖x + v y⊙z‖ ≤ ‖x‖ + |v|‖y‖‖z‖", exponent=2)
-def add_product(c: Context, self: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Growth:
+def add_product(c: Context, self: GrowthLike, tensor1: GrowthLike, tensor2: GrowthLike, value: Number = 1) -> Growth:
     """A sum and a product."""
     n = math.prod(c.shape)
     y = product(c, c.growth(tensor1), c.growth(tensor2))
@@ -169,7 +166,7 @@ def add_product(c: Context, self: Any, tensor1: Any, tensor2: Any, value: Any = 
 
 
 @operation("addcdiv", statement="‖x + v y/z‖ ≤ ‖x‖ + |v|‖y/z‖")
-def add_quotient(c: Context, self: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Growth:
+def add_quotient(c: Context, self: GrowthLike, tensor1: GrowthLike, tensor2: GrowthLike, value: Number = 1) -> Growth:
     """A sum and a quotient."""
     n = math.prod(c.shape)
     y = quotient(c, c.growth(tensor1), c.growth(tensor2))
@@ -177,20 +174,20 @@ def add_quotient(c: Context, self: Any, tensor1: Any, tensor2: Any, value: Any =
 
 
 @operation("hypot", statement="√(x² + y²) ≤ |x| + |y|", analytic="neither")
-def hypotenuse(c: Context, self: Any, other: Any) -> Growth:
+def hypotenuse(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
     """Not analytic at 0."""
     n = math.prod(c.shape)
     return Growth(c.shape, poly_add(c.growth(self).expanded(n), c.growth(other).expanded(n)), lower=0.0)
 
 
 @operation("atan2 arctan2", statement="|atan2| ≤ π", exponent=0, analytic="neither")
-def angle(c: Context, self: Any, other: Any) -> Growth:
+def angle(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
     """It jumps at the negative axis."""
     return Growth(c.shape, (up_mul(3.1415926535897936, up_sqrt(float(math.prod(c.shape)))),), 3.1415926535897936)
 
 
 @operation("pow.Tensor_Scalar square float_power.Tensor_Scalar", statement="‖xⁿ‖ ≤ ‖x‖ⁿ", exponent=2)
-def power(c: Context, self: Growth, exponent: Any = 2) -> Growth:
+def power(c: Context, self: Growth, exponent: Number = 2) -> Growth:
     """Whole exponents by repeated squaring; 1/2, -1/2 and -1 by their own rules."""
     n = c.number(exponent)
     if n in (0.5, -0.5):
@@ -212,7 +209,7 @@ def power(c: Context, self: Growth, exponent: Any = 2) -> Growth:
     whole_number = int(n)
     norm = poly_power(self.norm, whole_number)
     entry = up_power(self.entry, whole_number) if math.isfinite(self.entry) else math.inf
-    relation = ("square", self.origin, (), 0.0, 0) if n == 2 else self.relation if n == 1 else None
+    relation = Relation("square", self.origin) if n == 2 else self.relation if n == 1 else None
     if n == 1:
         return Growth(c.shape, norm, entry, self.lower, self.upper)
     lower = 0.0 if whole_number % 2 == 0 or self.lower >= 0 else -math.inf
@@ -258,7 +255,14 @@ MATRIX = "weights: ‖x W‖ ≤ ‖W‖₂‖x‖; " + SIMPLEX + "; otherwise �
 
 
 @operation("matmul bmm mm mv dot inner vdot linalg_matmul", statement=MATRIX, exponent=2, complex=True)
-def matmul(c: Context, self: Any, other: Any = None, mat2: Any = None, vec: Any = None, tensor: Any = None) -> Growth:
+def matmul(
+    c: Context,
+    self: GrowthLike,
+    other: GrowthLike | None = None,
+    mat2: GrowthLike | None = None,
+    vec: GrowthLike | None = None,
+    tensor: GrowthLike | None = None,
+) -> Growth:
     """Products of matrices and vectors."""
     second = next(x for x in (other, mat2, vec, tensor) if x is not None)
     if c.name in ("inner", "vdot") and len(c.shape):
@@ -267,7 +271,7 @@ def matmul(c: Context, self: Any, other: Any = None, mat2: Any = None, vec: Any 
 
 
 @operation("linear", statement="‖x Wᵀ + b‖ ≤ ‖W‖₂‖x‖ + √rows ‖b‖", exponent=2, complex=True)
-def linear(c: Context, input: Any, weight: Any, bias: Any = None) -> Growth:
+def linear(c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None) -> Growth:
     """Weights may depend on the input; then it is a product."""
     x, w = c.growth(input), c.growth(weight)
     if w.value is not None and len(w.shape) == 2:
@@ -285,8 +289,9 @@ def linear(c: Context, input: Any, weight: Any, bias: Any = None) -> Growth:
     "addmm baddbmm addmv addbmm", statement="‖βb + α x W‖ ≤ |β|‖b‖ + |α|‖W‖₂‖x‖", exponent=2, masks=True, complex=True
 )
 def add_matmul(
-    c: Context, self: Any, mat1: Any = None, mat2: Any = None, batch1: Any = None, batch2: Any = None, mat: Any = None,
-    vec: Any = None, beta: Any = 1, alpha: Any = 1,
+    c: Context, self: GrowthLike, mat1: GrowthLike | None = None, mat2: GrowthLike | None = None,
+    batch1: GrowthLike | None = None, batch2: GrowthLike | None = None, mat: GrowthLike | None = None,
+    vec: GrowthLike | None = None, beta: Number = 1, alpha: Number = 1,
 ) -> Growth:  # fmt: skip
     """``beta`` and ``alpha`` count; only what is added may be -inf."""
     a = c.growth(next(x for x in (mat1, batch1, mat) if x is not None))
@@ -303,13 +308,13 @@ def add_matmul(
 
 
 @operation("outer ger", statement="‖x yᵀ‖ = ‖x‖‖y‖", exponent=2, complex=True)
-def outer(c: Context, self: Any, vec2: Any) -> Growth:
+def outer(c: Context, self: GrowthLike, vec2: GrowthLike) -> Growth:
     """Every product of an entry of each."""
     return Growth(c.shape, poly_mul(c.growth(self).norm, c.growth(vec2).norm))
 
 
 @operation("einsum", statement="Cauchy-Schwarz: ‖Σ x y‖ ≤ ‖x‖‖y‖; " + SIMPLEX, exponent=2, complex=True)
-def einsum(c: Context, equation: str, tensors: Any, path: Any = None) -> Growth:
+def einsum(c: Context, equation: str, tensors: Sequence[GrowthLike], path: Sizes | None = None) -> Growth:
     """Two operands; others are decomposed by PyTorch."""
     text = equation.replace(" ", "")
     if len(tensors) != 2 or "->" not in text:
@@ -353,7 +358,7 @@ def einsum(c: Context, equation: str, tensors: Any, path: Any = None) -> Growth:
 
 @operation("fft_fft fft_rfft fft_ifft fft_irfft", complex=True,
            statement="Parseval: ‖FFT x‖ ≤ √n ‖x‖, ‖inverse FFT x‖ ≤ √(2/n) ‖x‖")  # fmt: skip
-def fourier(c: Context, self: Growth, n: Any = None, dim: int = -1, norm: Any = None) -> Growth:
+def fourier(c: Context, self: Growth, n: int | None = None, dim: int = -1, norm: str | None = None) -> Growth:
     """With the usual scaling; half a spectrum counts twice."""
     if norm not in (None, "backward"):
         raise c.fail(f"norm={norm!r} is not covered")

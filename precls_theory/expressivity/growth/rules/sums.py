@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, operation
+from precls_theory.expressivity.growth.operation import Context, GrowthLike, dims_of, each, operation
 from precls_theory.expressivity.growth.rules.pointwise import root_norm
-from precls_theory.expressivity.growth.value import NEITHER, Growth, poly_add, poly_mul, poly_scale
+from precls_theory.expressivity.growth.value import NEITHER, Growth, Relation, poly_add, poly_mul, poly_scale
+from precls_theory.expressivity.tracing.program import Number, Sizes
 
 TRIANGLE = "triangle inequality: ‖x ± αy‖ ≤ ‖x‖ + |α|‖y‖"
-
-
-def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:
-    """Dimensions as negative numbers, in order; all of them where none is named."""
-    if dim is None or (isinstance(dim, tuple | list) and len(dim) == 0):
-        return tuple(range(-ndim, 0))
-    return tuple(sorted(d if d < 0 else d - ndim for d in ((dim,) if isinstance(dim, int) else dim)))
 
 
 def _low(x: float, y: float) -> float:
@@ -35,17 +28,17 @@ def _masks(c: Context, x: Growth, y: Growth) -> torch.Tensor | None:
 def _combined(c: Context, x: Growth, y: Growth, alpha: float) -> Growth:
     """``x + alpha y``."""
     n, scale = math.prod(c.shape), abs(alpha)
-    relation = None
+    relation: Relation | None = None
     for first, second in ((x, y), (y, x)):  # eps is added to a mean square, for norms written out by hand
-        if first.relation and first.relation[0] in ("mean square", "variance") and second.value is not None:
+        if first.relation and first.relation.kind in ("mean square", "variance") and second.value is not None:
             shift = float(second.value.min()) if second.numel else 0.0
-            size = first.relation[4]
-            if second.value.numel() == 1 and shift > 0 and alpha == 1 and not first.relation[3]:
+            size = first.relation.size
+            if second.value.numel() == 1 and shift > 0 and alpha == 1 and not first.relation.eps:
                 if c.rounding is not None:
                     shift = c.rounding.least(shift) if c.rounding.holds(shift, size) else 0.0
-                relation = (*first.relation[:3], shift, size) if shift > 0 else None
-    if y.relation and y.relation[0] == "mean" and y.relation[1] == x.origin and alpha == -1:
-        relation = ("centred", x.origin, y.relation[2], 0.0, y.relation[4])
+                relation = first.relation._replace(eps=shift) if shift > 0 else None
+    if y.relation and y.relation.kind == "mean" and y.relation.origin == x.origin and alpha == -1:
+        relation = y.relation._replace(kind="centred")
     ends = sorted((alpha * y.lower, alpha * y.upper)) if alpha and math.isfinite(y.lower + y.upper) else (
         (alpha * y.lower, math.inf) if alpha > 0 else (-math.inf if not math.isfinite(y.upper) else alpha * y.upper, math.inf)
     )  # fmt: skip
@@ -65,7 +58,7 @@ def _combined(c: Context, x: Growth, y: Growth, alpha: float) -> Growth:
 
 
 @operation("add.Tensor add.Scalar", statement=TRIANGLE, masks=True, complex=True)
-def add(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
+def add(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
     """-inf stays -inf unless it is multiplied by alpha."""
     x, y, a = c.growth(self), c.growth(other), c.number(alpha)
     if y.masked is not None and a != 1:
@@ -74,7 +67,7 @@ def add(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
 
 
 @operation("sub.Tensor sub.Scalar subtract.Tensor subtract.Scalar", statement=TRIANGLE, masks=True, complex=True)
-def subtract(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
+def subtract(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
     """-inf may only be what is subtracted from."""
     x, y, a = c.growth(self), c.growth(other), c.number(alpha)
     if y.masked is not None:
@@ -83,13 +76,13 @@ def subtract(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
 
 
 @operation("rsub.Tensor rsub.Scalar", statement=TRIANGLE, complex=True)
-def reverse_subtract(c: Context, self: Any, other: Any, alpha: Any = 1) -> Growth:
+def reverse_subtract(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
     """``other - alpha self``."""
     return _combined(c, c.growth(other), c.growth(self), -c.number(alpha))
 
 
 @operation("lerp.Scalar lerp.Tensor", statement="‖x + w(y - x)‖ ≤ (1 + max|w|)‖x‖ + max|w| ‖y‖")
-def interpolate(c: Context, self: Any, end: Any, weight: Any) -> Growth:
+def interpolate(c: Context, self: GrowthLike, end: GrowthLike, weight: GrowthLike) -> Growth:
     """With a weight that is bounded; convex where it is in [0, 1]."""
     x, y, w = c.growth(self), c.growth(end), c.growth(weight)
     if not math.isfinite(w.entry):
@@ -104,7 +97,7 @@ def _count(c: Context, x: Growth) -> int:
 
 
 @operation("sum sum.dim_IntList", statement="Cauchy-Schwarz: ‖Σ x‖ ≤ √n ‖x‖ over n entries", complex=True)
-def total(c: Context, self: Growth, dim: Any = None, keepdim: bool = False) -> Growth:
+def total(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
     """Signs stay."""
     n = _count(c, self)
     lower = math.nextafter(n * self.lower, -math.inf) if math.isfinite(self.lower) and self.lower else self.lower
@@ -114,28 +107,39 @@ def total(c: Context, self: Growth, dim: Any = None, keepdim: bool = False) -> G
 
 
 @operation("mean mean.dim", statement="Cauchy-Schwarz: ‖mean x‖ ≤ ‖x‖/√n over n entries", complex=True)
-def mean(c: Context, self: Growth, dim: Any = None, keepdim: bool = False) -> Growth:
+def mean(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
     """It lies between the least and the largest."""
     dims, n = dims_of(dim, len(self.shape)), _count(c, self)
-    relation: tuple[Any, ...] | None = None
-    if keepdim:
-        square = self.relation is not None and self.relation[0] == "square"
-        relation = ("mean square", self.relation[1], dims, 0.0, n) if square else ("mean", self.origin, dims, 0.0, n)  # type: ignore[index]
+    relation: Relation | None = None
+    if keepdim and self.relation is not None and self.relation.kind == "square":
+        relation = Relation("mean square", self.relation.origin, dims, size=n)
+    elif keepdim:
+        relation = Relation("mean", self.origin, dims, size=n)
     return Growth(
         c.shape, poly_scale(self.norm, up_div(1.0, math.nextafter(math.sqrt(n), 0))), self.entry,
         _low(self.lower, 0.0), -_low(-self.upper, 0.0), relation=relation,
     )  # fmt: skip
 
 
+def _correction(c: Context, unbiased: bool, correction: Number | None) -> float:
+    return float(unbiased) if correction is None else c.number(correction)
+
+
 def _variance(
-    c: Context, x: Growth, dim: Any, unbiased: bool, correction: Any, keepdim: bool, shape: tuple[int, ...]
+    c: Context,
+    x: Growth,
+    dim: Sizes | None,
+    unbiased: bool,
+    correction: Number | None,
+    keepdim: bool,
+    shape: tuple[int, ...],
 ) -> Growth:
     dims = dims_of(dim, len(x.shape))
     n = math.prod(x.shape[d] for d in dims)
-    less = (1 if unbiased else 0) if correction is None else c.number(correction)
+    less = _correction(c, unbiased, correction)
     if not 0 <= less < n:
         raise c.fail(f"correction {less} needs more than {less} entries, there are {n}")
-    relation = ("variance", x.origin, dims, 0.0, n) if keepdim else None
+    relation = Relation("variance", x.origin, dims, size=n) if keepdim else None
     factor = up_div(1.0, math.nextafter(n - less, 0))
     entry = up_mul(up_mul(x.entry, x.entry), up_mul(float(n), factor)) if math.isfinite(x.entry) else math.inf
     return Growth(shape, poly_scale(poly_mul(x.norm, x.norm), factor), entry, 0.0, relation=relation)
@@ -146,7 +150,12 @@ VARIANCE = "‖var x‖ ≤ ‖x‖²/(n - correction)"
 
 @operation("var var.dim var.correction", statement=VARIANCE, exponent=2)
 def variance(
-    c: Context, self: Growth, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False
+    c: Context,
+    self: Growth,
+    dim: Sizes | None = None,
+    unbiased: bool = True,
+    correction: Number | None = None,
+    keepdim: bool = False,
 ) -> Growth:
     """``Σ (x - μ)² ≤ Σ x²``, and the norm of a vector of nonnegative numbers is at most their sum."""
     return _variance(c, self, dim, unbiased, correction, keepdim, c.shape)
@@ -156,7 +165,7 @@ def _root(x: Growth) -> Growth:
     return Growth(x.shape, root_norm(x), up_sqrt(x.entry) if math.isfinite(x.entry) else math.inf, 0.0)
 
 
-def _deviation(c: Context, x: Growth, v: Growth, dim: Any, correction: float) -> Growth:
+def _deviation(c: Context, x: Growth, v: Growth, dim: Sizes | None, correction: float) -> Growth:
     """``‖std x‖² = Σ var x ≤ ‖x‖²/(n - correction)``."""
     n = math.prod(x.shape[d] for d in dims_of(dim, len(x.shape)))
     c.kind = NEITHER
@@ -170,28 +179,45 @@ DEVIATION = "‖std x‖ ≤ ‖x‖/√(n - correction)"
 
 @operation("std std.dim std.correction", statement=DEVIATION, analytic="neither")
 def deviation(
-    c: Context, self: Growth, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False
+    c: Context,
+    self: Growth,
+    dim: Sizes | None = None,
+    unbiased: bool = True,
+    correction: Number | None = None,
+    keepdim: bool = False,
 ) -> Growth:
     """The root of the variance, not analytic where it is 0."""
     v = _variance(c, self, dim, unbiased, correction, False, c.shape)
-    return _deviation(c, self, v, dim, (1 if unbiased else 0) if correction is None else correction)
+    return _deviation(c, self, v, dim, _correction(c, unbiased, correction))
 
 
 @operation("var_mean var_mean.dim var_mean.correction std_mean std_mean.dim std_mean.correction",
            statement=VARIANCE + "; " + DEVIATION + "; ‖mean x‖ ≤ ‖x‖/√n", exponent=2)  # fmt: skip
 def variance_and_mean(
-    c: Context, self: Growth, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False
+    c: Context,
+    self: Growth,
+    dim: Sizes | None = None,
+    unbiased: bool = True,
+    correction: Number | None = None,
+    keepdim: bool = False,
 ) -> tuple[Growth, Growth]:
     """Both at once."""
     v = _variance(c, self, dim, unbiased, correction, keepdim, c.shape)
     if c.name.startswith("std"):
-        v = _deviation(c, self, v, dim, (1 if unbiased else 0) if correction is None else correction)
+        v = _deviation(c, self, v, dim, _correction(c, unbiased, correction))
     return v, mean(c, self, dim, keepdim)
 
 
 @operation("linalg_vector_norm norm.ScalarOpt_dim norm.Scalar norm.ScalarOpt_dim_dtype linalg_norm",
            statement="‖(‖x‖_p)‖ ≤ n^max(0, 1/p - 1/2) ‖x‖", analytic="neither", complex=True)  # fmt: skip
-def vector_norm(c: Context, self: Growth, ord: Any = 2, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Growth:
+def vector_norm(
+    c: Context,
+    self: Growth,
+    ord: Number | None = 2,
+    p: Number | None = 2,
+    dim: Sizes | None = None,
+    keepdim: bool = False,
+) -> Growth:
     """p-norms, p >= 1, of groups of n entries, against the Euclidean norm of the group."""
     if c.name == "linalg_norm" and not (ord in (None, 2) and dim is not None and isinstance(dim, int | tuple | list) and
                                         (isinstance(dim, int) or len(dim) == 1)):  # fmt: skip
@@ -204,7 +230,7 @@ def vector_norm(c: Context, self: Growth, ord: Any = 2, p: Any = 2, dim: Any = N
     stretch = 1.0 if power >= 2 else up(n ** (1 / power - 0.5) * (1 + 1e-12))
     relation = None
     if power == 2 and keepdim and not c.call.operands()[0].is_complex():
-        relation = ("root square sum", self.origin, dims_of(dim, len(self.shape)), 0.0, n)
+        relation = Relation("root square sum", self.origin, dims_of(dim, len(self.shape)), size=n)
     entry = up_mul(self.entry, up_mul(float(n), 1.0)) if math.isfinite(self.entry) else math.inf
     return Growth(c.shape, poly_scale(self.norm, stretch), entry, 0.0, relation=relation)
 
@@ -218,7 +244,7 @@ def prefix_sums(c: Context, self: Growth, dim: int) -> Growth:
 
 
 @operation("logsumexp special_logsumexp", statement="|log Σ exp x| ≤ max|x| + log n")
-def log_sum_exp(c: Context, self: Growth, dim: Any, keepdim: bool = False) -> Growth:
+def log_sum_exp(c: Context, self: Growth, dim: Sizes, keepdim: bool = False) -> Growth:
     """``max x ≤ log Σ exp x ≤ max x + log n``, in each group."""
     n = _count(c, self)
     shift = up(math.log(n) * (1 + 1e-12)) if n > 1 else 0.0
@@ -227,7 +253,14 @@ def log_sum_exp(c: Context, self: Growth, dim: Any, keepdim: bool = False) -> Gr
 
 
 @operation("diff", statement="‖x_{i+1} - x_i‖ ≤ 2‖x‖")
-def difference(c: Context, self: Growth, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Growth:
+def difference(
+    c: Context,
+    self: Growth,
+    n: int = 1,
+    dim: int = -1,
+    prepend: GrowthLike | None = None,
+    append: GrowthLike | None = None,
+) -> Growth:
     """Repeated n times."""
     if prepend is not None or append is not None:
         raise c.fail("prepended and appended rows are not covered")
@@ -244,17 +277,20 @@ def trace(c: Context, self: Growth) -> Growth:
            "_adaptive_avg_pool2d _adaptive_avg_pool3d",
            statement="means of windows, an entry in at most m of them: ‖y‖ ≤ √m ‖x‖")  # fmt: skip
 def average_pool(
-    c: Context, self: Growth, kernel_size: Any = None, stride: Any = (), padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: Any = None, output_size: Any = None,
+    c: Context, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
+    output_size: Sizes | None = None,
 ) -> Growth:  # fmt: skip
     """``y_w² ≤ Σ_{i in w} x_i² · n_w/d²`` with n_w entries in the window and divisor d >= 1 (d = n_w if not overridden)."""
     spatial = int(next(ch for ch in c.name if ch.isdigit()))
     if output_size is not None:
         pairs = zip(c.shape[-spatial:], self.shape[-spatial:], strict=True)
         factor = float(math.prod(-(-out // size) + 1 for out, size in pairs))
+    elif kernel_size is None:
+        raise c.fail("a pool without windows is not covered")
     else:
-        sizes = _each(kernel_size, spatial)
-        strides = _each(stride, spatial) if stride not in ((), [], None) else sizes
+        sizes = each(kernel_size, spatial)
+        strides = each(stride, spatial) or sizes
         factor = float(math.prod(-(-k // s) for k, s in zip(sizes, strides, strict=True)))
         if divisor_override is not None:
             window = float(math.prod(sizes))
@@ -263,18 +299,15 @@ def average_pool(
     return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)), self.entry, _low(min(self.lower, 0.0), 0.0))
 
 
-def _each(value: Any, count: int) -> tuple[int, ...]:
-    items = list(value) if isinstance(value, tuple | list) else [value]
-    return tuple(items * count if len(items) == 1 else items)
-
-
 @operation(
     "upsample_nearest1d upsample_nearest2d upsample_nearest3d",
     statement="entries are repeated: ‖y‖ ≤ √m ‖x‖",
     exact=True,
 )
-def nearest(c: Context, self: Growth, output_size: Any, scales: Any = None, scales_h: Any = None, scales_w: Any = None,
-            scales_d: Any = None) -> Growth:  # fmt: skip
+def nearest(
+    c: Context, self: Growth, output_size: Sizes, scales: float | None = None, scales_h: float | None = None,
+    scales_w: float | None = None, scales_d: float | None = None,
+) -> Growth:  # fmt: skip
     """Run on positions."""
     from precls_theory.expressivity.growth.rules.moves import placed
 
