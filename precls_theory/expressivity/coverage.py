@@ -17,7 +17,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,11 +74,11 @@ class Case:
 class Called(nn.Module):
     """A module that takes more than one tensor, on tensors made of ``u``."""
 
-    def __init__(self, module: nn.Module, call: Callable[[Any, Tensor], Any]) -> None:
+    def __init__(self, module: nn.Module, call: Callable[[nn.Module, Tensor], Tensor]) -> None:
         super().__init__()
         self.module, self.call = module, call
 
-    def forward(self, u: Tensor) -> Any:
+    def forward(self, u: Tensor) -> Tensor:
         return self.call(self.module, u)
 
 
@@ -89,7 +88,7 @@ _PLAIN = (
     "CELU ELU Flatten GELU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid Mish PReLU RReLU ReLU ReLU6 "
     "SELU SiLU Sigmoid Softplus Softshrink Softsign Tanh Tanhshrink AlphaDropout Dropout Dropout1d FeatureAlphaDropout"
 )
-_ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = {
+_ARGUMENTS: dict[str, tuple[tuple[object, ...], dict[str, object], tuple[int, ...]]] = {
     **{name: ((), {}, SEQUENCE) for name in _PLAIN.split()},
     **{name: ((-1,), {}, SEQUENCE) for name in ("Softmax", "Softmin", "LogSoftmax", "GLU")},
     "Softmax2d": ((), {}, PICTURE), "Dropout2d": ((), {}, PICTURE), "Dropout3d": ((), {}, VOLUME),
@@ -145,14 +144,16 @@ LEFT_OUT: dict[str, str] = {
 """Classes of ``torch.nn`` that map no tensor of real numbers to one, by reason; names with spaces between them."""
 
 
-def _stock(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], shape: tuple[int, ...]) -> Case:
+def _stock(name: str, args: tuple[object, ...], kwargs: dict[str, object], shape: tuple[int, ...]) -> Case:
     return Case("torch.nn", name, lambda: getattr(nn, name)(*args, **kwargs), shape)
 
 
 def stock_cases() -> list[Case]:
     """Every module of ``torch.nn`` that maps a tensor of real numbers to one."""
 
-    def several(name: str, make: Callable[[], nn.Module], call: Callable[[Any, Tensor], Any], *shape: int) -> Case:
+    def several(
+        name: str, make: Callable[[], nn.Module], call: Callable[[nn.Module, Tensor], Tensor], *shape: int
+    ) -> Case:
         return Case("torch.nn", name, lambda: Called(make(), call), shape or SEQUENCE)
 
     found = [_stock(name, *rest) for name, rest in _ARGUMENTS.items()]
@@ -171,7 +172,7 @@ def stock_cases() -> list[Case]:
 
 # ---- Hugging Face's transformers -------------------------------------------------------------------------------------
 
-_TEXT: dict[str, dict[str, Any]] = {
+_TEXT: dict[str, dict[str, object]] = {
     "GPT2Model": {"n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 16},
     "GPTNeoXModel": {"num_attention_heads": 2},
     "GPTNeoModel": {
@@ -200,7 +201,7 @@ _TEXT: dict[str, dict[str, Any]] = {
     "MambaModel": {"state_size": 2, "time_step_rank": 2},
     "Mamba2Model": {"state_size": 2, "num_heads": 4, "head_dim": 4, "n_groups": 1, "chunk_size": 2},
 }
-_PICTURES: dict[str, dict[str, Any]] = {
+_PICTURES: dict[str, dict[str, object]] = {
     "ViTModel": {"num_attention_heads": 2, "image_size": 8, "patch_size": 4},
     "DeiTModel": {"num_attention_heads": 2, "image_size": 8, "patch_size": 4},
     "CLIPVisionModel": {"num_attention_heads": 2, "image_size": 8, "patch_size": 4, "projection_dim": 8},

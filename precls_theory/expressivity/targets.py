@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TypeAlias
 
 import flint
 import numpy as np
 import sympy
 
 ExactMap = Callable[[np.ndarray], np.ndarray]
+StepSize: TypeAlias = int | float | Fraction | str
+Entry: TypeAlias = "sympy.Expr | int | Fraction | str"
+"""An output entry of a target: a polynomial in the symbols of :func:`entries`, or what SymPy reads as one."""
+
+TargetLike: TypeAlias = (
+    "str | Mapping[tuple[int, int], Entry] | Sequence[Sequence[Entry]] | np.ndarray | sympy.Array | sympy.Matrix"
+)
+"""A target's name, or its output entries; see :func:`make_target`."""
 
 
 def entries(n_rows: int, n_channels: int) -> np.ndarray:
@@ -35,7 +43,7 @@ def _expect(ok: bool, target: str, expected: str, given: object) -> None:
         raise ValueError(f"target {target!r} expects {expected}, got {given}")
 
 
-def _step_size(value: Any) -> Fraction:
+def _step_size(value: StepSize) -> Fraction:
     try:
         return Fraction(value)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
@@ -43,7 +51,7 @@ def _step_size(value: Any) -> Fraction:
 
 
 def make_target(
-    target: Any, input_shape: tuple[int, int, int], output_shape: tuple[int, ...], step_size: Any
+    target: TargetLike, input_shape: tuple[int, int, int], output_shape: tuple[int, ...], step_size: StepSize
 ) -> Target:
     """The target as an exact map.
 

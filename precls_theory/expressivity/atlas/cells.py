@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
 from constructions.algebra.rings import RATIONALS
 from constructions.models.transformer import Transformer
+from constructions.networks.base import ExactNetwork
+from constructions.networks.network import Network
 from constructions.transformers.blocks import EvenPartRemains
 from constructions.transformers.exact import ExactTransformer
 from precls_theory.checking import transformers as claims
@@ -33,6 +35,7 @@ from precls_theory.expressivity.atlas.rows import (
     TARGETS,
     Architecture,
     Target,
+    Variant,
 )
 from precls_theory.expressivity.growth import GrowthCertificate, growth_certificate
 from precls_theory.expressivity.tracing.program import Inconclusive
@@ -55,9 +58,9 @@ class Cell:
     status: Literal["checked", "refused"]
     summary: str
     seconds: float
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, object] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data."""
         return asdict(self)
 
@@ -89,7 +92,7 @@ def cells(architectures: tuple[Architecture, ...] | None = None) -> Iterator[Cel
 # ---- cells with a construction ---------------------------------------------------------------------------------------
 
 
-def check_construction(architecture: Architecture, target: Target) -> tuple[str, dict[str, Any]]:
+def check_construction(architecture: Architecture, target: Target) -> tuple[str, dict[str, object]]:
     """Prove the construction as polynomial identities, and measure its float64 and float32 errors at exact inputs."""
     network = architecture.constructions[target]()
     if target == "gradient_descent":
@@ -97,25 +100,26 @@ def check_construction(architecture: Architecture, target: Target) -> tuple[str,
     else:
         left, right, into = CHANNELS[target]
         ring = claims.verify_multiply(network, N_DIMS + 1, left, right, into, name=architecture.name)
-    size = {name: getattr(network, name) for name in ("depth", "width", "n_nonzero")}
-    detail = {**size, "ring": ring, "network": repr(network), "weights": weights(network)} | {
-        f"error {str(dtype).removeprefix('torch.')}": measured_error(network, target, dtype)
-        for dtype in (torch.float64, torch.float32)
-    }
-    for dtype in (torch.float64, torch.float32):
-        error = detail[f"error {str(dtype).removeprefix('torch.')}"]
+    errors = {dtype: measured_error(network, target, dtype) for dtype in (torch.float64, torch.float32)}
+    for dtype, error in errors.items():
         if not error <= LARGEST_ERROR * torch.finfo(dtype).eps:
             raise Refuted(f"lowered to {dtype}, {architecture.name} is {error:.2g} away from its exact values")
+    detail: dict[str, object] = {
+        "depth": network.depth, "width": network.width, "n_nonzero": network.n_nonzero, "ring": ring,
+        "network": repr(network), "weights": weights(network),
+    }  # fmt: skip
+    detail |= {f"error {str(dtype).removeprefix('torch.')}": error for dtype, error in errors.items()}
     if isinstance(network, ExactTransformer):
         detail["growth"] = require_no_certificate(network)
-    layers = f"{size['depth']} layer{'s' if size['depth'] > 1 else ''}"
-    return f"exact: {layers}, {size['n_nonzero']} weights", detail
+    layers = f"{network.depth} layer{'s' if network.depth > 1 else ''}"
+    return f"exact: {layers}, {network.n_nonzero} weights", detail
 
 
-def weights(network: Any) -> list[str]:
+def weights(network: ExactNetwork) -> list[str]:
     """All weights of a construction, readable: formulas of a Transformer, nonzero entries of a BaseConv network."""
     if isinstance(network, ExactTransformer):
         return network.describe()
+    assert isinstance(network, Network)
     return [
         f"layer {number} {name}[{row}, {column}] = {weight}"
         for number, layer in enumerate(network.layers, 1)
@@ -128,7 +132,7 @@ def weights(network: Any) -> list[str]:
     ]
 
 
-def measured_error(network: Any, target: Target, dtype: torch.dtype) -> float:
+def measured_error(network: ExactNetwork, target: Target, dtype: torch.dtype) -> float:
     """Largest error of the lowered network over 64 inputs, relative to the largest exact value of each."""
     rng = np.random.default_rng(0)
     draw = np.frompyfunc(lambda p: Fraction(int(p), 64), 1, 1)  # exact in float32 as well
@@ -173,7 +177,7 @@ def require_no_certificate(network: ExactTransformer) -> str:
 
 
 @lru_cache(maxsize=256)
-def representative(variant: tuple[tuple[str, Any], ...]) -> tuple[torch.nn.Module, GrowthCertificate]:
+def representative(variant: Variant) -> tuple[torch.nn.Module, GrowthCertificate]:
     """A random model of this kind (float64, two blocks unless told, weights from a fixed seed) and its certificate.
 
     Raises :class:`Inconclusive` when the growth is not certified to be at most linear on all inputs, and
@@ -181,7 +185,8 @@ def representative(variant: tuple[tuple[str, Any], ...]) -> tuple[torch.nn.Modul
     """
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Transformer(
+        build: Callable[..., torch.nn.Module] = Transformer  # which checks the options that the table gives
+        model = build(
             **{"n_in": N_DIMS + 1, "n_out": N_DIMS + 1, "width": 8, "depth": 2, "n_heads": 2, **dict(variant)}
         )
     model = model.double().eval()
@@ -225,10 +230,10 @@ def provable_miss(certificate: GrowthCertificate, target: Target) -> tuple[Fract
     raise Refuted(f"no power of two up to 2^2000 makes {target} exceed the bound")
 
 
-def check_impossible(architecture: Architecture, target: Target) -> tuple[str, dict[str, Any]]:
+def check_impossible(architecture: Architecture, target: Target) -> tuple[str, dict[str, object]]:
     """Certify every variant, find an input where it provably misses, and measure the miss there."""
     line, scales = ray(target), []
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, object]] = []
     for variant in architecture.variants:
         model, certificate = representative(variant)
         t, gap = provable_miss(certificate, target)

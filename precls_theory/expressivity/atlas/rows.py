@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import constructions
+from constructions.networks.base import ExactNetwork
 from constructions.transformers import gated, linear_attention
+from constructions.transformers.blocks import GateName
+
+Variant: TypeAlias = tuple[tuple[str, str | int], ...]
+"""Arguments of :class:`constructions.models.transformer.Transformer`, which can be hashed."""
 
 Target = Literal["square", "multiply", "gradient_descent"]
 TARGETS: dict[Target, str] = {
@@ -26,14 +31,14 @@ CHANNELS = {"square": (0, 0, 2), "multiply": (0, 1, 2)}
 class Architecture:
     """A row of the atlas: a construction for each target, or models to certify and the theorem that covers them all.
 
-    ``theorems`` names the proof by target. ``variants`` are arguments of :class:`constructions.models.transformer.Transformer`.
+    ``theorems`` names the proof by target. ``variants`` are those models.
     """
 
     id: str
     name: str
     theorems: Mapping[Target, str]
-    constructions: Mapping[Target, Callable[[], Any]] = field(default_factory=dict)
-    variants: tuple[tuple[tuple[str, Any], ...], ...] = ()
+    constructions: Mapping[Target, Callable[[], ExactNetwork]] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
 
     @property
     def expresses(self) -> bool:
@@ -47,10 +52,9 @@ ONE_LAYER: dict[Target, str] = {
     "multiply": "softmax-one-layer-causal",
     "gradient_descent": "softmax-one-layer-full",
 }
-Variant = tuple[tuple[str, Any], ...]
 
 
-def variants(**options: tuple[Any, ...]) -> tuple[Variant, ...]:
+def variants(**options: tuple[str | int, ...]) -> tuple[Variant, ...]:
     """All combinations of the options."""
     combined: list[Variant] = [()]
     for name, values in options.items():
@@ -58,16 +62,18 @@ def variants(**options: tuple[Any, ...]) -> tuple[Variant, ...]:
     return tuple(combined)
 
 
-def impossible(id: str, name: str, theorems: Mapping[Target, str] | str, **options: tuple[Any, ...]) -> Architecture:
+def impossible(
+    id: str, name: str, theorems: Mapping[Target, str] | str, **options: tuple[str | int, ...]
+) -> Architecture:
     """A row of impossible cells."""
     named = dict.fromkeys(TARGETS, theorems) if isinstance(theorems, str) else dict(theorems)
     return Architecture(id, name, named, variants=variants(**options))
 
 
-def gated_row(gate: Any, name: str) -> Architecture:
+def gated_row(gate: GateName, name: str) -> Architecture:
     """A gated MLP without norms: one block multiplies, two take a step."""
 
-    def product(target: Target) -> Callable[[], Any]:
+    def product(target: Target) -> Callable[[], ExactNetwork]:
         left, right, into = CHANNELS[target]
         return lambda: gated.multiply(
             n_rows=N_POINTS + 1, n_channels=N_DIMS + 1, left=left, right=right, target=into, gate=gate
@@ -88,7 +94,7 @@ def gated_row(gate: Any, name: str) -> Architecture:
 
 
 def _linear_attention() -> Architecture:
-    def product(target: Target) -> Callable[[], Any]:
+    def product(target: Target) -> Callable[[], ExactNetwork]:
         left, right, into = CHANNELS[target]
         return lambda: linear_attention.multiply(
             n_rows=N_POINTS + 1, n_channels=N_DIMS + 1, left=left, right=right, target=into
@@ -113,7 +119,7 @@ def _linear_attention() -> Architecture:
 
 
 def _baseconv() -> Architecture:
-    def product(target: Target) -> Callable[[], Any]:
+    def product(target: Target) -> Callable[[], ExactNetwork]:
         left, right, into = CHANNELS[target]
         return lambda: constructions.multiply(
             n_rows=N_POINTS + 1, n_channels=N_DIMS + 1, left=left, right=right, target=into, length=1
@@ -136,7 +142,7 @@ def _baseconv() -> Architecture:
 def _rows() -> tuple[Architecture, ...]:
     masks, norms = ("causal", "full"), ("layer", "rms")
     plain = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "glu": "sigmoid-GLU"}
-    gates = {"swiglu": "SwiGLU", "geglu": "GEGLU", "reglu": "ReGLU", "bilinear": "bilinear"}
+    gates: dict[GateName, str] = {"swiglu": "SwiGLU", "geglu": "GEGLU", "reglu": "ReGLU", "bilinear": "bilinear"}
     rows = [
         impossible(
             "softmax-1", "softmax attention, one causal layer", ONE_LAYER, mlp=("none",), depth=(1,), mask=("causal",)

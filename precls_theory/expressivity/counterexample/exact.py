@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -20,7 +20,7 @@ from precls_theory.expressivity.tracing.program import Program
 from precls_theory.expressivity.tracing.trace import apply_model
 
 
-def rational(x: Any) -> flint.fmpq:
+def rational(x: int | float | Fraction) -> flint.fmpq:
     value = Fraction(x)
     return flint.fmpq(value.numerator, value.denominator)
 
@@ -34,7 +34,7 @@ def coefficients_of(polynomials: np.ndarray, k: int) -> list[flint.fmpq]:
     return [p[k] if k <= p.degree() else flint.fmpq(0) for p in polynomials.reshape(-1)]
 
 
-def norm_of(values: list[Any]) -> flint.arb:
+def norm_of(values: Iterable[flint.arb | flint.fmpq | int]) -> flint.arb:
     total = flint.arb(0)
     for value in values:
         x = flint.arb(value)
@@ -107,7 +107,7 @@ class Counterexample:
         """Whether ball arithmetic confirms the proven miss at the input."""
         return self.miss_low is not None and self.miss_low >= self.margin and self.miss_low > 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data, for ``--json``."""
         return {
             "target": self.target,

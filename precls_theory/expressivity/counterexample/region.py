@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypeAlias
 
 import flint
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precls_theory.enclosures.jets import balls
 from precls_theory.expressivity.balls.errors import UncertainSign, Unsupported
@@ -23,6 +24,9 @@ from precls_theory.expressivity.counterexample.exact import (
 )
 from precls_theory.expressivity.tracing.program import Inconclusive
 
+Region: TypeAlias = tuple[ArrayLike, float]
+"""Inputs ``u`` with ``|u - centre| < radius`` entrywise; the centre broadcasts."""
+
 
 def _dyadic(x: np.ndarray) -> np.ndarray:
     """Rounded to few binary digits, so that every later computation with it is short and exact."""
@@ -30,7 +34,7 @@ def _dyadic(x: np.ndarray) -> np.ndarray:
 
 
 def in_region(
-    judge: Judge, margin: float, shape: tuple[int, int, int], region: tuple[Any, float], order: int, seed: int
+    judge: Judge, margin: float, shape: tuple[int, int, int], region: Region, order: int, seed: int
 ) -> Counterexample:
     try:
         centre, radius = np.broadcast_to(np.asarray(region[0], dtype=float), shape), float(region[1])

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from numbers import Real
-from typing import Any
 
 import flint
 import numpy as np
@@ -35,9 +34,9 @@ from precls_theory.expressivity.counterexample.exact import (
     norm_of,
     polynomial_at,
 )
-from precls_theory.expressivity.counterexample.region import in_region
+from precls_theory.expressivity.counterexample.region import Region, in_region
 from precls_theory.expressivity.growth.certificate import certify
-from precls_theory.expressivity.targets import make_target
+from precls_theory.expressivity.targets import TargetLike, make_target
 from precls_theory.expressivity.tracing.program import Inconclusive, Program
 from precls_theory.expressivity.tracing.trace import check_input_shape, private_copy, trace
 
@@ -54,12 +53,12 @@ def _directions(shape: tuple[int, int, int], count: int, seed: int) -> list[np.n
 
 def counterexample(
     model: nn.Module,
-    target: Any,
+    target: TargetLike,
     margin: float = 1.0,
     input_shape: tuple[int, int, int] = (1, 20, 6),
     *,
     step_size: float | Fraction = 1,
-    region: tuple[Any, float] | None = None,
+    region: Region | None = None,
     order: int = 3,
     bits: int = 256,
     seed: int = 0,
@@ -102,11 +101,11 @@ def counterexample(
 
 def search(
     program: Program,
-    target: Any,
+    target: TargetLike,
     margin: float = 1.0,
     *,
     step_size: float | Fraction = 1,
-    region: tuple[Any, float] | None = None,
+    region: Region | None = None,
     order: int = 3,
     bits: int = 256,
     seed: int = 0,

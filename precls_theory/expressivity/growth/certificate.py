@@ -27,7 +27,6 @@ import decimal
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -113,7 +112,7 @@ class GrowthCertificate:
             table.setdefault(step.module, {})[f"{step.operation}: {step.rule}"] = None
         return {module: tuple(rules) for module, rules in table.items()}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data, for ``--json``."""
         return {
             "model": self.model,

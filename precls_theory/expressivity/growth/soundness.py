@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import operator
 import random
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, fx, nn
@@ -29,32 +29,38 @@ SCALES = (0.0, 1e-6, 1e-2, 1.0, 3.0, 30.0, 1e3, 1e5)
 ALLOWANCE = 1e-9
 
 
-class Operand:
+class Drawn:
     """A tensor argument: of this shape, and a constant or a piece of the input."""
 
     def __init__(self, shape: tuple[int, ...], kind: str = "input", value: Tensor | None = None) -> None:
         self.shape, self.kind, self.value = shape, kind, value
 
 
-def _constant(shape: tuple[int, ...], rng: random.Random, kind: str) -> Operand:
+Argument: TypeAlias = "Drawn | int | float | str | list[Drawn] | list[int] | None"
+"""An argument of a random call."""
+
+Arguments: TypeAlias = dict[str, Argument]
+
+
+def _constant(shape: tuple[int, ...], rng: random.Random, kind: str) -> Drawn:
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     if kind == "bool":
-        return Operand(shape, kind, torch.rand(shape, generator=generator) < 0.5)
+        return Drawn(shape, kind, torch.rand(shape, generator=generator) < 0.5)
     if kind == "positions":
-        return Operand(shape, kind, torch.randint(0, 2, shape, generator=generator))
+        return Drawn(shape, kind, torch.randint(0, 2, shape, generator=generator))
     value = torch.randn(shape, generator=generator, dtype=torch.float64) * rng.choice((0.5, 1.0, 20.0))
     if kind == "masked":
         value = value.masked_fill(torch.rand(shape, generator=generator) < 0.2, -math.inf)
-    return Operand(shape, "constant", value.abs() if kind == "positive" else value)
+    return Drawn(shape, "constant", value.abs() if kind == "positive" else value)
 
 
 def _shape(rng: random.Random, ndim: int | None = None) -> tuple[int, ...]:
     return tuple(rng.choice((1, 2, 3, 4)) for _ in range(rng.choice((1, 2, 2, 3, 3, 4)) if ndim is None else ndim))
 
 
-def _tensor(rng: random.Random, shape: tuple[int, ...]) -> Operand:
+def _tensor(rng: random.Random, shape: tuple[int, ...]) -> Drawn:
     kind = rng.choice(("input", "input", "input", "constant", "masked", "positive"))
-    return Operand(shape) if kind == "input" else _constant(shape, rng, kind)
+    return Drawn(shape) if kind == "input" else _constant(shape, rng, kind)
 
 
 def _related(rng: random.Random, base: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,10 +77,10 @@ def _related(rng: random.Random, base: tuple[int, ...]) -> tuple[int, ...]:
     return (*base[:-1], rng.choice((1, 2, 3))) if choice == 5 else ()
 
 
-def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
+def _hinted(name: str, rng: random.Random) -> Arguments | None:
     """Arguments of operations whose operands have to fit each other."""
 
-    def tensor(*shape: int) -> Operand:
+    def tensor(*shape: int) -> Drawn:
         return _tensor(rng, shape)
 
     if name.startswith("conv"):
@@ -83,10 +89,10 @@ def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
         inside, outside = groups * rng.choice((1, 2)), groups * rng.choice((1, 2))
         turned = "transpose" in name or (name == "convolution" and rng.random() < 0.5)
         weight = (inside, outside // groups) if turned else (outside, inside // groups)
-        found: dict[str, Any] = {
+        found: Arguments = {
             "input": tensor(rng.choice((1, 2)), inside, *[rng.choice((4, 5))] * spatial),
             "weight": _constant((*weight, *[size] * spatial), rng, "constant") if rng.random() < 0.8
-            else Operand((*weight, *[size] * spatial)),
+            else Drawn((*weight, *[size] * spatial)),
             "bias": rng.choice((None, tensor(outside))), "groups": groups,
             "stride": [rng.choice((1, 2))] * spatial, "padding": [rng.choice((0, 1))] * spatial,
             "dilation": [rng.choice((1, 2))] * spatial,
@@ -110,7 +116,7 @@ def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
     if name in ("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm"):
         shape = _shape(rng, 3)
         normal = list(shape[rng.choice((1, 2)) :])
-        found = {"input": Operand(shape), "normalized_shape": normal, "eps": rng.choice((1e-5, 1e-3, 0.0, -1.0, 1e-20))}
+        found = {"input": Drawn(shape), "normalized_shape": normal, "eps": rng.choice((1e-5, 1e-3, 0.0, -1.0, 1e-20))}
         found["weight"] = rng.choice((None, tensor(*normal)))
         if "layer" in name:
             found["bias"] = rng.choice((None, tensor(*normal)))
@@ -118,7 +124,7 @@ def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
     if "group_norm" in name:
         batch, groups, per, length = rng.choice((1, 2, 3)), rng.choice((1, 2)), rng.choice((1, 2)), rng.choice((2, 3))
         channels = groups * per
-        found = {"input": Operand((batch, channels, length)), "eps": rng.choice((1e-5, 1e-3, 0.0)),
+        found = {"input": Drawn((batch, channels, length)), "eps": rng.choice((1e-5, 1e-3, 0.0)),
                  "weight": rng.choice((None, tensor(channels))), "bias": rng.choice((None, tensor(channels)))}  # fmt: skip
         if name == "group_norm":
             return found | {"num_groups": groups}
@@ -127,7 +133,7 @@ def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
         channels = rng.choice((1, 2, 3))
         stored = rng.random() < 0.6
         found = {
-            "input": Operand((rng.choice((1, 2)), channels, 3)), "weight": rng.choice((None, tensor(channels))),
+            "input": Drawn((rng.choice((1, 2)), channels, 3)), "weight": rng.choice((None, tensor(channels))),
             "bias": rng.choice((None, tensor(channels))), "momentum": 0.1, "eps": rng.choice((1e-5, 1e-2)),
             "running_mean": _constant((channels,), rng, "constant") if stored else None,
             "running_var": _constant((channels,), rng, "positive") if stored else None,
@@ -160,7 +166,7 @@ def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
         return {"equation": equation, "tensors": [tensor(*s) for s in shapes]}
     if name in ("addmm", "baddbmm", "addmv", "addbmm"):
         a, b, k, batch = (rng.choice((1, 2, 3)) for _ in range(4))
-        numbers = {"beta": rng.choice(NUMBERS), "alpha": rng.choice(NUMBERS)} if rng.random() < 0.6 else {}
+        numbers: Arguments = {"beta": rng.choice(NUMBERS), "alpha": rng.choice(NUMBERS)} if rng.random() < 0.6 else {}
         if name == "addmm":
             return {"self": tensor(k), "mat1": tensor(a, b), "mat2": tensor(b, k)} | numbers
         if name == "addmv":
@@ -177,9 +183,10 @@ def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
     if name == "pad":
         mode = rng.choice(("constant", "reflect", "circular", "replicate"))
         widths = [rng.choice((0, 1, 2)), rng.choice((0, 1, 2 if mode != "constant" else -1))]
-        return {"self": Operand((1, 2, 4)), "pad": widths, "mode": mode} | (
-            {"value": rng.choice(NUMBERS)} if mode == "constant" and rng.random() < 0.7 else {}
-        )
+        found = {"self": Drawn((1, 2, 4)), "pad": widths, "mode": mode}
+        if mode == "constant" and rng.random() < 0.7:
+            found["value"] = rng.choice(NUMBERS)
+        return found
     if name in ("index", "index_put"):
         at = _constant((2,), rng, "positions")
         found = {"self": tensor(2, 3), "indices": [at] if rng.random() < 0.7 else [at, at]}
@@ -203,7 +210,7 @@ def _hinted(name: str, rng: random.Random) -> dict[str, Any] | None:
     return None
 
 
-def _argument(argument: Any, rng: random.Random, base: tuple[int, ...]) -> Any:
+def _argument(argument: torch._C.Argument, rng: random.Random, base: tuple[int, ...]) -> Argument:
     kind = str(argument.type)
     optional = kind.startswith("Optional") or argument.has_default_value()
     if optional and rng.random() < 0.4:
@@ -234,7 +241,7 @@ def random_call(target: OpOverload, rng: random.Random) -> Program | None:
     name = str(target._schema.name).split("::")[1]
     base = _shape(rng)
     hinted = _hinted(name, rng)
-    values: dict[str, Any] = {}
+    values: Arguments = {}
     for argument in target._schema.arguments:
         if argument.name in ("memory_format", "layout", "device", "pin_memory", "dtype", "generator", "out_dtype"):
             continue
@@ -245,14 +252,14 @@ def random_call(target: OpOverload, rng: random.Random) -> Program | None:
                 values[argument.name] = _argument(argument, rng, base)
             continue
         first = argument.name in ("self", "input") and "Tensor" in str(argument.type)
-        values[argument.name] = Operand(base) if first else _argument(argument, rng, base)
+        values[argument.name] = Drawn(base) if first else _argument(argument, rng, base)
     graph = fx.Graph()
     start = graph.placeholder("u")
     constants: dict[fx.Node, Tensor] = {}
-    operands: list[Operand] = []
+    operands: list[Drawn] = []
 
-    def collect(x: Any) -> None:
-        if isinstance(x, Operand):
+    def collect(x: Argument) -> None:
+        if isinstance(x, Drawn):
             operands.append(x)
         elif isinstance(x, list):
             for item in x:
@@ -280,14 +287,10 @@ def random_call(target: OpOverload, rng: random.Random) -> Program | None:
             at += count
         nodes[id(x)] = node
 
-    def replaced(x: Any, using: Any) -> Any:
-        return (
-            using(nodes[id(x)])
-            if isinstance(x, Operand)
-            else [replaced(i, using) for i in x]
-            if isinstance(x, list)
-            else x
-        )
+    def replaced(x: Argument, using: Callable[[fx.Node], Tensor | fx.Node]) -> fx.node.Argument:
+        if isinstance(x, Drawn):
+            return using(nodes[id(x)])
+        return [replaced(i, using) for i in x] if isinstance(x, list) else x
 
     try:
         with torch.no_grad():
