@@ -23,7 +23,7 @@ V = TypeVar("V")
 Constant: TypeAlias = "Tensor | int | float | complex | str | torch.dtype | Sequence[Constant] | None"
 """What does not depend on the input, in a graph of ATen operations."""
 
-Argument: TypeAlias = "V | Constant | Sequence[Argument[V]]"
+Argument: TypeAlias = V | "Constant" | Sequence["Argument[V]"]
 """What an operation is called with; a closed union, since PyTorch's schemas know no other types."""
 
 Number: TypeAlias = int | float | complex
