@@ -482,7 +482,7 @@ def conv1d(
     size = w.shape[-1]
     reach = hole * (size - 1) + 1
 
-    def convolve(c: np.ndarray) -> np.ndarray:
+    def convolved(c: np.ndarray) -> np.ndarray:
         padded = np.full((*c.shape[:-1], c.shape[-1] + 2 * wide), flint.arb(0), dtype=object)
         padded[..., wide : wide + c.shape[-1]] = c
         count = (padded.shape[-1] - reach) // step + 1
@@ -492,5 +492,5 @@ def conv1d(
         out = np.einsum("bgitk,goik->bgot", windows, filters, optimize=False)
         return out.reshape(c.shape[0], -1, count)
 
-    out = input.map(convolve)
+    out = input.map(convolved)
     return out if bias is None else out + e.jet(bias).map(lambda c: c[:, None])

@@ -14,7 +14,7 @@ from torch import nn
 
 from precls_theory.enclosures.threads import single_thread
 from precls_theory.expressivity.balls.evaluator import Evaluator
-from precls_theory.expressivity.growth import GrowthCertificate, Polynomial
+from precls_theory.expressivity.growth import GrowthCertificate, NormPolynomial
 from precls_theory.expressivity.targets import Target
 from precls_theory.expressivity.tracing.program import Program
 from precls_theory.expressivity.tracing.trace import apply_model
@@ -53,7 +53,7 @@ def above(x: flint.arb) -> float:
     return value if not math.isfinite(value) else math.nextafter(value, math.inf)
 
 
-def polynomial_at(p: Polynomial, t: flint.arb) -> flint.arb:
+def polynomial_at(p: NormPolynomial, t: flint.arb) -> flint.arb:
     total = flint.arb(0)
     for coefficient in reversed(p):
         total = total * t + flint.arb(coefficient)

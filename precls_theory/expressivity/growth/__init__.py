@@ -10,7 +10,7 @@ from precls_theory.expressivity.growth.operation import (
     register_rule,
     registered_rules,
 )
-from precls_theory.expressivity.growth.value import Growth, Polynomial
+from precls_theory.expressivity.growth.value import Growth, NormPolynomial
 
 __all__ = [
     "MODULE_RULES",
@@ -18,8 +18,8 @@ __all__ = [
     "Growth",
     "GrowthCertificate",
     "ModuleRule",
+    "NormPolynomial",
     "Operation",
-    "Polynomial",
     "growth_certificate",
     "has_module_rule",
     "register_rule",

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from precls_theory.enclosures.formats import model_dtypes
 from precls_theory.expressivity.growth import rules as _rules  # noqa: F401  (fills the registry)
-from precls_theory.expressivity.growth.interpreter import Bounds, Step
+from precls_theory.expressivity.growth.interpreter import AppliedRule, Bounds
 from precls_theory.expressivity.growth.operation import Norms
 from precls_theory.expressivity.growth.value import (
     ANALYTIC,
@@ -40,7 +40,7 @@ from precls_theory.expressivity.growth.value import (
     PIECEWISE,
     Analyticity,
     Growth,
-    Polynomial,
+    NormPolynomial,
     poly_value,
 )
 from precls_theory.expressivity.tracing.program import Inconclusive, Program
@@ -67,12 +67,12 @@ class GrowthCertificate:
     model: str
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    coefficients: Polynomial
+    coefficients: NormPolynomial
     analytic: Analyticity
-    piece_coefficients: Polynomial | None
+    piece_coefficients: NormPolynomial | None
     piece_reason: str
-    computed_coefficients: Polynomial | None
-    rules: tuple[Step, ...]
+    computed_coefficients: NormPolynomial | None
+    rules: tuple[AppliedRule, ...]
 
     @property
     def exponent(self) -> int:
@@ -180,7 +180,7 @@ def certify(program: Program, model: nn.Module, exponent: int | None = 1) -> Gro
             coefficients, reason = Bounds(program, norms, constants, pieces=True).run().norm, ""
         except Inconclusive as error:
             reason = str(error)
-    computed: Polynomial | None = None
+    computed: NormPolynomial | None = None
     with contextlib.suppress(
         Inconclusive
     ):  # no bound holds in that format: constants underflow, or the bound overflows

@@ -11,13 +11,13 @@ from torch import Tensor, fx
 
 from precls_theory.enclosures.formats import Rounding, terms_of
 from precls_theory.enclosures.norms import up, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import MODULE_RULES, OPERATIONS, Context, Norms
+from precls_theory.expressivity.growth.operation import MODULE_RULES, OPERATIONS, GrowthContext, Norms
 from precls_theory.expressivity.growth.value import (
     ANALYTIC,
     KINDS,
     PIECEWISE,
     Growth,
-    Polynomial,
+    NormPolynomial,
     TooFast,
     constant,
     poly_add,
@@ -28,13 +28,13 @@ from precls_theory.expressivity.tracing.trace import lookup
 
 
 @dataclass(frozen=True)
-class Step:
+class AppliedRule:
     """One application of a rule: in which module, which operation, by which inequality, with what growth."""
 
     module: str
     operation: str
     rule: str
-    norm: Polynomial
+    norm: NormPolynomial
 
 
 class Bounds:
@@ -51,7 +51,7 @@ class Bounds:
         self.program, self.norms, self.constants = program, norms, constants
         self.pieces, self.dtypes = pieces, dtypes
         self.state: dict[fx.Node, Growth | tuple[Growth, ...]] = {}
-        self.steps: list[Step] = []
+        self.steps: list[AppliedRule] = []
 
     def run(self) -> Growth:
         """The bound of the model's output."""
@@ -87,7 +87,7 @@ class Bounds:
         rounding = None
         if self.dtypes:
             rounding = Rounding.of(self.dtypes | {x.dtype for x in (*outs, *operands)})
-        context = Context(call, record, self.pieces, self.norms, rounding)
+        context = GrowthContext(call, record, self.pieces, self.norms, rounding)
         growths = _growths(call.arguments.values())
         if not record.integers and not outs[0].is_floating_point() and not outs[0].is_complex():
             raise context.fail(f"a result of type {outs[0].dtype} that depends on the input is not covered")
@@ -119,7 +119,7 @@ class Bounds:
             if rounding is not None and not record.exact:
                 x = _rounded(x, rounding, terms_of(call.name, operands, out))
             found.append(replace(x, kind=max([context.kind, *(g.kind for g in growths)])))
-            self.steps.append(Step(call.place, call.name, record.statement, x.norm))
+            self.steps.append(AppliedRule(call.place, call.name, record.statement, x.norm))
         return tuple(found) if isinstance(result, tuple) else found[0]
 
     def _remembered(self, value: Argument[Growth]) -> Argument[Growth]:
@@ -144,7 +144,7 @@ class Bounds:
         kind = max([KINDS.index(rule.analytic), *(x.kind for x in growths)])
         if kind == PIECEWISE and self.pieces and rule.analytic != "analytic":
             raise Inconclusive(place, "a user's rule bounds the function, not its pieces")
-        self.steps.append(Step(place, rule.name, rule.statement, result.norm))
+        self.steps.append(AppliedRule(place, rule.name, rule.statement, result.norm))
         return replace(result, kind=max(kind, result.kind))
 
     def culprit(self, exponent: int) -> tuple[str, str]:
@@ -185,4 +185,4 @@ def _below(low: float, factor: float, least: float) -> float:
     return math.nextafter(math.nextafter(low * (2 - factor if low > 0 else factor), -math.inf) - least, -math.inf)
 
 
-__all__ = ["ANALYTIC", "Bounds", "Step"]
+__all__ = ["ANALYTIC", "AppliedRule", "Bounds"]

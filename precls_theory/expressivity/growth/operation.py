@@ -174,7 +174,7 @@ def registered_rules() -> list[Operation | ModuleRule]:
 Norms = dict[int, tuple[Tensor, float, float]]
 
 GrowthLike: TypeAlias = Growth | Tensor | Number
-"""What :meth:`Context.growth` takes: a ``Tensor`` or ``Scalar`` of the schema, whether it depends on the input or not."""
+"""What :meth:`GrowthContext.growth` takes: a ``Tensor`` or ``Scalar`` of the schema, whether it depends on the input or not."""
 
 
 def dims_of(dim: Sizes | None, ndim: int) -> tuple[int, ...]:
@@ -190,7 +190,7 @@ def each(value: Sizes, count: int) -> tuple[int, ...]:
     return items * count if len(items) == 1 else items
 
 
-class Context:
+class GrowthContext:
     """The operation that a rule is applied to: its place, its result's shape, and helpers for its operands."""
 
     def __init__(

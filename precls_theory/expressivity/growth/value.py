@@ -15,7 +15,8 @@ from precls_theory.enclosures import norms
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
 from precls_theory.expressivity.tracing.program import Inconclusive
 
-Polynomial = tuple[float, ...]
+NormPolynomial = tuple[float, ...]
+"""Coefficients, none negative, of a polynomial that bounds a norm; rounded upwards."""
 Analyticity = Literal["analytic", "piecewise analytic", "neither"]
 ANALYTIC, PIECEWISE, NEITHER = range(3)
 KINDS: tuple[Analyticity, ...] = ("analytic", "piecewise analytic", "neither")
@@ -31,31 +32,31 @@ class TooFast(Exception):
     """A polynomial bound of a degree that is not computed."""
 
 
-def trim(p: Polynomial) -> Polynomial:
+def trim(p: NormPolynomial) -> NormPolynomial:
     """Without leading zero coefficients; the zero polynomial is ``(0.0,)``."""
     while len(p) > 1 and p[-1] == 0:
         p = p[:-1]
     return p
 
 
-def poly_add(p: Polynomial, q: Polynomial) -> Polynomial:
+def poly_add(p: NormPolynomial, q: NormPolynomial) -> NormPolynomial:
     """Upper bound of the sum."""
     pairs = itertools.zip_longest(p, q, fillvalue=0.0)
     return trim(tuple(a + b if a == 0 or b == 0 else up(a + b) for a, b in pairs))
 
 
-def poly_hypot(p: Polynomial, q: Polynomial) -> Polynomial:
+def poly_hypot(p: NormPolynomial, q: NormPolynomial) -> NormPolynomial:
     """Upper bound of ``sqrt(p(t)² + q(t)²)``: the norm of a sum of the vectors ``(p_i, q_i) tⁱ``."""
     pairs = itertools.zip_longest(p, q, fillvalue=0.0)
     return trim(tuple(a + b if a == 0 or b == 0 else up(up(math.hypot(a, b))) for a, b in pairs))
 
 
-def poly_scale(p: Polynomial, c: float) -> Polynomial:
+def poly_scale(p: NormPolynomial, c: float) -> NormPolynomial:
     """Upper bound of ``c p`` for ``c >= 0``."""
     return trim(tuple(up_mul(a, c) for a in p))
 
 
-def poly_mul(p: Polynomial, q: Polynomial) -> Polynomial:
+def poly_mul(p: NormPolynomial, q: NormPolynomial) -> NormPolynomial:
     """Upper bound of the product."""
     if len(p) + len(q) - 2 > MAX_DEGREE:
         raise TooFast(f"its growth ‖u‖^{len(p) + len(q) - 2} is beyond the largest that is computed, ‖u‖^{MAX_DEGREE}")
@@ -67,11 +68,11 @@ def poly_mul(p: Polynomial, q: Polynomial) -> Polynomial:
     return trim(tuple(norms.inflate(float(c), int(n)) for c, n in zip(product, terms, strict=True)))
 
 
-def poly_power(p: Polynomial, n: int) -> Polynomial:
+def poly_power(p: NormPolynomial, n: int) -> NormPolynomial:
     """Upper bound of the n-th power, n >= 1, by squaring."""
     if (len(p) - 1) * n > MAX_DEGREE:
         raise TooFast(f"its growth ‖u‖^{(len(p) - 1) * n} is beyond the largest that is computed, ‖u‖^{MAX_DEGREE}")
-    result: Polynomial | None = None
+    result: NormPolynomial | None = None
     while True:
         if n % 2:
             result = p if result is None else poly_mul(result, p)
@@ -91,7 +92,7 @@ def up_power(x: float, n: int) -> float:
     return result
 
 
-def poly_value(p: Polynomial, t: float) -> float:
+def poly_value(p: NormPolynomial, t: float) -> float:
     """Upper bound of ``p(t)`` for ``t >= 0``."""
     total = 0.0
     for coefficient in reversed(p):
@@ -120,7 +121,7 @@ class Changes(TypedDict, total=False):
     """The facts of a :class:`Growth` that a copy may change."""
 
     shape: tuple[int, ...]
-    norm: Polynomial
+    norm: NormPolynomial
     entry: float
     lower: float
     upper: float
@@ -144,7 +145,7 @@ class Growth:
     """
 
     shape: tuple[int, ...]
-    norm: Polynomial
+    norm: NormPolynomial
     entry: float = math.inf
     lower: float = -math.inf
     upper: float = math.inf
@@ -184,7 +185,7 @@ class Growth:
         norm = poly_add((float(c0),), poly_scale(self.norm, float(c1)))
         return Growth(self.shape if shape is None else shape, norm, kind=max(self.kind, kind))
 
-    def expanded(self, numel: int) -> Polynomial:
+    def expanded(self, numel: int) -> NormPolynomial:
         """Norm of the tensor broadcast to ``numel`` entries."""
         return self.norm if numel == self.numel else poly_scale(self.norm, up_sqrt(up_div(float(numel), self.numel)))
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from precls_theory.enclosures.norms import up, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, operation
 from precls_theory.expressivity.growth.rules.products import SIMPLEX
 from precls_theory.expressivity.growth.value import Growth, poly_add, poly_scale
 
 
-def check_masked(c: Context, masked: Tensor | None, dim: int) -> None:
+def check_masked(c: GrowthContext, masked: Tensor | None, dim: int) -> None:
     """Refuse where a whole line is -inf."""
     if masked is not None and bool(masked.all(dim=dim).any()):
         raise c.fail("a row is masked completely, so its softmax is 0/0 = NaN; let every row attend to something")
@@ -21,7 +21,7 @@ def check_masked(c: Context, masked: Tensor | None, dim: int) -> None:
 
 @operation("softmax.int _softmax special_softmax", masks=True, exponent=0,
            statement="softmax weights are nonnegative and sum to 1, whatever the scores")  # fmt: skip
-def softmax(c: Context, self: Growth, dim: int, half_to_float: bool = False) -> Growth:
+def softmax(c: GrowthContext, self: Growth, dim: int, half_to_float: bool = False) -> Growth:
     """Each line has norm at most 1."""
     dim = dim if dim < 0 else dim - len(self.shape)
     if not self.shape:
@@ -33,7 +33,7 @@ def softmax(c: Context, self: Growth, dim: int, half_to_float: bool = False) -> 
 
 @operation("_safe_softmax", masks=True, exponent=0,
            statement="softmax weights are nonnegative and sum to at most 1, whatever the scores")  # fmt: skip
-def safe_softmax(c: Context, self: Growth, dim: int) -> Growth:
+def safe_softmax(c: GrowthContext, self: Growth, dim: int) -> Growth:
     """A line that is masked completely gives zeros."""
     dim = dim if dim < 0 else dim - len(self.shape)
     groups = float(math.prod(self.shape) // self.shape[dim])
@@ -41,7 +41,7 @@ def safe_softmax(c: Context, self: Growth, dim: int) -> Growth:
 
 
 @operation("log_softmax.int _log_softmax special_log_softmax", statement="|log softmax x| ≤ 2 max|x| + log n")
-def log_softmax(c: Context, self: Growth, dim: int, half_to_float: bool = False) -> Growth:
+def log_softmax(c: GrowthContext, self: Growth, dim: int, half_to_float: bool = False) -> Growth:
     """``x - log Σ exp x``; in the norm, ‖x‖ + √n (‖x‖ + √groups log n), since each group's number is subtracted n times."""
     n = self.shape[dim] if self.shape else 1
     root = up_sqrt(float(n))
@@ -53,7 +53,7 @@ def log_softmax(c: Context, self: Growth, dim: int, half_to_float: bool = False)
 
 @operation("scaled_dot_product_attention", statement=SIMPLEX, masks=True)
 def attention(
-    c: Context, query: GrowthLike, key: GrowthLike, value: GrowthLike, attn_mask: Growth | Tensor | None = None,
+    c: GrowthContext, query: GrowthLike, key: GrowthLike, value: GrowthLike, attn_mask: Growth | Tensor | None = None,
     dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Growth:  # fmt: skip
     """The output's rows are convex combinations of rows of the values; a row that sees nothing is zero, or refused."""
@@ -81,7 +81,7 @@ def attention(
 
 @operation("dropout feature_dropout alpha_dropout feature_alpha_dropout native_dropout", statement="the identity in eval mode",
            exact=True)  # fmt: skip
-def dropout(c: Context, input: Growth, p: float, train: bool | None) -> Growth | tuple[Growth, Growth]:
+def dropout(c: GrowthContext, input: Growth, p: float, train: bool | None) -> Growth | tuple[Growth, Growth]:
     """Random in training mode."""
     if train is None or (train and p):
         raise c.fail(f"dropout {p} is active, so the output is random; call model.eval() first")

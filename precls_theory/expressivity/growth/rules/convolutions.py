@@ -8,7 +8,7 @@ import torch
 
 from precls_theory.enclosures import norms
 from precls_theory.enclosures.norms import up, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, operation
 from precls_theory.expressivity.growth.value import Growth, poly_add, poly_mul, poly_scale
 from precls_theory.expressivity.tracing.program import Sizes
 
@@ -16,7 +16,7 @@ YOUNG = "Young: ‖h ⋆ x‖ ≤ ‖h‖₁‖x‖ for each pair of channels, �
 
 
 def _convolved(
-    c: Context, x: Growth, w: Growth, bias: GrowthLike | None, groups: int, transposed: bool, spatial: int
+    c: GrowthContext, x: Growth, w: Growth, bias: GrowthLike | None, groups: int, transposed: bool, spatial: int
 ) -> Growth:
     if w.value is not None:
         norms.as_float64(w.value)
@@ -37,7 +37,7 @@ def _convolved(
 
 @operation("conv1d conv2d conv3d conv1d.padding conv2d.padding conv3d.padding", statement=YOUNG, exponent=2)
 def convolution(
-    c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None, stride: Sizes = 1,
+    c: GrowthContext, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None, stride: Sizes = 1,
     padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Growth:  # fmt: skip
     """Zero padding, strides and dilation take entries away, or add zeros."""
@@ -46,7 +46,7 @@ def convolution(
 
 @operation("conv_transpose1d conv_transpose2d.input conv_transpose3d.input", statement=YOUNG, exponent=2)
 def transposed_convolution(
-    c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None, stride: Sizes = 1,
+    c: GrowthContext, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None, stride: Sizes = 1,
     padding: Sizes = 0, output_padding: Sizes = 0, groups: int = 1, dilation: Sizes = 1,
 ) -> Growth:  # fmt: skip
     """The transpose of a convolution has its norm."""
@@ -55,7 +55,7 @@ def transposed_convolution(
 
 @operation("convolution", statement=YOUNG, exponent=2)
 def any_convolution(
-    c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None, stride: Sizes, padding: Sizes,
+    c: GrowthContext, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None, stride: Sizes, padding: Sizes,
     dilation: Sizes, transposed: bool, output_padding: Sizes, groups: int,
 ) -> Growth:  # fmt: skip
     """Both kinds."""
@@ -65,7 +65,7 @@ def any_convolution(
 
 @operation("embedding", statement="rows of a table: ‖y‖ ≤ √m ‖table‖")
 def embedding(
-    c: Context, weight: GrowthLike, indices: GrowthLike, padding_idx: int = -1, scale_grad_by_freq: bool = False,
+    c: GrowthContext, weight: GrowthLike, indices: GrowthLike, padding_idx: int = -1, scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Growth:  # fmt: skip
     """Each position is looked up; positions that depend on the input may all be the longest row."""

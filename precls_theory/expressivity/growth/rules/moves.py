@@ -15,8 +15,8 @@ from torch import Tensor
 
 from precls_theory.enclosures import norms
 from precls_theory.enclosures.norms import up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
-from precls_theory.expressivity.growth.value import PIECEWISE, Growth, Polynomial, poly_hypot, poly_scale
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, operation
+from precls_theory.expressivity.growth.value import PIECEWISE, Growth, NormPolynomial, poly_hypot, poly_scale
 from precls_theory.expressivity.tracing.program import Argument, Constant, Number, Sizes
 
 placement = functools.partial(operation, moves=True)
@@ -25,7 +25,7 @@ MOVED = "entries are moved: ‖y‖ ≤ √m ‖x‖, m = how often one is repea
 
 
 def positions_of(
-    c: Context, operands: dict[str, tuple[int, ...]], arguments: Mapping[str, Constant]
+    c: GrowthContext, operands: dict[str, tuple[int, ...]], arguments: Mapping[str, Constant]
 ) -> tuple[Tensor, ...]:
     """Run the operation on positions: the operands, by name, are numbered one after the other; its results."""
     start, numbered = 0, {}
@@ -53,19 +53,19 @@ def _simplex_after(x: Growth, where: Tensor) -> frozenset[int]:
     return frozenset(found)
 
 
-def placed(c: Context, where: Tensor, sources: list[Growth], fill: float = 0.0) -> Growth:
+def placed(c: GrowthContext, where: Tensor, sources: list[Growth], fill: float = 0.0) -> Growth:
     """The value of ``concatenated(sources)[where]``, with ``fill`` where the position is -1: its growth, or its balls."""
-    if not isinstance(c, Context):
+    if not isinstance(c, GrowthContext):
         return c.placed(where, sources, fill)
     flat = where.reshape(-1)
-    norm: Polynomial = (0.0,)
+    norm: NormPolynomial = (0.0,)
     entry, lower, upper, start = 0.0, math.inf, -math.inf, 0
     masked = torch.zeros(flat.shape, dtype=torch.bool)
     for x in sources:
         here = flat[(flat >= start) & (flat < start + x.numel)] - start
         if here.numel():
             if x.value is not None and x.masked is None and not x.value.is_complex():
-                part: Polynomial = (norms.frobenius_norm(x.value.reshape(-1)[here].double()),)
+                part: NormPolynomial = (norms.frobenius_norm(x.value.reshape(-1)[here].double()),)
             else:
                 times = int(torch.bincount(here, minlength=1).max())
                 part = x.norm if times == 1 else poly_scale(x.norm, up_sqrt(float(times)))
@@ -98,12 +98,12 @@ def placed(c: Context, where: Tensor, sources: list[Growth], fill: float = 0.0) 
     )  # fmt: skip
 
 
-def truth(c: Context) -> Growth:
+def truth(c: GrowthContext) -> Growth:
     """Truth values: 0 or 1."""
     return Growth(c.shape, (up_sqrt(float(math.prod(c.shape))),), 1.0, 0.0, 1.0)
 
 
-def plain(c: Context, value: Argument[Growth]) -> Constant:
+def plain(c: GrowthContext, value: Argument[Growth]) -> Constant:
     """An argument that must not depend on the input, such as positions."""
     if isinstance(value, Growth):
         if value.value is None:
@@ -126,7 +126,7 @@ def plain(c: Context, value: Argument[Growth]) -> Constant:
     "unbind_copy.int",
     statement=MOVED, exact=True, masks=True, complex=True, integers=True,
 )  # fmt: skip
-def move(c: Context, **arguments: Argument[Growth]) -> Growth | tuple[Growth, ...]:
+def move(c: GrowthContext, **arguments: Argument[Growth]) -> Growth | tuple[Growth, ...]:
     """One operand is moved; positions and the operand that only lends its shape are not."""
     name = "self" if "self" in arguments else "tensor"
     x = c.growth(arguments.pop(name))
@@ -142,7 +142,7 @@ def move(c: Context, **arguments: Argument[Growth]) -> Growth | tuple[Growth, ..
         return tuple(placed(c, where, [x]) for where in found)
     y = placed(c, found[0], [x])
     if (
-        isinstance(c, Context)
+        isinstance(c, GrowthContext)
         and c.name in ("expand", "expand_as", "broadcast_to", "expand_copy")
         and len(c.shape) == len(x.shape)
     ):
@@ -155,7 +155,7 @@ def move(c: Context, **arguments: Argument[Growth]) -> Growth | tuple[Growth, ..
     "conj_physical requires_grad_",
     statement="the identity", exact=True, masks=True, complex=True, integers=True,
 )  # fmt: skip
-def identity(c: Context, self: Growth) -> Growth:
+def identity(c: GrowthContext, self: Growth) -> Growth:
     """The same numbers (a conjugate has the same absolute values); what is known of them stays known."""
     return self
 
@@ -165,7 +165,11 @@ def identity(c: Context, self: Growth) -> Growth:
     statement="the identity on real numbers", masks=True, complex=True, integers=True,
 )  # fmt: skip
 def convert(
-    c: Context, self: Growth, other: GrowthLike | None = None, copy: bool = False, dtype: torch.dtype | None = None
+    c: GrowthContext,
+    self: Growth,
+    other: GrowthLike | None = None,
+    copy: bool = False,
+    dtype: torch.dtype | None = None,
 ) -> Growth:
     """A conversion between formats of real numbers; truth values become 0 and 1."""
     source = c.call.operands()[0].dtype
@@ -184,7 +188,7 @@ def convert(
 
 
 @placement("tril triu", statement="entries are replaced by zeros", exact=True, integers=True)
-def triangle(c: Context, self: Growth, diagonal: int = 0) -> Growth:
+def triangle(c: GrowthContext, self: Growth, diagonal: int = 0) -> Growth:
     """Run on positions from 1, so that 0 stands for what is replaced."""
     where = c.call.target(torch.arange(1, self.numel + 1).reshape(self.shape), diagonal) - 1
     return placed(c, where, [self])
@@ -192,7 +196,7 @@ def triangle(c: Context, self: Growth, diagonal: int = 0) -> Growth:
 
 @placement("cat concat concatenate stack hstack vstack dstack column_stack row_stack",
            statement="‖[x, y]‖ = hypot(‖x‖, ‖y‖)", exact=True, masks=True, complex=True, integers=True)  # fmt: skip
-def join(c: Context, tensors: Sequence[GrowthLike], dim: int = 0) -> Growth:
+def join(c: GrowthContext, tensors: Sequence[GrowthLike], dim: int = 0) -> Growth:
     """All operands, numbered one after the other."""
     parts = [c.growth(t) for t in tensors]
     start, numbered = 0, []
@@ -206,7 +210,7 @@ def join(c: Context, tensors: Sequence[GrowthLike], dim: int = 0) -> Growth:
 @placement(
     "slice_scatter select_scatter diagonal_scatter scatter.src", statement=MOVED, exact=True, masks=True, complex=True
 )
-def scatter(c: Context, self: GrowthLike, src: GrowthLike, **arguments: Argument[Growth]) -> Growth:
+def scatter(c: GrowthContext, self: GrowthLike, src: GrowthLike, **arguments: Argument[Growth]) -> Growth:
     """Entries of one operand take the places of some of the other's."""
     x, y = c.growth(self), c.growth(src)
     (where,) = positions_of(c, {"self": x.shape, "src": y.shape}, {k: plain(c, v) for k, v in arguments.items()})
@@ -214,7 +218,7 @@ def scatter(c: Context, self: GrowthLike, src: GrowthLike, **arguments: Argument
 
 
 @placement("copy", statement=MOVED, masks=True)
-def copy(c: Context, self: GrowthLike, src: GrowthLike, non_blocking: bool = False) -> Growth:
+def copy(c: GrowthContext, self: GrowthLike, src: GrowthLike, non_blocking: bool = False) -> Growth:
     """All entries are replaced, in the format of the first operand."""
     x = c.growth(src)
     return placed(c, torch.arange(x.numel).reshape(x.shape).expand(c.shape), [x])
@@ -222,7 +226,7 @@ def copy(c: Context, self: GrowthLike, src: GrowthLike, non_blocking: bool = Fal
 
 @placement("index_put", statement=MOVED, exact=True, masks=True)
 def index_put(
-    c: Context,
+    c: GrowthContext,
     self: GrowthLike,
     indices: Sequence[GrowthLike | None],
     values: GrowthLike,
@@ -236,7 +240,9 @@ def index_put(
     return placed(c, where, [x, y])
 
 
-def _with_fill(c: Context, x: Growth, fill: GrowthLike, arguments: Mapping[str, Argument[Growth]], name: str) -> Growth:
+def _with_fill(
+    c: GrowthContext, x: Growth, fill: GrowthLike, arguments: Mapping[str, Argument[Growth]], name: str
+) -> Growth:
     number = float(fill) if isinstance(fill, int | float | bool) else c.number(plain(c, fill))
     if math.isnan(number) or number == math.inf:
         raise c.fail(f"filling with {number} is not covered")
@@ -248,13 +254,13 @@ def _with_fill(c: Context, x: Growth, fill: GrowthLike, arguments: Mapping[str, 
 
 
 @placement("scatter.value", statement="entries are replaced", masks=True)
-def scatter_value(c: Context, self: Growth, dim: int, index: GrowthLike, value: Number) -> Growth:
+def scatter_value(c: GrowthContext, self: Growth, dim: int, index: GrowthLike, value: Number) -> Growth:
     """Entries at given positions are replaced by a number."""
     return _with_fill(c, self, value, {"dim": dim, "index": index}, "value")
 
 
 @placement("index_fill.int_Scalar index_fill.int_Tensor", statement="entries are replaced", masks=True)
-def index_fill(c: Context, self: Growth, dim: int, index: GrowthLike, value: GrowthLike) -> Growth:
+def index_fill(c: GrowthContext, self: Growth, dim: int, index: GrowthLike, value: GrowthLike) -> Growth:
     """Rows are replaced by a number."""
     number = c.number(value if not isinstance(value, Growth) else plain(c, value))
     at = plain(c, index)
@@ -265,13 +271,15 @@ def index_fill(c: Context, self: Growth, dim: int, index: GrowthLike, value: Gro
 
 
 @placement("constant_pad_nd", statement="a number is added at the borders", masks=True)
-def constant_pad(c: Context, self: Growth, pad: Sequence[int], value: Number = 0) -> Growth:
+def constant_pad(c: GrowthContext, self: Growth, pad: Sequence[int], value: Number = 0) -> Growth:
     """Negative widths crop."""
     return _with_fill(c, self, value, {"pad": pad}, "value")
 
 
 @placement("pad", statement="zeros, a number or copies are added at the borders", masks=True)
-def pad(c: Context, self: Growth, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Growth:
+def pad(
+    c: GrowthContext, self: Growth, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Growth:
     """Copies are counted by running on positions, as floats: the modes that mirror need them."""
     if mode == "constant":
         where = torch.nn.functional.pad(torch.arange(self.numel).reshape(self.shape), list(pad), "constant", -1)
@@ -285,7 +293,7 @@ def pad(c: Context, self: Growth, pad: Sequence[int], mode: str = "constant", va
 
 @placement("reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d",
            statement="copies are added at the borders", exact=True)  # fmt: skip
-def mirror(c: Context, self: Growth, padding: Sizes) -> Growth:
+def mirror(c: GrowthContext, self: Growth, padding: Sizes) -> Growth:
     """Run on positions as floats, which these operations need."""
     return placed(
         c, c.call.target(torch.arange(self.numel, dtype=torch.float64).reshape(self.shape), padding).long(), [self]
@@ -295,7 +303,7 @@ def mirror(c: Context, self: Growth, padding: Sizes) -> Growth:
 @placement("zeros_like ones_like full_like new_zeros new_ones new_full new_empty empty_like",
            statement="a constant of the input's shape", exact=True, masks=True, complex=True, integers=True)  # fmt: skip
 def fresh(
-    c: Context,
+    c: GrowthContext,
     self: Growth,
     size: Sizes | None = None,
     fill_value: Number | None = None,
@@ -311,33 +319,33 @@ def fresh(
 
 
 @placement("fill.Scalar fill.Tensor", statement="a constant of the input's shape")
-def fill(c: Context, self: GrowthLike, value: GrowthLike) -> Growth:
+def fill(c: GrowthContext, self: GrowthLike, value: GrowthLike) -> Growth:
     """Every entry is replaced by a number."""
     x = c.growth(value)
     return placed(c, torch.zeros(c.shape, dtype=torch.long), [x])
 
 
 @operation("view_as_real", statement="‖(Re z, Im z)‖ = ‖z‖", exact=True, complex=True)
-def view_as_real(c: Context, self: Growth) -> Growth:
+def view_as_real(c: GrowthContext, self: Growth) -> Growth:
     """Two real numbers for each complex one."""
     return Growth(c.shape, self.norm, self.entry)
 
 
 @operation("view_as_complex", statement="‖x + iy‖ = ‖(x, y)‖", exact=True, complex=True)
-def view_as_complex(c: Context, self: Growth) -> Growth:
+def view_as_complex(c: GrowthContext, self: Growth) -> Growth:
     """One complex number for each two real ones."""
     return Growth(c.shape, self.norm, up_mul(self.entry, up_sqrt(2.0)) if math.isfinite(self.entry) else math.inf)
 
 
 @operation("complex", statement="‖x + iy‖ = hypot(‖x‖, ‖y‖)", exact=True, complex=True)
-def complex_of(c: Context, real: GrowthLike, imag: GrowthLike) -> Growth:
+def complex_of(c: GrowthContext, real: GrowthLike, imag: GrowthLike) -> Growth:
     """Real and imaginary parts are joined."""
     n = math.prod(c.shape)
     return Growth(c.shape, poly_hypot(c.growth(real).expanded(n), c.growth(imag).expanded(n)))
 
 
 @operation("real imag", statement="|Re z|, |Im z| ≤ |z|", exact=True, complex=True)
-def part(c: Context, self: Growth) -> Growth:
+def part(c: GrowthContext, self: Growth) -> Growth:
     """A part of a complex number is no larger than it; the real part of a real number is that number."""
     return (
         self if not c.call.operands()[0].is_complex() and c.name == "real" else Growth(c.shape, self.norm, self.entry)

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, operation
 from precls_theory.expressivity.growth.rules.products import unit_variance
 from precls_theory.expressivity.growth.value import Growth, poly_add, poly_scale
 
 UNIT = "‖(x - μ)/√(σ² + eps)‖² ≤ n over n entries: the output is bounded"
 
 
-def _check_eps(c: Context, eps: float, size: int) -> float:
+def _check_eps(c: GrowthContext, eps: float, size: int) -> float:
     value = c.number(eps)
     if not value > 0:
         raise c.fail(f"eps = {eps}: the norm is 0/0 where all entries of a row are equal; use eps > 0")
@@ -25,7 +25,7 @@ def _check_eps(c: Context, eps: float, size: int) -> float:
 
 
 def _normalise(
-    c: Context,
+    c: GrowthContext,
     x: Growth,
     size: int,
     weight: GrowthLike | None,
@@ -44,7 +44,7 @@ def _normalise(
     return Growth(c.shape, norm, entry)
 
 
-def _statistics(c: Context, x: Growth, y: Growth, size: int, eps: float) -> Growth | tuple[Growth, ...]:
+def _statistics(c: GrowthContext, x: Growth, y: Growth, size: int, eps: float) -> Growth | tuple[Growth, ...]:
     """A native operation also returns the mean and 1/√(σ² + eps), whose bounds are those of their formulas."""
     if not c.several:
         return y
@@ -62,7 +62,7 @@ def _statistics(c: Context, x: Growth, y: Growth, size: int, eps: float) -> Grow
 
 @operation("layer_norm native_layer_norm", statement=UNIT, exponent=0)
 def layer_norm(
-    c: Context, input: Growth, normalized_shape: Sequence[int], weight: GrowthLike | None = None,
+    c: GrowthContext, input: Growth, normalized_shape: Sequence[int], weight: GrowthLike | None = None,
     bias: GrowthLike | None = None, eps: float = 1e-05, cudnn_enable: bool = True,
 ) -> Growth | tuple[Growth, ...]:  # fmt: skip
     """Groups are the last dimensions."""
@@ -71,7 +71,7 @@ def layer_norm(
     return _statistics(c, input, _normalise(c, input, size, weight, bias, value), size, value)
 
 
-def _wide(c: Context, parameter: GrowthLike | None, ndim: int) -> torch.Tensor | None:
+def _wide(c: GrowthContext, parameter: GrowthLike | None, ndim: int) -> torch.Tensor | None:
     """A gain or shift along dimension 1."""
     if parameter is None:
         return None
@@ -83,7 +83,7 @@ def _wide(c: Context, parameter: GrowthLike | None, ndim: int) -> torch.Tensor |
 
 @operation("group_norm native_group_norm", statement=UNIT, exponent=0)
 def group_norm(
-    c: Context, input: Growth, num_groups: int | None = None, weight: GrowthLike | None = None,
+    c: GrowthContext, input: Growth, num_groups: int | None = None, weight: GrowthLike | None = None,
     bias: GrowthLike | None = None, eps: float = 1e-05, cudnn_enabled: bool = True, N: int = 0, C: int = 0,
     HxW: int = 0, group: int | None = None,
 ) -> Growth | tuple[Growth, ...]:  # fmt: skip
@@ -101,7 +101,7 @@ def group_norm(
     "rms_norm _fused_rms_norm", statement="‖x/√(mean x² + eps)‖² ≤ n over n entries: the output is bounded", exponent=0
 )
 def rms_norm(
-    c: Context,
+    c: GrowthContext,
     input: Growth,
     normalized_shape: Sequence[int],
     weight: GrowthLike | None = None,
@@ -123,7 +123,7 @@ def rms_norm(
            "_native_batch_norm_legit _native_batch_norm_legit.no_stats instance_norm",
            statement="stored statistics: an affine map, ‖y‖ ≤ max|w/√(v + eps)| ‖x‖ + const; own ones: " + UNIT)  # fmt: skip
 def batch_norm(
-    c: Context, input: Growth, weight: GrowthLike | None = None, bias: GrowthLike | None = None,
+    c: GrowthContext, input: Growth, weight: GrowthLike | None = None, bias: GrowthLike | None = None,
     running_mean: GrowthLike | None = None, running_var: GrowthLike | None = None, training: bool = False,
     use_input_stats: bool = False, momentum: float = 0.1, eps: float = 1e-05, cudnn_enabled: bool = True,
 ) -> Growth | tuple[Growth, ...]:  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, operation
 from precls_theory.expressivity.growth.value import PIECEWISE, Analyticity, Growth, poly_add, poly_mul, poly_scale
 from precls_theory.expressivity.tracing.program import Number
 
@@ -57,7 +57,7 @@ FUNCTIONS = (
 
 
 def bounded(
-    c: Context, x: Growth, slope: float, offset: float = 0.0, low: float = -math.inf, high: float = math.inf
+    c: GrowthContext, x: Growth, slope: float, offset: float = 0.0, low: float = -math.inf, high: float = math.inf
 ) -> Growth:
     """The growth of ``f(x)``, entry by entry, from the constants of f."""
     root = up_sqrt(float(x.numel))
@@ -69,7 +69,7 @@ def bounded(
     return Growth(c.shape, norm, min(limit, linear), low, high)
 
 
-def no_pieces(c: Context) -> Exception:
+def no_pieces(c: GrowthContext) -> Exception:
     """The error where a piece has no polynomial bound."""
     return c.fail("one of its pieces, continued to all inputs, grows exponentially")
 
@@ -77,7 +77,7 @@ def no_pieces(c: Context) -> Exception:
 def _register(f: Function) -> None:
     @operation(f.names, statement=f.statement, analytic=f.analytic, exact=f.exact,
                exponent=0 if math.isfinite(max(-f.low, f.high)) else 1)  # fmt: skip
-    def rule(c: Context, self: Growth) -> Growth | tuple[Growth, Growth]:
+    def rule(c: GrowthContext, self: Growth) -> Growth | tuple[Growth, Growth]:
         if c.pieces and f.analytic == "piecewise analytic":
             if f.pieces is None:
                 raise no_pieces(c)
@@ -91,7 +91,7 @@ for _function in FUNCTIONS:
 
 
 @operation("abs absolute", statement="||x|| = |x|", analytic="piecewise analytic", exact=True, complex=True)
-def absolute(c: Context, self: Growth) -> Growth:
+def absolute(c: GrowthContext, self: Growth) -> Growth:
     """Pieces are x and -x; the absolute value of a complex number is not piecewise analytic."""
     if c.call.operands()[0].is_complex():
         c.kind = 2
@@ -100,19 +100,19 @@ def absolute(c: Context, self: Growth) -> Growth:
 
 
 @operation("neg negative", statement="‖-x‖ = ‖x‖", exact=True, complex=True)
-def negative(c: Context, self: Growth) -> Growth:
+def negative(c: GrowthContext, self: Growth) -> Growth:
     """Linear; limits change places."""
     return Growth(c.shape, self.norm, self.entry, -self.upper, -self.lower)
 
 
 @operation("gelu", statement="|x g(x)| ≤ |x| where 0 < g < 1")
-def gelu(c: Context, self: Growth, approximate: str = "none") -> Growth:
+def gelu(c: GrowthContext, self: Growth, approximate: str = "none") -> Growth:
     """Both forms; the one by tanh is at least -0.2, as is the other."""
     return bounded(c, self, 1, low=-0.4)
 
 
 @operation("hardswish", statement="|x clamp(x+3, 0, 6)/6| ≤ |x|", analytic="piecewise analytic")
-def hardswish(c: Context, self: Growth) -> Growth:
+def hardswish(c: GrowthContext, self: Growth) -> Growth:
     """The middle piece is x(x+3)/6, at most x²/6 + |x|."""
     if c.pieces:
         return Growth(c.shape, poly_add(poly_scale(poly_mul(self.norm, self.norm), 0.16666666666666669), self.norm))
@@ -120,7 +120,7 @@ def hardswish(c: Context, self: Growth) -> Growth:
 
 
 @operation("round round.decimals", statement="|round x| ≤ |x| + 1", analytic="neither")
-def rounding(c: Context, self: Growth, decimals: int = 0) -> Growth:
+def rounding(c: GrowthContext, self: Growth, decimals: int = 0) -> Growth:
     """To integers, or to digits after the point (to tens, it would move by more than 1)."""
     if decimals < 0:
         raise c.fail(f"decimals = {decimals}: its rule does not cover rounding to tens and more")
@@ -129,7 +129,7 @@ def rounding(c: Context, self: Growth, decimals: int = 0) -> Growth:
 
 @operation("elu celu", statement="|elu x| ≤ max(|scale|, |α scale input_scale|)|x|, |celu x| ≤ |x|",
            analytic="piecewise analytic")  # fmt: skip
-def elu(c: Context, self: Growth, alpha: Number = 1.0, scale: Number = 1, input_scale: Number = 1) -> Growth:
+def elu(c: GrowthContext, self: Growth, alpha: Number = 1.0, scale: Number = 1, input_scale: Number = 1) -> Growth:
     """``scale·x`` for x > 0, ``scale·α(exp(input_scale·x) - 1)`` else; ``1 - e^-t ≤ t``."""
     a, s, i = c.number(alpha), c.number(scale), c.number(input_scale)
     if not (a > 0 and i > 0):
@@ -141,14 +141,14 @@ def elu(c: Context, self: Growth, alpha: Number = 1.0, scale: Number = 1, input_
 
 
 @operation("leaky_relu", statement="|f(x)| ≤ max(1, |slope|)|x|", analytic="piecewise analytic")
-def leaky_relu(c: Context, self: Growth, negative_slope: Number = 0.01) -> Growth:
+def leaky_relu(c: GrowthContext, self: Growth, negative_slope: Number = 0.01) -> Growth:
     """Two linear pieces."""
     return bounded(c, self, max(1.0, abs(c.number(negative_slope))))
 
 
 @operation("rrelu", statement="|f(x)| ≤ max(1, |lower + upper|/2)|x|", analytic="piecewise analytic")
 def rrelu(
-    c: Context, self: Growth, lower: Number = 0.125, upper: Number = 0.3333333333333333, training: bool = False
+    c: GrowthContext, self: Growth, lower: Number = 0.125, upper: Number = 0.3333333333333333, training: bool = False
 ) -> Growth:
     """In eval mode the slope is the middle of the interval."""
     if training:
@@ -157,7 +157,7 @@ def rrelu(
 
 
 @operation("prelu _prelu_kernel", statement="|f(x)| ≤ max(1, max|w|)|x|", analytic="piecewise analytic")
-def prelu(c: Context, self: GrowthLike, weight: GrowthLike) -> Growth:
+def prelu(c: GrowthContext, self: GrowthLike, weight: GrowthLike) -> Growth:
     """The slope of each channel is a weight."""
     x, w = c.growth(self), c.growth(weight)
     if w.value is None or x.shape != c.shape:
@@ -166,7 +166,7 @@ def prelu(c: Context, self: GrowthLike, weight: GrowthLike) -> Growth:
 
 
 @operation("softplus", statement="0 ≤ softplus x ≤ |x| + log(2)/β", analytic="piecewise analytic")
-def softplus(c: Context, self: Growth, beta: Number = 1, threshold: Number = 20) -> Growth:
+def softplus(c: GrowthContext, self: Growth, beta: Number = 1, threshold: Number = 20) -> Growth:
     """``log(1 + exp(βx))/β``, and x from the threshold on; the first piece obeys the bound everywhere."""
     b, t = c.number(beta), c.number(threshold)
     if not (b > 0 and t >= 0):
@@ -177,7 +177,7 @@ def softplus(c: Context, self: Growth, beta: Number = 1, threshold: Number = 20)
 
 
 @operation("exp", statement="exp x ≤ exp(max x) where x is bounded", exponent=0)
-def exponential(c: Context, self: Growth) -> Growth:
+def exponential(c: GrowthContext, self: Growth) -> Growth:
     """Of a quantity that is bounded from above: softmaxes written by hand, exp(-x²), exponentials of gates."""
     high, low = min(self.entry, self.upper), max(-self.entry, self.lower)
     if not high <= 700:
@@ -188,14 +188,14 @@ def exponential(c: Context, self: Growth) -> Growth:
 
 
 @operation("expm1 special_expm1", statement="|exp x - 1| ≤ exp(max x) + 1 where x is bounded", exponent=0)
-def expm1(c: Context, self: Growth) -> Growth:
+def expm1(c: GrowthContext, self: Growth) -> Growth:
     """As the exponential."""
     y = exponential(c, self)
     return Growth(c.shape, poly_add(y.norm, (up_sqrt(float(self.numel)),)), up(y.entry + 1), -1.0)
 
 
 @operation("log", statement="|log x| ≤ |x| + |log(min x)| where x is bounded below by a positive constant")
-def logarithm(c: Context, self: Growth) -> Growth:
+def logarithm(c: GrowthContext, self: Growth) -> Growth:
     """``log x ≤ x`` from 1 on."""
     if not self.lower > 0:
         raise c.fail("the argument is not bounded away from 0 (no eps > 0 was recognised)")
@@ -204,7 +204,7 @@ def logarithm(c: Context, self: Growth) -> Growth:
 
 
 @operation("log1p special_log1p", statement="|log(1 + x)| ≤ |x| + |log(1 + min x)| where min x > -1")
-def log1p(c: Context, self: Growth) -> Growth:
+def log1p(c: GrowthContext, self: Growth) -> Growth:
     """``0 ≤ log(1 + x) ≤ x`` from 0 on."""
     if not self.lower > -1:
         raise c.fail("the argument is not bounded away from -1")
@@ -213,7 +213,7 @@ def log1p(c: Context, self: Growth) -> Growth:
 
 
 @operation("sqrt", statement="‖√x‖² ≤ √n ‖x‖; analytic where x ≥ c > 0")
-def square_root(c: Context, self: Growth) -> Growth:
+def square_root(c: GrowthContext, self: Growth) -> Growth:
     """Where the argument may reach 0 the root is continuous, but not piecewise analytic; below 0 it is NaN."""
     if not self.lower >= 0:
         raise c.fail("the argument is not bounded away from 0 (no eps > 0 was recognised)")
@@ -241,7 +241,7 @@ def root_norm(x: Growth) -> tuple[float, ...]:
     return tuple(out)
 
 
-def reciprocal_of(c: Context, y: Growth) -> Growth:
+def reciprocal_of(c: GrowthContext, y: Growth) -> Growth:
     """``1/y`` where y is bounded below by a positive constant."""
     if not y.lower > 0:
         raise c.fail("the denominator depends on the input and is not bounded away from 0 (no eps > 0 was recognised)")
@@ -253,13 +253,13 @@ def reciprocal_of(c: Context, y: Growth) -> Growth:
 
 
 @operation("reciprocal", statement="1/x ≤ 1/min x", exponent=0)
-def reciprocal(c: Context, self: Growth) -> Growth:
+def reciprocal(c: GrowthContext, self: Growth) -> Growth:
     """Bounded where x is bounded away from 0."""
     return reciprocal_of(c, self)
 
 
 @operation("rsqrt", statement="1/√x ≤ 1/√(min x)", exponent=0)
-def inverse_root(c: Context, self: Growth) -> Growth:
+def inverse_root(c: GrowthContext, self: Growth) -> Growth:
     """Bounded where x is bounded away from 0."""
     return reciprocal_of(c, square_root(c, self))
 
@@ -270,7 +270,7 @@ def inverse_root(c: Context, self: Growth) -> Growth:
     exponent=0,
     analytic="neither",
 )
-def logit(c: Context, self: Growth, eps: float | None = None) -> Growth:
+def logit(c: GrowthContext, self: Growth, eps: float | None = None) -> Growth:
     """Of an argument that is first clamped to [eps, 1 - eps]."""
     if eps is None or not 0 < c.number(eps) < 0.5:
         raise c.fail("without eps it is unbounded near 0 and 1")
@@ -280,14 +280,14 @@ def logit(c: Context, self: Growth, eps: float | None = None) -> Growth:
 
 @operation("nan_to_num", statement="finite numbers stay as they are", analytic="analytic")
 def nan_to_num(
-    c: Context, self: Growth, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+    c: GrowthContext, self: Growth, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Growth:
     """What is bounded is finite, so it is the identity."""
     return self
 
 
 @operation("hardshrink softshrink threshold", statement="|f(x)| ≤ |x| + |value|", analytic="piecewise analytic")
-def shrink(c: Context, self: Growth, lambd: Number = 0.5, threshold: Number = 0.0, value: Number = 0.0) -> Growth:
+def shrink(c: GrowthContext, self: Growth, lambd: Number = 0.5, threshold: Number = 0.0, value: Number = 0.0) -> Growth:
     """Pieces are x, shifts of x by λ, and constants."""
     shift = abs(c.number(value)) if c.name == "threshold" else abs(c.number(lambd)) if c.pieces else 0.0
     c.number(threshold)
@@ -297,7 +297,7 @@ def shrink(c: Context, self: Growth, lambd: Number = 0.5, threshold: Number = 0.
 # ---- limits -----------------------------------------------------------------------------------------------------------
 
 
-def clamped(c: Context, x: Growth, low: GrowthLike | None, high: GrowthLike | None) -> Growth:
+def clamped(c: GrowthContext, x: Growth, low: GrowthLike | None, high: GrowthLike | None) -> Growth:
     """Between limits, of which one may be missing; tensors of limits count by their extremes."""
 
     def limit(value: GrowthLike | None, end: Callable[[torch.Tensor], torch.Tensor]) -> float | None:
@@ -337,7 +337,7 @@ def clamped(c: Context, x: Growth, low: GrowthLike | None, high: GrowthLike | No
 
 
 @operation("clamp clamp.Tensor clip clip.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def clamp(c: Context, self: Growth, min: GrowthLike | None = None, max: GrowthLike | None = None) -> Growth:
+def clamp(c: GrowthContext, self: Growth, min: GrowthLike | None = None, max: GrowthLike | None = None) -> Growth:
     """Pieces are x and the limits; an infinite limit that is out of the way is none."""
     low = None if isinstance(min, float) and min == -math.inf else min
     high = None if isinstance(max, float) and max == math.inf else max
@@ -345,19 +345,19 @@ def clamp(c: Context, self: Growth, min: GrowthLike | None = None, max: GrowthLi
 
 
 @operation("clamp_min clamp_min.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def clamp_min(c: Context, self: Growth, min: GrowthLike) -> Growth:
+def clamp_min(c: GrowthContext, self: Growth, min: GrowthLike) -> Growth:
     """No upper limit."""
     return clamped(c, self, min, None)
 
 
 @operation("clamp_max clamp_max.Tensor", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def clamp_max(c: Context, self: Growth, max: GrowthLike) -> Growth:
+def clamp_max(c: GrowthContext, self: Growth, max: GrowthLike) -> Growth:
     """No lower limit."""
     return clamped(c, self, None, max)
 
 
 @operation("hardtanh", statement="|clamp x| ≤ |x| + |limit|", analytic="piecewise analytic")
-def hardtanh(c: Context, self: Growth, min_val: Number = -1, max_val: Number = 1) -> Growth:
+def hardtanh(c: GrowthContext, self: Growth, min_val: Number = -1, max_val: Number = 1) -> Growth:
     """A clamp."""
     return clamped(c, self, min_val, max_val)
 

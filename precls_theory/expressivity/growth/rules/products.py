@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, operation
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, operation
 from precls_theory.expressivity.growth.rules.pointwise import inverse_root, reciprocal_of, square_root
 from precls_theory.expressivity.growth.value import (
     Growth,
-    Polynomial,
+    NormPolynomial,
     Relation,
     poly_add,
     poly_mul,
@@ -26,12 +26,12 @@ from precls_theory.expressivity.tracing.program import Number, Sizes
 SIMPLEX = "softmax weights lie in a simplex: ‖A V‖ ≤ √n ‖V‖"
 
 
-def best(candidates: list[Polynomial]) -> Polynomial:
+def best(candidates: list[NormPolynomial]) -> NormPolynomial:
     """The smallest bound: a finite one, of the lowest degree, with the smallest leading coefficient."""
     return min(candidates, key=lambda p: (p == (math.inf,), len(p), p[-1]))
 
 
-def product(c: Context, x: Growth, y: Growth) -> Growth:
+def product(c: GrowthContext, x: Growth, y: Growth) -> Growth:
     """``x ⊙ y``: every output entry is x_i y_j for its own pair (i, j), so ‖x ⊙ y‖² ≤ Σ_ij x_i² y_j² = ‖x‖²‖y‖²."""
     n = math.prod(c.shape)
     candidates = [poly_mul(x.norm, y.norm)]
@@ -70,7 +70,7 @@ def _ends(x: Growth, y: Growth) -> tuple[float, float]:
     return (math.nextafter(low, -math.inf) if low else 0.0), (math.nextafter(high, math.inf) if high else 0.0)
 
 
-def unit_variance(c: Context, x: Growth, size: int, eps: float | None) -> Growth:
+def unit_variance(c: GrowthContext, x: Growth, size: int, eps: float | None) -> Growth:
     """Groups of ``size`` entries with mean square at most 1; ``eps`` if the mean was taken away before.
 
     That is where rounding counts: see :mod:`precls_theory.enclosures.formats`.
@@ -85,7 +85,7 @@ def unit_variance(c: Context, x: Growth, size: int, eps: float | None) -> Growth
     return Growth(x.shape, poly_add((up_mul(two, root),), poly_scale(x.norm, slope)))
 
 
-def normalised(c: Context, x: Growth, inverse: Relation, shape: tuple[int, ...]) -> Growth | None:
+def normalised(c: GrowthContext, x: Growth, inverse: Relation, shape: tuple[int, ...]) -> Growth | None:
     """``x/√(mean x² + eps)``, ``(x - mean x)/√(var x + eps)``, ``x/max(‖x‖, eps)``: norms at most √n, √n and 1."""
     kind, origin, dims, eps, size = inverse
     if x.shape != c.shape or len(shape) != len(x.shape):
@@ -106,7 +106,7 @@ def normalised(c: Context, x: Growth, inverse: Relation, shape: tuple[int, ...])
 
 @operation("mul.Tensor mul.Scalar multiply.Tensor multiply.Scalar",
            statement="‖x ⊙ y‖ ≤ ‖x‖‖y‖, or max|y| ‖x‖ where y is bounded", exponent=2, masks=True, complex=True)  # fmt: skip
-def multiply(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
+def multiply(c: GrowthContext, self: GrowthLike, other: GrowthLike) -> Growth:
     """-inf may only be multiplied by a positive constant."""
     x, y = c.growth(self), c.growth(other)
     if x.masked is None and y.masked is None:
@@ -118,7 +118,7 @@ def multiply(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
     return product(c, x, y).same(masked=hidden.masked.expand(c.shape))
 
 
-def quotient(c: Context, x: Growth, y: Growth) -> Growth:
+def quotient(c: GrowthContext, x: Growth, y: Growth) -> Growth:
     """``x / y`` where |y| is bounded below by a positive constant."""
     if y.value is not None and not y.value.is_complex():
         smallest = float(y.value.abs().min()) if y.numel else 1.0
@@ -142,14 +142,16 @@ def quotient(c: Context, x: Growth, y: Growth) -> Growth:
 
 @operation("div.Tensor div.Scalar divide.Tensor divide.Scalar true_divide.Tensor true_divide.Scalar",
            statement="‖x / y‖ ≤ ‖x‖ / min|y| where |y| is bounded below by a positive constant", masks=True)  # fmt: skip
-def divide(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
+def divide(c: GrowthContext, self: GrowthLike, other: GrowthLike) -> Growth:
     """The divisor may depend on the input if it stays above a positive constant."""
     return quotient(c, c.growth(self), c.growth(other))
 
 
 @operation("div.Tensor_mode div.Scalar_mode floor_divide floor_divide.Scalar", analytic="neither",
            statement="|round(x / y)| ≤ |x / y| + 1")  # fmt: skip
-def divide_and_round(c: Context, self: GrowthLike, other: GrowthLike, rounding_mode: str | None = "floor") -> Growth:
+def divide_and_round(
+    c: GrowthContext, self: GrowthLike, other: GrowthLike, rounding_mode: str | None = "floor"
+) -> Growth:
     """Without a mode, a division."""
     y = quotient(c, c.growth(self), c.growth(other))
     if rounding_mode is None:
@@ -158,7 +160,9 @@ def divide_and_round(c: Context, self: GrowthLike, other: GrowthLike, rounding_m
 
 
 @operation("addcmul", statement="‖x + v y⊙z‖ ≤ ‖x‖ + |v|‖y‖‖z‖", exponent=2)
-def add_product(c: Context, self: GrowthLike, tensor1: GrowthLike, tensor2: GrowthLike, value: Number = 1) -> Growth:
+def add_product(
+    c: GrowthContext, self: GrowthLike, tensor1: GrowthLike, tensor2: GrowthLike, value: Number = 1
+) -> Growth:
     """A sum and a product."""
     n = math.prod(c.shape)
     y = product(c, c.growth(tensor1), c.growth(tensor2))
@@ -166,7 +170,9 @@ def add_product(c: Context, self: GrowthLike, tensor1: GrowthLike, tensor2: Grow
 
 
 @operation("addcdiv", statement="‖x + v y/z‖ ≤ ‖x‖ + |v|‖y/z‖")
-def add_quotient(c: Context, self: GrowthLike, tensor1: GrowthLike, tensor2: GrowthLike, value: Number = 1) -> Growth:
+def add_quotient(
+    c: GrowthContext, self: GrowthLike, tensor1: GrowthLike, tensor2: GrowthLike, value: Number = 1
+) -> Growth:
     """A sum and a quotient."""
     n = math.prod(c.shape)
     y = quotient(c, c.growth(tensor1), c.growth(tensor2))
@@ -174,20 +180,20 @@ def add_quotient(c: Context, self: GrowthLike, tensor1: GrowthLike, tensor2: Gro
 
 
 @operation("hypot", statement="√(x² + y²) ≤ |x| + |y|", analytic="neither")
-def hypotenuse(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
+def hypotenuse(c: GrowthContext, self: GrowthLike, other: GrowthLike) -> Growth:
     """Not analytic at 0."""
     n = math.prod(c.shape)
     return Growth(c.shape, poly_add(c.growth(self).expanded(n), c.growth(other).expanded(n)), lower=0.0)
 
 
 @operation("atan2 arctan2", statement="|atan2| ≤ π", exponent=0, analytic="neither")
-def angle(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
+def angle(c: GrowthContext, self: GrowthLike, other: GrowthLike) -> Growth:
     """It jumps at the negative axis."""
     return Growth(c.shape, (up_mul(3.1415926535897936, up_sqrt(float(math.prod(c.shape)))),), 3.1415926535897936)
 
 
 @operation("pow.Tensor_Scalar square float_power.Tensor_Scalar", statement="‖xⁿ‖ ≤ ‖x‖ⁿ", exponent=2)
-def power(c: Context, self: Growth, exponent: Number = 2) -> Growth:
+def power(c: GrowthContext, self: Growth, exponent: Number = 2) -> Growth:
     """Whole exponents by repeated squaring; 1/2, -1/2 and -1 by their own rules."""
     n = c.number(exponent)
     if n in (0.5, -0.5):
@@ -224,7 +230,7 @@ def _repeats(out_batch: tuple[int, ...], shape: tuple[int, ...]) -> float:
     return math.prod(out_batch) / max(math.prod(shape[:-2]), 1)
 
 
-def matrix_product(c: Context, a: Growth, b: Growth) -> Growth:
+def matrix_product(c: GrowthContext, a: Growth, b: Growth) -> Growth:
     """``A B``, batched and broadcast, of matrices or vectors."""
     vector_a, vector_b = len(a.shape) == 1, len(b.shape) == 1
     sa = (1, *a.shape) if vector_a else a.shape
@@ -256,7 +262,7 @@ MATRIX = "weights: ‖x W‖ ≤ ‖W‖₂‖x‖; " + SIMPLEX + "; otherwise �
 
 @operation("matmul bmm mm mv dot inner vdot linalg_matmul", statement=MATRIX, exponent=2, complex=True)
 def matmul(
-    c: Context,
+    c: GrowthContext,
     self: GrowthLike,
     other: GrowthLike | None = None,
     mat2: GrowthLike | None = None,
@@ -271,7 +277,7 @@ def matmul(
 
 
 @operation("linear", statement="‖x Wᵀ + b‖ ≤ ‖W‖₂‖x‖ + √rows ‖b‖", exponent=2, complex=True)
-def linear(c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None) -> Growth:
+def linear(c: GrowthContext, input: GrowthLike, weight: GrowthLike, bias: GrowthLike | None = None) -> Growth:
     """Weights may depend on the input; then it is a product."""
     x, w = c.growth(input), c.growth(weight)
     if w.value is not None and len(w.shape) == 2:
@@ -289,7 +295,7 @@ def linear(c: Context, input: GrowthLike, weight: GrowthLike, bias: GrowthLike |
     "addmm baddbmm addmv addbmm", statement="‖βb + α x W‖ ≤ |β|‖b‖ + |α|‖W‖₂‖x‖", exponent=2, masks=True, complex=True
 )
 def add_matmul(
-    c: Context, self: GrowthLike, mat1: GrowthLike | None = None, mat2: GrowthLike | None = None,
+    c: GrowthContext, self: GrowthLike, mat1: GrowthLike | None = None, mat2: GrowthLike | None = None,
     batch1: GrowthLike | None = None, batch2: GrowthLike | None = None, mat: GrowthLike | None = None,
     vec: GrowthLike | None = None, beta: Number = 1, alpha: Number = 1,
 ) -> Growth:  # fmt: skip
@@ -308,13 +314,13 @@ def add_matmul(
 
 
 @operation("outer ger", statement="‖x yᵀ‖ = ‖x‖‖y‖", exponent=2, complex=True)
-def outer(c: Context, self: GrowthLike, vec2: GrowthLike) -> Growth:
+def outer(c: GrowthContext, self: GrowthLike, vec2: GrowthLike) -> Growth:
     """Every product of an entry of each."""
     return Growth(c.shape, poly_mul(c.growth(self).norm, c.growth(vec2).norm))
 
 
 @operation("einsum", statement="Cauchy-Schwarz: ‖Σ x y‖ ≤ ‖x‖‖y‖; " + SIMPLEX, exponent=2, complex=True)
-def einsum(c: Context, equation: str, tensors: Sequence[GrowthLike], path: Sizes | None = None) -> Growth:
+def einsum(c: GrowthContext, equation: str, tensors: Sequence[GrowthLike], path: Sizes | None = None) -> Growth:
     """Two operands; others are decomposed by PyTorch."""
     text = equation.replace(" ", "")
     if len(tensors) != 2 or "->" not in text:
@@ -358,7 +364,7 @@ def einsum(c: Context, equation: str, tensors: Sequence[GrowthLike], path: Sizes
 
 @operation("fft_fft fft_rfft fft_ifft fft_irfft", complex=True,
            statement="Parseval: ‖FFT x‖ ≤ √n ‖x‖, ‖inverse FFT x‖ ≤ √(2/n) ‖x‖")  # fmt: skip
-def fourier(c: Context, self: Growth, n: int | None = None, dim: int = -1, norm: str | None = None) -> Growth:
+def fourier(c: GrowthContext, self: Growth, n: int | None = None, dim: int = -1, norm: str | None = None) -> Growth:
     """With the usual scaling; half a spectrum counts twice."""
     if norm not in (None, "backward"):
         raise c.fail(f"norm={norm!r} is not covered")

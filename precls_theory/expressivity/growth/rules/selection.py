@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from precls_theory.enclosures.norms import up, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, each, operation
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, each, operation
 from precls_theory.expressivity.growth.rules.moves import placed, truth
 from precls_theory.expressivity.growth.value import ANALYTIC, Growth, poly_hypot, poly_scale
 from precls_theory.expressivity.tracing.program import Number, Sizes
@@ -20,28 +20,28 @@ from precls_theory.expressivity.tracing.program import Number, Sizes
     "greater_equal.Tensor greater_equal.Scalar not_equal.Tensor not_equal.Scalar logical_and logical_or logical_xor",
     statement="a truth value: 0 or 1", exponent=0, analytic="piecewise analytic", exact=True, integers=True,
 )  # fmt: skip
-def compare(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
+def compare(c: GrowthContext, self: GrowthLike, other: GrowthLike) -> Growth:
     """Whatever is compared."""
     return truth(c)
 
 
 @operation("logical_not isnan isinf isfinite signbit any any.dim any.dims all all.dim all.dims",
            statement="a truth value: 0 or 1", exponent=0, analytic="piecewise analytic", exact=True, integers=True)  # fmt: skip
-def examine(c: Context, self: GrowthLike, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
+def examine(c: GrowthContext, self: GrowthLike, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
     """Whatever is tested."""
     return truth(c)
 
 
 @operation("bitwise_not bitwise_and.Tensor bitwise_or.Tensor bitwise_xor.Tensor __and__.Tensor __or__.Tensor",
            statement="a truth value: 0 or 1", exponent=0, analytic="piecewise analytic", exact=True, integers=True)  # fmt: skip
-def combine(c: Context, self: GrowthLike, other: GrowthLike | None = None) -> Growth:
+def combine(c: GrowthContext, self: GrowthLike, other: GrowthLike | None = None) -> Growth:
     """Of truth values only."""
     if c.dtype != torch.bool:
         raise c.fail("the bits of numbers that depend on the input are not covered")
     return truth(c)
 
 
-def _chosen(c: Context, condition: GrowthLike, x: Growth, y: Growth) -> Growth:
+def _chosen(c: GrowthContext, condition: GrowthLike, x: Growth, y: Growth) -> Growth:
     """``x`` where the condition holds, ``y`` elsewhere."""
     if isinstance(condition, Growth) and condition.value is not None:
         condition = condition.value
@@ -68,7 +68,7 @@ def _chosen(c: Context, condition: GrowthLike, x: Growth, y: Growth) -> Growth:
 
 @operation("where.self where.ScalarSelf where.ScalarOther where.Scalar", statement="entries are replaced",
            analytic="piecewise analytic", masks=True)  # fmt: skip
-def where(c: Context, condition: GrowthLike, self: GrowthLike, other: GrowthLike) -> Growth:
+def where(c: GrowthContext, condition: GrowthLike, self: GrowthLike, other: GrowthLike) -> Growth:
     """The first operand where the condition holds."""
     return _chosen(c, condition, c.growth(self), c.growth(other))
 
@@ -76,14 +76,14 @@ def where(c: Context, condition: GrowthLike, self: GrowthLike, other: GrowthLike
 @operation(
     "masked_fill.Scalar masked_fill.Tensor", statement="entries are replaced", analytic="piecewise analytic", masks=True
 )
-def masked_fill(c: Context, self: GrowthLike, mask: GrowthLike, value: GrowthLike) -> Growth:
+def masked_fill(c: GrowthContext, self: GrowthLike, mask: GrowthLike, value: GrowthLike) -> Growth:
     """The number where the mask holds."""
     return _chosen(c, mask, c.growth(value), c.growth(self))
 
 
 @operation("maximum minimum fmax fmin max.other min.other", statement="|max(x, y)| ≤ hypot(x, y)",
            analytic="piecewise analytic", exact=True)  # fmt: skip
-def extreme_of_two(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
+def extreme_of_two(c: GrowthContext, self: GrowthLike, other: GrowthLike) -> Growth:
     """Pieces are the operands."""
     x, y = c.growth(self), c.growth(other)
     n = math.prod(c.shape)
@@ -96,7 +96,7 @@ def extreme_of_two(c: Context, self: GrowthLike, other: GrowthLike) -> Growth:
 
 
 @operation("amax amin max min", statement="‖max x‖ ≤ ‖x‖", analytic="piecewise analytic", exact=True)
-def extreme(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
+def extreme(c: GrowthContext, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
     """Pieces are entries."""
     return Growth(c.shape, self.norm, self.entry, self.lower, self.upper)
 
@@ -105,7 +105,7 @@ def extreme(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = 
            statement="‖max x‖ ≤ ‖x‖, positions are at most n", analytic="piecewise analytic", exact=True,
            integers=True)  # fmt: skip
 def extreme_and_position(
-    c: Context, self: Growth, dim: int = -1, keepdim: bool = False, k: int = 1
+    c: GrowthContext, self: Growth, dim: int = -1, keepdim: bool = False, k: int = 1
 ) -> tuple[Growth, ...]:
     """Every output entry is an entry of its own line; a running one repeats it."""
     n = max((*self.shape, 1))
@@ -114,13 +114,13 @@ def extreme_and_position(
 
 
 @operation("aminmax", statement="‖max x‖ ≤ ‖x‖", analytic="piecewise analytic", exact=True)
-def both_extremes(c: Context, self: Growth, dim: int | None = None, keepdim: bool = False) -> tuple[Growth, ...]:
+def both_extremes(c: GrowthContext, self: Growth, dim: int | None = None, keepdim: bool = False) -> tuple[Growth, ...]:
     """Pieces are entries."""
     found = Growth(c.shape, self.norm, self.entry, self.lower, self.upper)
     return (found, found.same())
 
 
-def position(c: Context, n: int) -> Growth:
+def position(c: GrowthContext, n: int) -> Growth:
     """Positions below n, which jump: on each piece they are constants."""
     count = math.prod(c.shape)
     return Growth(c.shape, (up_mul(float(n), up_sqrt(float(count))),), float(n), 0.0, float(n))
@@ -134,7 +134,7 @@ def position(c: Context, n: int) -> Growth:
     exact=True,
     integers=True,
 )
-def argument(c: Context, self: Growth, dim: int | None = None, keepdim: bool = False) -> Growth:
+def argument(c: GrowthContext, self: Growth, dim: int | None = None, keepdim: bool = False) -> Growth:
     """A number below the number of entries."""
     return position(c, self.numel)
 
@@ -142,7 +142,7 @@ def argument(c: Context, self: Growth, dim: int | None = None, keepdim: bool = F
 @operation("sort sort.stable topk msort argsort argsort.stable",
            statement="entries are moved: ‖sort x‖ ≤ ‖x‖", analytic="piecewise analytic", exact=True, integers=True)  # fmt: skip
 def order(
-    c: Context, self: Growth, k: int = 0, dim: int = -1, descending: bool = False, largest: bool = True,
+    c: GrowthContext, self: Growth, k: int = 0, dim: int = -1, descending: bool = False, largest: bool = True,
     sorted: bool = True, stable: bool | None = None,
 ) -> Growth | tuple[Growth, Growth]:  # fmt: skip
     """A permutation of each line, or its first entries; each piece is a fixed permutation."""
@@ -158,7 +158,7 @@ def order(
            statement="an entry is the maximum of at most m windows: ‖y‖ ≤ √m ‖x‖", analytic="piecewise analytic", exact=True,
            integers=True)  # fmt: skip
 def max_pool(
-    c: Context, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
+    c: GrowthContext, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
     dilation: Sizes = 1, ceil_mode: bool = False, output_size: Sizes | None = None,
 ) -> Growth | tuple[Growth, Growth]:  # fmt: skip
     """Every output entry is an input entry; each is in at most Π ⌈k/s⌉ windows (adaptive: at most Π (⌈out/in⌉ + 1))."""
@@ -180,7 +180,7 @@ def max_pool(
 @operation("bucketize.Tensor searchsorted.Tensor", statement="positions are at most n", exponent=0,
            analytic="piecewise analytic", exact=True, integers=True)  # fmt: skip
 def bucket(
-    c: Context,
+    c: GrowthContext,
     self: GrowthLike,
     boundaries: GrowthLike | None = None,
     sorted_sequence: GrowthLike | None = None,
@@ -191,7 +191,7 @@ def bucket(
 
 
 @operation("fmod.Scalar remainder.Scalar", statement="|x mod n| ≤ |n|", exponent=0, analytic="neither")
-def modulo(c: Context, self: Growth, other: Number) -> Growth:
+def modulo(c: GrowthContext, self: Growth, other: Number) -> Growth:
     """The remainder is smaller than the divisor."""
     n = abs(c.number(other))
     if n == 0:

@@ -7,7 +7,7 @@ import math
 import torch
 
 from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
-from precls_theory.expressivity.growth.operation import Context, GrowthLike, dims_of, each, operation
+from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, dims_of, each, operation
 from precls_theory.expressivity.growth.rules.pointwise import root_norm
 from precls_theory.expressivity.growth.value import NEITHER, Growth, Relation, poly_add, poly_mul, poly_scale
 from precls_theory.expressivity.tracing.program import Number, Sizes
@@ -20,12 +20,12 @@ def _low(x: float, y: float) -> float:
     return math.nextafter(total, -math.inf) if total and math.isfinite(total) else total if total == 0 else -math.inf
 
 
-def _masks(c: Context, x: Growth, y: Growth) -> torch.Tensor | None:
+def _masks(c: GrowthContext, x: Growth, y: Growth) -> torch.Tensor | None:
     parts = [m.masked.expand(c.shape) for m in (x, y) if m.masked is not None]
     return None if not parts else parts[0] if len(parts) == 1 else parts[0] | parts[1]
 
 
-def _combined(c: Context, x: Growth, y: Growth, alpha: float) -> Growth:
+def _combined(c: GrowthContext, x: Growth, y: Growth, alpha: float) -> Growth:
     """``x + alpha y``."""
     n, scale = math.prod(c.shape), abs(alpha)
     relation: Relation | None = None
@@ -58,7 +58,7 @@ def _combined(c: Context, x: Growth, y: Growth, alpha: float) -> Growth:
 
 
 @operation("add.Tensor add.Scalar", statement=TRIANGLE, masks=True, complex=True)
-def add(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
+def add(c: GrowthContext, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
     """-inf stays -inf unless it is multiplied by alpha."""
     x, y, a = c.growth(self), c.growth(other), c.number(alpha)
     if y.masked is not None and a != 1:
@@ -67,7 +67,7 @@ def add(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> G
 
 
 @operation("sub.Tensor sub.Scalar subtract.Tensor subtract.Scalar", statement=TRIANGLE, masks=True, complex=True)
-def subtract(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
+def subtract(c: GrowthContext, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
     """-inf may only be what is subtracted from."""
     x, y, a = c.growth(self), c.growth(other), c.number(alpha)
     if y.masked is not None:
@@ -76,13 +76,13 @@ def subtract(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1)
 
 
 @operation("rsub.Tensor rsub.Scalar", statement=TRIANGLE, complex=True)
-def reverse_subtract(c: Context, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
+def reverse_subtract(c: GrowthContext, self: GrowthLike, other: GrowthLike, alpha: Number = 1) -> Growth:
     """``other - alpha self``."""
     return _combined(c, c.growth(other), c.growth(self), -c.number(alpha))
 
 
 @operation("lerp.Scalar lerp.Tensor", statement="‖x + w(y - x)‖ ≤ (1 + max|w|)‖x‖ + max|w| ‖y‖")
-def interpolate(c: Context, self: GrowthLike, end: GrowthLike, weight: GrowthLike) -> Growth:
+def interpolate(c: GrowthContext, self: GrowthLike, end: GrowthLike, weight: GrowthLike) -> Growth:
     """With a weight that is bounded; convex where it is in [0, 1]."""
     x, y, w = c.growth(self), c.growth(end), c.growth(weight)
     if not math.isfinite(w.entry):
@@ -92,12 +92,12 @@ def interpolate(c: Context, self: GrowthLike, end: GrowthLike, weight: GrowthLik
     return Growth(c.shape, poly_add(poly_scale(x.expanded(n), own), poly_scale(y.expanded(n), w.entry)))
 
 
-def _count(c: Context, x: Growth) -> int:
+def _count(c: GrowthContext, x: Growth) -> int:
     return x.numel // max(math.prod(c.shape), 1)
 
 
 @operation("sum sum.dim_IntList", statement="Cauchy-Schwarz: ‖Σ x‖ ≤ √n ‖x‖ over n entries", complex=True)
-def total(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
+def total(c: GrowthContext, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
     """Signs stay."""
     n = _count(c, self)
     lower = math.nextafter(n * self.lower, -math.inf) if math.isfinite(self.lower) and self.lower else self.lower
@@ -107,7 +107,7 @@ def total(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = Fa
 
 
 @operation("mean mean.dim", statement="Cauchy-Schwarz: ‖mean x‖ ≤ ‖x‖/√n over n entries", complex=True)
-def mean(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
+def mean(c: GrowthContext, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
     """It lies between the least and the largest."""
     dims, n = dims_of(dim, len(self.shape)), _count(c, self)
     relation: Relation | None = None
@@ -121,12 +121,12 @@ def mean(c: Context, self: Growth, dim: Sizes | None = None, keepdim: bool = Fal
     )  # fmt: skip
 
 
-def _correction(c: Context, unbiased: bool, correction: Number | None) -> float:
+def _correction(c: GrowthContext, unbiased: bool, correction: Number | None) -> float:
     return float(unbiased) if correction is None else c.number(correction)
 
 
 def _variance(
-    c: Context,
+    c: GrowthContext,
     x: Growth,
     dim: Sizes | None,
     unbiased: bool,
@@ -150,7 +150,7 @@ VARIANCE = "‖var x‖ ≤ ‖x‖²/(n - correction)"
 
 @operation("var var.dim var.correction", statement=VARIANCE, exponent=2)
 def variance(
-    c: Context,
+    c: GrowthContext,
     self: Growth,
     dim: Sizes | None = None,
     unbiased: bool = True,
@@ -165,7 +165,7 @@ def _root(x: Growth) -> Growth:
     return Growth(x.shape, root_norm(x), up_sqrt(x.entry) if math.isfinite(x.entry) else math.inf, 0.0)
 
 
-def _deviation(c: Context, x: Growth, v: Growth, dim: Sizes | None, correction: float) -> Growth:
+def _deviation(c: GrowthContext, x: Growth, v: Growth, dim: Sizes | None, correction: float) -> Growth:
     """``‖std x‖² = Σ var x ≤ ‖x‖²/(n - correction)``."""
     n = math.prod(x.shape[d] for d in dims_of(dim, len(x.shape)))
     c.kind = NEITHER
@@ -179,7 +179,7 @@ DEVIATION = "‖std x‖ ≤ ‖x‖/√(n - correction)"
 
 @operation("std std.dim std.correction", statement=DEVIATION, analytic="neither")
 def deviation(
-    c: Context,
+    c: GrowthContext,
     self: Growth,
     dim: Sizes | None = None,
     unbiased: bool = True,
@@ -194,7 +194,7 @@ def deviation(
 @operation("var_mean var_mean.dim var_mean.correction std_mean std_mean.dim std_mean.correction",
            statement=VARIANCE + "; " + DEVIATION + "; ‖mean x‖ ≤ ‖x‖/√n", exponent=2)  # fmt: skip
 def variance_and_mean(
-    c: Context,
+    c: GrowthContext,
     self: Growth,
     dim: Sizes | None = None,
     unbiased: bool = True,
@@ -211,7 +211,7 @@ def variance_and_mean(
 @operation("linalg_vector_norm norm.ScalarOpt_dim norm.Scalar norm.ScalarOpt_dim_dtype linalg_norm",
            statement="‖(‖x‖_p)‖ ≤ n^max(0, 1/p - 1/2) ‖x‖", analytic="neither", complex=True)  # fmt: skip
 def vector_norm(
-    c: Context,
+    c: GrowthContext,
     self: Growth,
     ord: Number | None = 2,
     p: Number | None = 2,
@@ -236,7 +236,7 @@ def vector_norm(
 
 
 @operation("cumsum", statement="prefix sums: ‖L x‖ ≤ ‖L‖_F ‖x‖ with ‖L‖_F² = n(n+1)/2", complex=True)
-def prefix_sums(c: Context, self: Growth, dim: int) -> Growth:
+def prefix_sums(c: GrowthContext, self: Growth, dim: int) -> Growth:
     """A triangular matrix of ones along one dimension."""
     n = self.shape[dim] if self.shape else 1
     entry = up_mul(self.entry, float(n)) if math.isfinite(self.entry) else math.inf
@@ -244,7 +244,7 @@ def prefix_sums(c: Context, self: Growth, dim: int) -> Growth:
 
 
 @operation("logsumexp special_logsumexp", statement="|log Σ exp x| ≤ max|x| + log n")
-def log_sum_exp(c: Context, self: Growth, dim: Sizes, keepdim: bool = False) -> Growth:
+def log_sum_exp(c: GrowthContext, self: Growth, dim: Sizes, keepdim: bool = False) -> Growth:
     """``max x ≤ log Σ exp x ≤ max x + log n``, in each group."""
     n = _count(c, self)
     shift = up(math.log(n) * (1 + 1e-12)) if n > 1 else 0.0
@@ -254,7 +254,7 @@ def log_sum_exp(c: Context, self: Growth, dim: Sizes, keepdim: bool = False) -> 
 
 @operation("diff", statement="‖x_{i+1} - x_i‖ ≤ 2‖x‖")
 def difference(
-    c: Context,
+    c: GrowthContext,
     self: Growth,
     n: int = 1,
     dim: int = -1,
@@ -268,7 +268,7 @@ def difference(
 
 
 @operation("trace", statement="Cauchy-Schwarz: |Σ x_ii| ≤ √n ‖x‖")
-def trace(c: Context, self: Growth) -> Growth:
+def trace(c: GrowthContext, self: Growth) -> Growth:
     """The sum of the diagonal."""
     return Growth(c.shape, poly_scale(self.norm, up_sqrt(float(min(self.shape)))))
 
@@ -277,7 +277,7 @@ def trace(c: Context, self: Growth) -> Growth:
            "_adaptive_avg_pool2d _adaptive_avg_pool3d",
            statement="means of windows, an entry in at most m of them: ‖y‖ ≤ √m ‖x‖")  # fmt: skip
 def average_pool(
-    c: Context, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
+    c: GrowthContext, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
     output_size: Sizes | None = None,
 ) -> Growth:  # fmt: skip
@@ -305,7 +305,7 @@ def average_pool(
     exact=True,
 )
 def nearest(
-    c: Context, self: Growth, output_size: Sizes, scales: float | None = None, scales_h: float | None = None,
+    c: GrowthContext, self: Growth, output_size: Sizes, scales: float | None = None, scales_h: float | None = None,
     scales_w: float | None = None, scales_d: float | None = None,
 ) -> Growth:  # fmt: skip
     """Run on positions."""

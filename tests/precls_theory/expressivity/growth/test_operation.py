@@ -12,7 +12,7 @@ import torch
 
 from precls_theory.enclosures.jets import Jet
 from precls_theory.expressivity.balls.evaluator import JetLike
-from precls_theory.expressivity.growth.operation import OPERATIONS, Context, GrowthLike, dims_of, each
+from precls_theory.expressivity.growth.operation import OPERATIONS, GrowthContext, GrowthLike, dims_of, each
 from precls_theory.expressivity.growth.rules.moves import plain
 from precls_theory.expressivity.growth.value import Growth
 from precls_theory.expressivity.tracing.program import Inconclusive, Sizes
@@ -65,7 +65,7 @@ def test_rules_declare_what_the_schemas_give(field: str) -> None:
 
 
 def test_a_type_that_leaves_something_out_is_noticed() -> None:
-    def narrow(c: Context, self: Growth, dim: int, keepdim: bool = False) -> Growth:
+    def narrow(c: GrowthContext, self: Growth, dim: int, keepdim: bool = False) -> Growth:
         return self
 
     schema = torch.ops.aten.sum.dim_IntList._schema
@@ -85,7 +85,7 @@ def test_each() -> None:
     assert each([], 2) == ()
 
 
-class Place(Context):
+class Place(GrowthContext):
     """A context without a call."""
 
     def __init__(self) -> None:
