@@ -34,7 +34,7 @@ from precls_theory.expressivity.atlas.rows import (
     STEP_SIZE,
     TARGETS,
     Architecture,
-    TargetName,
+    AtlasTarget,
     Variant,
 )
 from precls_theory.expressivity.growth import GrowthCertificate, growth_certificate
@@ -52,7 +52,7 @@ class Cell:
 
     architecture: str
     name: str
-    target: TargetName
+    target: AtlasTarget
     expresses: bool
     theorem: str
     status: Literal["checked", "refused"]
@@ -65,7 +65,7 @@ class Cell:
         return asdict(self)
 
 
-def check_cell(architecture: Architecture, target: TargetName) -> Cell:
+def check_cell(architecture: Architecture, target: AtlasTarget) -> Cell:
     """Run the check of one cell; a failing check is recorded as ``refused``, with the reason as its summary."""
     start = time.perf_counter()
     status: Literal["checked", "refused"] = "checked"
@@ -92,7 +92,7 @@ def cells(architectures: tuple[Architecture, ...] | None = None) -> Iterator[Cel
 # ---- cells with a construction ---------------------------------------------------------------------------------------
 
 
-def check_construction(architecture: Architecture, target: TargetName) -> tuple[str, dict[str, object]]:
+def check_construction(architecture: Architecture, target: AtlasTarget) -> tuple[str, dict[str, object]]:
     """Prove the construction as polynomial identities, and measure its float64 and float32 errors at exact inputs."""
     network = architecture.constructions[target]()
     if target == "gradient_descent":
@@ -132,7 +132,7 @@ def weights(network: ExactNetwork) -> list[str]:
     ]
 
 
-def measured_error(network: ExactNetwork, target: TargetName, dtype: torch.dtype) -> float:
+def measured_error(network: ExactNetwork, target: AtlasTarget, dtype: torch.dtype) -> float:
     """Largest error of the lowered network over 64 inputs, relative to the largest exact value of each."""
     rng = np.random.default_rng(0)
     draw = np.frompyfunc(lambda p: Fraction(int(p), 64), 1, 1)  # exact in float32 as well
@@ -205,7 +205,7 @@ class Ray:
     value: Callable[[Fraction], Fraction]
 
 
-def ray(target: TargetName) -> Ray:
+def ray(target: AtlasTarget) -> Ray:
     """Where the target outgrows every line: t² for Square and Multiply, t − (η/N) t³ for the step (layout E)."""
     if target == "gradient_descent":
         last = N_POINTS
@@ -214,7 +214,7 @@ def ray(target: TargetName) -> Ray:
     return Ray(tuple({(0, left), (0, right)}), (0, into), lambda t: t * t)
 
 
-def provable_miss(certificate: GrowthCertificate, target: TargetName) -> tuple[Fraction, Fraction]:
+def provable_miss(certificate: GrowthCertificate, target: AtlasTarget) -> tuple[Fraction, Fraction]:
     """The first t = 2^i at which ``|target| − (C0 + C1‖u‖)`` is at least the margin, and that gap; exact arithmetic."""
     line = ray(target)
     if certificate.C1 is None:
@@ -230,7 +230,7 @@ def provable_miss(certificate: GrowthCertificate, target: TargetName) -> tuple[F
     raise Refuted(f"no power of two up to 2^2000 makes {target} exceed the bound")
 
 
-def check_impossible(architecture: Architecture, target: TargetName) -> tuple[str, dict[str, object]]:
+def check_impossible(architecture: Architecture, target: AtlasTarget) -> tuple[str, dict[str, object]]:
     """Certify every variant, find an input where it provably misses, and measure the miss there."""
     line, scales = ray(target), []
     records: list[dict[str, object]] = []

@@ -15,8 +15,8 @@ from constructions.transformers.blocks import GateName
 Variant: TypeAlias = tuple[tuple[str, str | int], ...]
 """Arguments of :class:`constructions.models.transformer.Transformer`, which can be hashed."""
 
-TargetName = Literal["square", "multiply", "gradient_descent"]
-TARGETS: dict[TargetName, str] = {
+AtlasTarget = Literal["square", "multiply", "gradient_descent"]
+TARGETS: dict[AtlasTarget, str] = {
     "square": "Square",
     "multiply": "Multiply",
     "gradient_descent": "one step of gradient descent",
@@ -36,8 +36,8 @@ class Architecture:
 
     id: str
     name: str
-    theorems: Mapping[TargetName, str]
-    constructions: Mapping[TargetName, Callable[[], ExactNetwork]] = field(default_factory=dict)
+    theorems: Mapping[AtlasTarget, str]
+    constructions: Mapping[AtlasTarget, Callable[[], ExactNetwork]] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
 
     @property
@@ -47,7 +47,7 @@ class Architecture:
 
 
 ANY_DEPTH = "any-depth"
-ONE_LAYER: dict[TargetName, str] = {
+ONE_LAYER: dict[AtlasTarget, str] = {
     "square": "softmax-one-layer-causal",
     "multiply": "softmax-one-layer-causal",
     "gradient_descent": "softmax-one-layer-full",
@@ -63,7 +63,7 @@ def variants(**options: tuple[str | int, ...]) -> tuple[Variant, ...]:
 
 
 def impossible(
-    id: str, name: str, theorems: Mapping[TargetName, str] | str, **options: tuple[str | int, ...]
+    id: str, name: str, theorems: Mapping[AtlasTarget, str] | str, **options: tuple[str | int, ...]
 ) -> Architecture:
     """A row of impossible cells."""
     named = dict.fromkeys(TARGETS, theorems) if isinstance(theorems, str) else dict(theorems)
@@ -73,7 +73,7 @@ def impossible(
 def gated_row(gate: GateName, name: str) -> Architecture:
     """A gated MLP without norms: one block multiplies, two take a step."""
 
-    def product(target: TargetName) -> Callable[[], ExactNetwork]:
+    def product(target: AtlasTarget) -> Callable[[], ExactNetwork]:
         left, right, into = CHANNELS[target]
         return lambda: gated.multiply(
             n_rows=N_POINTS + 1, n_channels=N_DIMS + 1, left=left, right=right, target=into, gate=gate
@@ -94,7 +94,7 @@ def gated_row(gate: GateName, name: str) -> Architecture:
 
 
 def _linear_attention() -> Architecture:
-    def product(target: TargetName) -> Callable[[], ExactNetwork]:
+    def product(target: AtlasTarget) -> Callable[[], ExactNetwork]:
         left, right, into = CHANNELS[target]
         return lambda: linear_attention.multiply(
             n_rows=N_POINTS + 1, n_channels=N_DIMS + 1, left=left, right=right, target=into
@@ -119,7 +119,7 @@ def _linear_attention() -> Architecture:
 
 
 def _baseconv() -> Architecture:
-    def product(target: TargetName) -> Callable[[], ExactNetwork]:
+    def product(target: AtlasTarget) -> Callable[[], ExactNetwork]:
         left, right, into = CHANNELS[target]
         return lambda: constructions.multiply(
             n_rows=N_POINTS + 1, n_channels=N_DIMS + 1, left=left, right=right, target=into, length=1
