@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -113,7 +112,11 @@ def moment(n_points: int, degree: int) -> Fraction:
     return result
 
 
-def residual_problem(name: str, n_points: int, names: Sequence[str], residual: Callable[..., Any]) -> Problem:
+Residual = Callable[..., flint.fmpq_mpoly]
+"""``residual(s, **weights)``, a polynomial."""
+
+
+def residual_problem(name: str, n_points: int, names: Sequence[str], residual: Residual) -> Problem:
     """The loss ``E r(s)²`` of a prediction whose error is ``−w a_q r(s)``; ``residual(s, **weights)`` is a polynomial."""
     context = flint.fmpq_mpoly_ctx.get((*names, "s"), "degrevlex")
     *weights, s = context.gens()
@@ -145,11 +148,13 @@ def two_layers_at_infinity(n_points: int) -> Problem:
     )
 
 
-def steps_residual(s: Any, eta_1: Any, eta_2: Any) -> Any:
+def steps_residual(s: flint.fmpq_mpoly, eta_1: flint.fmpq_mpoly, eta_2: flint.fmpq_mpoly) -> flint.fmpq_mpoly:
     return (1 - eta_1 * s) * (1 - eta_2 * s)
 
 
-def layers_residual(s: Any, eta_1: Any, eta_2: Any, gamma: Any) -> Any:
+def layers_residual(
+    s: flint.fmpq_mpoly, eta_1: flint.fmpq_mpoly, eta_2: flint.fmpq_mpoly, gamma: flint.fmpq_mpoly
+) -> flint.fmpq_mpoly:
     return (1 - eta_1 * s) * (1 - eta_2 * s * (1 - gamma * s) ** 2)
 
 

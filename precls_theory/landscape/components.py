@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import flint
 
@@ -33,7 +32,7 @@ class Value:
             return flint.fmpz_poly([-self.rational.numerator, self.rational.denominator])
         return flint.fmpz_poly(list(self.coefficients))
 
-    def to_json(self) -> Any:
+    def to_json(self) -> str | dict[str, str | float]:
         if self.rational is not None:
             return str(self.rational)
         return {"minimal_polynomial": str(self.polynomial), "approximately": self.approximately}
@@ -81,10 +80,10 @@ class Component:
     conditions: tuple[str, ...] = ()
     point: dict[str, str] = field(default_factory=dict)
     signature: Signature | None = None
-    descent: dict[str, Any] | None = None
+    descent: dict[str, object] | None = None
     reason: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "dimension": self.dimension,
             "loss": None if self.loss is None else self.loss.to_json(),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+
+import flint
 
 from precls_theory.landscape.components import DEGENERATE, LOCAL, SADDLE, UNRESOLVED, Component, Value, decimal
 from precls_theory.landscape.isolated import at_rational
@@ -29,7 +30,7 @@ class Cell:
 
 
 def of_curve(
-    piece: Slice, graph: Graph, equations: tuple[str, ...], loss: Value, symmetric: list[Any], tangent: int
+    piece: Slice, graph: Graph, equations: tuple[str, ...], loss: Value, symmetric: list[flint.fmpq_mpoly], tangent: int
 ) -> Iterator[Component]:
     """A graph over one variable: the line falls into intervals and points at the real roots of the e_k and of δ."""
     orbit = len(piece.chart.units)

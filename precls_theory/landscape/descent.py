@@ -15,7 +15,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 
@@ -41,7 +40,7 @@ class Descent:
         return described
 
 
-def along(polynomial: Any, curve: Sequence[Sequence[flint.fmpq]]) -> flint.fmpq_poly:
+def along(polynomial: flint.fmpq_mpoly, curve: Sequence[Sequence[flint.fmpq]]) -> flint.fmpq_poly:
     """The polynomial along the curve, a polynomial in t."""
     series = [flint.fmpq_poly([point[index] for point in curve]) for index in range(len(curve[0]))]
     total = flint.fmpq_poly([])
@@ -55,7 +54,10 @@ def along(polynomial: Any, curve: Sequence[Sequence[flint.fmpq]]) -> flint.fmpq_
 
 
 def find_descent(
-    polynomial: Any, gradient: Sequence[Any], hessian: flint.fmpq_mat, point: Sequence[flint.fmpq]
+    polynomial: flint.fmpq_mpoly,
+    gradient: Sequence[flint.fmpq_mpoly],
+    hessian: flint.fmpq_mat,
+    point: Sequence[flint.fmpq],
 ) -> Descent | None:
     """A curve of descent of least order among those tried, or None. ``hessian`` is the one at ``point``."""
     best = None
@@ -81,8 +83,8 @@ def directions(basis: list[list[flint.fmpq]]) -> Iterator[list[flint.fmpq]]:
 
 
 def follow(
-    polynomial: Any,
-    gradient: Sequence[Any],
+    polynomial: flint.fmpq_mpoly,
+    gradient: Sequence[flint.fmpq_mpoly],
     hessian: flint.fmpq_mat,
     point: Sequence[flint.fmpq],
     direction: Sequence[flint.fmpq],

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
+import flint
 import numpy as np
+from numpy.typing import ArrayLike
 
 from precls_theory.landscape.numerical import ListedSet
 from precls_theory.landscape.roots import at_root
@@ -31,10 +32,10 @@ class Interval:
     high: Array
 
     @classmethod
-    def exactly(cls, values: Any) -> Interval:
+    def exactly(cls, values: ArrayLike) -> Interval:
         """Floats as they are."""
-        values = np.asarray(values, dtype=float)
-        return cls(values, values)
+        floats = np.asarray(values, dtype=float)
+        return cls(floats, floats)
 
     @classmethod
     def about(cls, value: Fraction | float) -> Interval:
@@ -76,7 +77,7 @@ def widened(low: Array, high: Array) -> Interval:
     return Interval(*widen(low, high))
 
 
-def value(polynomial: Any, at: Sequence[Interval]) -> Interval:
+def value(polynomial: flint.fmpq_mpoly, at: Sequence[Interval]) -> Interval:
     """A polynomial over Q at intervals."""
     total = Interval.exactly(0.0)
     for monomial, coefficient in polynomial.to_dict().items():

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import flint
 import numpy as np
 
 from precls_theory.landscape.components import LOCAL, NO_POINT, SADDLE, UNRESOLVED, Component, Value, fraction
 from precls_theory.landscape.curves import of_curve
-from precls_theory.landscape.ideals import Polynomial, TooLarge, Variety, integral, varieties
+from precls_theory.landscape.ideals import TooLarge, Variety, integral, varieties
 from precls_theory.landscape.isolated import of_points
 from precls_theory.landscape.positivity import is_positive, negative_minor
 from precls_theory.landscape.signature import Signature, elementary_symmetric
@@ -20,7 +19,7 @@ from precls_theory.landscape.slices import Slice
 from precls_theory.landscape.strata import Graph, Points, Unresolved, strata
 from precls_theory.landscape.surfaces import of_surface
 
-Decompose = Callable[[Sequence[Polynomial], Any], list[Variety]]
+Decompose = Callable[[Sequence[flint.fmpz_mpoly], flint.fmpz_mpoly_ctx], list[Variety]]
 """The zeros of some polynomials of a context as a union of varieties; :func:`precls_theory.landscape.ideals.varieties`."""
 
 
@@ -77,7 +76,7 @@ def of_graph(
     degree = even_degree(piece.hessian)
     for i, j in np.ndindex(size, size):
         matrix[i, j] = graph.substitute(piece.hessian[i][j], degree)
-    symmetric: list[Any] = []
+    symmetric: list[flint.fmpq_mpoly] = []
     minor = negative_minor(matrix)
     if minor is None:
         symmetric = elementary_symmetric(matrix, graph.context.constant(1))
@@ -123,7 +122,7 @@ def sample(graph: Graph) -> list[flint.fmpq] | None:
     return None
 
 
-def even_degree(matrix: Sequence[Sequence[Any]]) -> int:
+def even_degree(matrix: Sequence[Sequence[flint.fmpq_mpoly]]) -> int:
     """An even number no less than the degree of any entry: multiplying by an even power keeps signs."""
     degree = max((sum(map(int, m)) for row in matrix for entry in row for m in entry.to_dict()), default=0)
     return degree + degree % 2

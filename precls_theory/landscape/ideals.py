@@ -18,12 +18,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import flint
-
-Polynomial = Any
-"""``flint.fmpz_mpoly``."""
 
 LIMITS = (2000, 100_000, 100_000)
 """Buchberger's algorithm stops beyond so many polynomials, terms in one, bits of a coefficient."""
@@ -33,7 +29,7 @@ class TooLarge(Exception):
     """A Gröbner basis went beyond :data:`LIMITS`: this engine does not reach the system."""
 
 
-def integral(polynomial: Any, context: Any) -> Polynomial:
+def integral(polynomial: flint.fmpq_mpoly, context: flint.fmpz_mpoly_ctx) -> flint.fmpz_mpoly:
     """An ``fmpq_mpoly`` as a primitive ``fmpz_mpoly`` of ``context`` (same variables, by position)."""
     terms = polynomial.to_dict()
     denominator = flint.fmpz(1)
@@ -42,7 +38,7 @@ def integral(polynomial: Any, context: Any) -> Polynomial:
     return primitive(context.from_dict({m: (flint.fmpq(c) * denominator).p for m, c in terms.items()}))
 
 
-def primitive(polynomial: Polynomial) -> Polynomial:
+def primitive(polynomial: flint.fmpz_mpoly) -> flint.fmpz_mpoly:
     """Without common factor of the coefficients, the leading one positive."""
     if not polynomial:
         return polynomial
@@ -54,15 +50,15 @@ def primitive(polynomial: Polynomial) -> Polynomial:
 class Variety:
     """The zeros of a reduced Gröbner basis; ``no_real_point`` is a member that shows that there is no real one."""
 
-    basis: tuple[Polynomial, ...]
-    context: Any
-    no_real_point: Polynomial | None = None
+    basis: tuple[flint.fmpz_mpoly, ...]
+    context: flint.fmpz_mpoly_ctx
+    no_real_point: flint.fmpz_mpoly | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.context.names())
 
-    def contains(self, polynomial: Polynomial) -> bool:
+    def contains(self, polynomial: flint.fmpz_mpoly) -> bool:
         """Whether ``polynomial`` is in the ideal (so that it vanishes on the variety)."""
         if not self.basis:
             return not polynomial
@@ -86,11 +82,11 @@ class Variety:
         return [str(member) for member in self.basis]
 
 
-def leading_monomial(polynomial: Polynomial) -> tuple[int, ...]:
+def leading_monomial(polynomial: flint.fmpz_mpoly) -> tuple[int, ...]:
     return tuple(map(int, polynomial.monomial(0)))
 
 
-def groebner(generators: Iterable[Polynomial], context: Any) -> list[Polynomial]:
+def groebner(generators: Iterable[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx) -> list[flint.fmpz_mpoly]:
     """The reduced Gröbner basis in the order of ``context``; raises :class:`TooLarge` beyond :data:`LIMITS`."""
     nonzero = [primitive(generator) for generator in generators if generator]
     if not nonzero:
@@ -101,7 +97,7 @@ def groebner(generators: Iterable[Polynomial], context: Any) -> list[Polynomial]
     return sorted((primitive(member) for member in basis.autoreduction()), key=str)
 
 
-def positive_witness(generators: Iterable[Polynomial]) -> Polynomial | None:
+def positive_witness(generators: Iterable[flint.fmpz_mpoly]) -> flint.fmpz_mpoly | None:
     """One of the polynomials that is, up to sign, a sum of squares of monomials plus a positive constant."""
     for generator in generators:
         terms = generator.to_dict()
@@ -112,7 +108,7 @@ def positive_witness(generators: Iterable[Polynomial]) -> Polynomial | None:
     return None
 
 
-def vanishing_monomials(polynomial: Polynomial) -> list[Polynomial]:
+def vanishing_monomials(polynomial: flint.fmpz_mpoly) -> list[flint.fmpz_mpoly]:
     """For ``± Σ c_i m_i²``, c_i > 0, two monomials or more: the radicals of the m_i, all zero at its real zeros. Else empty."""
     terms = polynomial.to_dict()
     one_sign = len({coefficient > 0 for coefficient in terms.values()}) == 1
@@ -122,11 +118,11 @@ def vanishing_monomials(polynomial: Polynomial) -> list[Polynomial]:
     return [context.from_dict({tuple(int(e > 0) for e in monomial): 1}) for monomial in terms]
 
 
-Basis = Callable[[Iterable[Polynomial], Any], list[Polynomial]]
+Basis = Callable[[Iterable[flint.fmpz_mpoly], flint.fmpz_mpoly_ctx], list[flint.fmpz_mpoly]]
 """A Gröbner basis of polynomials of a context."""
 
 
-def varieties(generators: Sequence[Polynomial], context: Any, basis: Basis = groebner) -> list[Variety]:
+def varieties(generators: Sequence[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx, basis: Basis = groebner) -> list[Variety]:
     """The real zero set as a union of varieties whose Gröbner bases have irreducible elements; none lies in another.
 
     ``basis`` is the engine (:func:`precls_theory.landscape.singular.groebner` is another).
@@ -141,7 +137,10 @@ def varieties(generators: Sequence[Polynomial], context: Any, basis: Basis = gro
 
 
 def _split(
-    generators: list[Polynomial], context: Any, nonzero: tuple[Polynomial, ...], engine: Basis
+    generators: list[flint.fmpz_mpoly],
+    context: flint.fmpz_mpoly_ctx,
+    nonzero: tuple[flint.fmpz_mpoly, ...],
+    engine: Basis,
 ) -> Iterator[Variety]:
     generators = [generator for generator in generators if generator]
     if any(generator.is_constant() for generator in generators):
@@ -159,7 +158,7 @@ def _split(
         _, factors = generator.factor()
         if len(factors) > 1 or factors[0][1] > 1:
             rest = [other for other in generators if other != generator]
-            passed: list[Polynomial] = []
+            passed: list[flint.fmpz_mpoly] = []
             for factor, _ in factors:
                 factor = primitive(factor)
                 if not any(factor == other for other in nonzero):
@@ -178,13 +177,13 @@ def _split(
     yield leaf
 
 
-def eliminate(variety: Variety, order: Sequence[str]) -> tuple[list[Polynomial], Any]:
+def eliminate(variety: Variety, order: Sequence[str]) -> tuple[list[flint.fmpz_mpoly], flint.fmpz_mpoly_ctx]:
     """The Gröbner basis in the lexicographic order with these variables, first the largest, and its context."""
     context = flint.fmpz_mpoly_ctx.get(tuple(order), "lex")
     return groebner((renamed(member, context) for member in variety.basis), context), context
 
 
-def renamed(polynomial: Polynomial, context: Any) -> Polynomial:
+def renamed(polynomial: flint.fmpz_mpoly, context: flint.fmpz_mpoly_ctx) -> flint.fmpz_mpoly:
     """The polynomial in another context, which has its variables by name."""
     places = [list(context.names()).index(name) for name in polynomial.context().names()]
     size = context.nvars()

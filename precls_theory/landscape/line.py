@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 
@@ -97,6 +96,6 @@ def inside_interval(place: Break, low: Break | None, high: Break | None) -> bool
     return not same and not outside
 
 
-def univariate(polynomial: Any) -> flint.fmpq_poly:
+def univariate(polynomial: flint.fmpq_mpoly | flint.fmpz_mpoly) -> flint.fmpq_poly:
     coefficients = {int(monomial[0]): c for monomial, c in polynomial.to_dict().items()}
     return flint.fmpq_poly([coefficients.get(k, 0) for k in range(max(coefficients, default=0) + 1)])

@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import flint
 
 from constructions.algebra.rationals import as_fraction
 
 Exponents = tuple[int, ...]
+ExactLike: TypeAlias = "int | str | Fraction | flint.fmpq"
+"""What :func:`constructions.algebra.rationals.as_fraction` takes."""
 
 
 class Moments(Protocol):
@@ -58,7 +60,7 @@ class Rademacher(Independent):
 class Uniform(Independent):
     """Entries uniform on [−bound, bound]: ``E u^{2k} = bound^{2k}/(2k+1)``. The default bound is 1."""
 
-    def __init__(self, bound: Any = 1) -> None:
+    def __init__(self, bound: ExactLike = 1) -> None:
         self.bound = as_fraction("bound", bound)
         if self.bound <= 0:
             raise ValueError(f"the bound of a uniform distribution must be positive, got {self.bound}")
@@ -77,7 +79,7 @@ class Gaussian(Independent):
     Raises ``ValueError`` when it is not square, symmetric or positive semidefinite.
     """
 
-    def __init__(self, covariance: Sequence[Sequence[Any]] | None = None) -> None:
+    def __init__(self, covariance: Sequence[Sequence[ExactLike]] | None = None) -> None:
         self.covariance: tuple[tuple[Fraction, ...], ...] | None = None
         if covariance is None:
             return

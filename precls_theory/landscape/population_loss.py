@@ -12,26 +12,29 @@ whose moment vanishes (odd ones) are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias, TypeVar, overload
 
 import flint
 import numpy as np
 import sympy
 
 import constructions as C
-from constructions.algebra.rings import polynomials
+from constructions.algebra.rings import Ring, polynomials
 from constructions.models.operators import LayerWeights, OperatorWeights, apply_layer, apply_operator
 from constructions.networks.layer import Mode
-from precls_theory.landscape.moments import Gaussian, Moments
+from precls_theory.landscape.moments import ExactLike, Gaussian, Moments
 from precls_theory.proofs.symbolic import array_of, variable_names
 
-Polynomial = Any
-"""``flint.fmpq_mpoly``."""
-Target = Callable[[np.ndarray], np.ndarray]
+Coefficients: TypeAlias = dict[tuple[int, ...], flint.fmpq_mpoly]
+"""``{exponents of u: coefficient, a polynomial in the weights}``."""
+W = TypeVar("W", LayerWeights, OperatorWeights)
+GivenModel: TypeAlias = "C.Network | C.BaseConvModel | C.BaseConvLayer | C.BaseConvOperator"
+"""Models whose weights are numbers."""
+TargetMap = Callable[[np.ndarray], np.ndarray]
 """The wanted output, as a function of the input u (N, D), an object array of polynomials, in the model's output shape."""
 
 
@@ -71,14 +74,14 @@ def layer_model(n_rows: int, n_in: int, n_hidden: int, n_out: int, mode: Mode = 
 class Loss:
     """A population loss: a polynomial in the weights, in the context whose variables are their names."""
 
-    polynomial: Polynomial
+    polynomial: flint.fmpq_mpoly
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.polynomial.context().names())
 
     @cached_property
-    def gradient(self) -> tuple[Polynomial, ...]:
+    def gradient(self) -> tuple[flint.fmpq_mpoly, ...]:
         """The partial derivatives, in the order of :attr:`names`."""
         return tuple(self.polynomial.derivative(index) for index in range(len(self.names)))
 
@@ -89,16 +92,16 @@ class Loss:
         entries = [partial.derivative(index) for partial in self.gradient for index in range(size)]
         return array_of(entries, (size, size))
 
-    def at(self, weights: dict[str, Any]) -> Fraction:
+    def at(self, weights: Mapping[str, ExactLike | float]) -> Fraction:
         """The loss at these weights (all of them, rational or floating point), exactly."""
         return as_fraction(self.polynomial, self.point(weights))
 
-    def gradient_at(self, weights: dict[str, Any]) -> list[Fraction]:
+    def gradient_at(self, weights: Mapping[str, ExactLike | float]) -> list[Fraction]:
         """The gradient at these weights, exactly."""
         point = self.point(weights)
         return [as_fraction(partial, point) for partial in self.gradient]
 
-    def point(self, weights: dict[str, Any]) -> list[flint.fmpq]:
+    def point(self, weights: Mapping[str, ExactLike | float]) -> list[flint.fmpq]:
         """The weights in the order of :attr:`names`; raises ``ValueError`` naming those that are missing or unknown."""
         missing, unknown = set(self.names) - set(weights), set(weights) - set(self.names)
         if missing or unknown:
@@ -116,7 +119,17 @@ class Loss:
         return f"<Loss: {len(self.polynomial)} terms in {len(self.names)} weights>"
 
 
-def population_loss(model: Any, target: Target, moments: Moments | None = None) -> Any:
+@overload
+def population_loss(model: SymbolicModel, target: TargetMap, moments: Moments | None = None) -> Loss: ...
+
+
+@overload
+def population_loss(model: GivenModel, target: TargetMap, moments: Moments | None = None) -> Fraction: ...
+
+
+def population_loss(
+    model: SymbolicModel | GivenModel, target: TargetMap, moments: Moments | None = None
+) -> Loss | Fraction:
     """``E‖model(u) − target(u)‖²``, the sum over all entries of the output, exactly.
 
     ``model`` is a :class:`SymbolicModel` (returns a :class:`Loss`, a polynomial in the weights); or, with given
@@ -142,7 +155,7 @@ def population_loss(model: Any, target: Target, moments: Moments | None = None) 
     return total
 
 
-def error_coefficients(model: SymbolicModel, target: Target) -> tuple[list[dict[tuple[int, ...], Polynomial]], Any]:
+def error_coefficients(model: SymbolicModel, target: TargetMap) -> tuple[list[Coefficients], flint.fmpq_mpoly_ctx]:
     """For each entry of the output ``{exponents of u: coefficient in the error}``, and the context of the weights."""
     families = variable_names(model.shapes)
     names = [name for family in families.values() for name in family]
@@ -163,7 +176,7 @@ def error_coefficients(model: SymbolicModel, target: Target) -> tuple[list[dict[
     return [coefficients(entry, len(names), context) for entry in error.flat], context
 
 
-def _symbolic(model: SymbolicModel, target: Target, moments: Moments) -> Polynomial:
+def _symbolic(model: SymbolicModel, target: TargetMap, moments: Moments) -> flint.fmpq_mpoly:
     entries, context = error_coefficients(model, target)
     loss = context.constant(0)
     for parts in entries:
@@ -171,7 +184,7 @@ def _symbolic(model: SymbolicModel, target: Target, moments: Moments) -> Polynom
     return loss
 
 
-def _given(model: Any) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[int, int]]]:
+def _given(model: GivenModel) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[int, int]]]:
     """(run on u over a ring, rows, channels, entries of u that hold data) of a model with given weights."""
     if isinstance(model, C.Network):
         network = model
@@ -182,7 +195,7 @@ def _given(model: Any) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[
     if isinstance(model, C.BaseConvModel):
         n_rows, n_channels = model.positions.shape
 
-        def run(u: np.ndarray, ring: Any) -> np.ndarray:
+        def run(u: np.ndarray, ring: Ring) -> np.ndarray:
             state = u + exact(model.positions.detach().cpu().numpy(), ring)
             for layer in model.layers:
                 state = apply_layer(_exact_weights(layer.weights(), ring), state, layer.mode)  # type: ignore[operator, arg-type]
@@ -190,12 +203,12 @@ def _given(model: Any) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[
     elif isinstance(model, C.BaseConvLayer):
         n_rows, n_channels = model.n_rows, model.n_in
 
-        def run(u: np.ndarray, ring: Any) -> np.ndarray:
+        def run(u: np.ndarray, ring: Ring) -> np.ndarray:
             return apply_layer(_exact_weights(model.weights(), ring), u, model.mode)
     elif isinstance(model, C.BaseConvOperator):
         n_rows, n_channels = model.n_rows, model.n_channels
 
-        def run(u: np.ndarray, ring: Any) -> np.ndarray:
+        def run(u: np.ndarray, ring: Ring) -> np.ndarray:
             return apply_operator(_exact_weights(model.weights(), ring), u, model.mode)
     else:
         raise TypeError(
@@ -205,11 +218,11 @@ def _given(model: Any) -> tuple[Callable[..., np.ndarray], int, int, list[tuple[
     return run, n_rows, n_channels, list(np.ndindex(n_rows, n_channels))
 
 
-def _exact_weights(weights: Any, ring: Any) -> Any:
-    return type(weights)(**{name: None if w is None else exact(w, ring) for name, w in vars(weights).items()})
+def _exact_weights(weights: W, ring: Ring) -> W:
+    return replace(weights, **{name: exact(w, ring) for name, w in vars(weights).items() if w is not None})
 
 
-def exact(values: np.ndarray, ring: Any) -> np.ndarray:
+def exact(values: np.ndarray, ring: Ring) -> np.ndarray:
     """Floats (or rationals) as elements of the ring, exactly; ``ValueError`` when one is not finite."""
     values = np.asarray(values)
     if values.dtype.kind == "f":
@@ -219,7 +232,7 @@ def exact(values: np.ndarray, ring: Any) -> np.ndarray:
     return ring.elements(values)
 
 
-def wanted(target: Target, u: np.ndarray, ring: Any) -> np.ndarray:
+def wanted(target: TargetMap, u: np.ndarray, ring: Ring) -> np.ndarray:
     """The target's polynomials. Raises ``ValueError`` for a coefficient that is not a rational number."""
     try:
         return ring.coerce(np.asarray(target(u), dtype=object))
@@ -235,16 +248,18 @@ def difference(output: np.ndarray, target: np.ndarray) -> np.ndarray:
     return output - target
 
 
-def coefficients(polynomial: Polynomial, n_weights: int, context: Any) -> dict[tuple[int, ...], Polynomial]:
+def coefficients(polynomial: flint.fmpq_mpoly, n_weights: int, context: flint.fmpq_mpoly_ctx) -> Coefficients:
     """``{exponents of u: polynomial of the weights}`` of a polynomial whose first variables are the weights."""
-    parts: dict[tuple[int, ...], dict[tuple[int, ...], Any]] = {}
+    parts: dict[tuple[int, ...], dict[tuple[int, ...], flint.fmpq]] = {}
     for monomial, coefficient in polynomial.to_dict().items():
         exponents = tuple(map(int, monomial))
         parts.setdefault(exponents[n_weights:], {})[exponents[:n_weights]] = coefficient
     return {exponents: context.from_dict(terms) for exponents, terms in parts.items()}
 
 
-def mean_square(parts: dict[tuple[int, ...], Any], moments: Moments, zero: Any) -> Any:
+def mean_square(
+    parts: Mapping[tuple[int, ...], flint.fmpq_mpoly], moments: Moments, zero: flint.fmpq_mpoly
+) -> flint.fmpq_mpoly:
     """``Σ_{α,β} c_α c_β E u^{α+β}``."""
     items = list(parts.items())
     total = zero
@@ -258,7 +273,7 @@ def mean_square(parts: dict[tuple[int, ...], Any], moments: Moments, zero: Any) 
     return total
 
 
-def expectation_of_square(polynomial: Polynomial, n_inputs: int, moments: Moments) -> Fraction:
+def expectation_of_square(polynomial: flint.fmpq_mpoly, n_inputs: int, moments: Moments) -> Fraction:
     """``E p(u)²`` for a polynomial with rational coefficients."""
     parts = {
         tuple(map(int, monomial[:n_inputs])): coefficient for monomial, coefficient in polynomial.to_dict().items()
@@ -271,12 +286,12 @@ def fmpq(value: Fraction) -> flint.fmpq:
     return flint.fmpq(value.numerator, value.denominator)
 
 
-def as_fraction(polynomial: Polynomial, point: Sequence[flint.fmpq]) -> Fraction:
+def as_fraction(polynomial: flint.fmpq_mpoly, point: Sequence[flint.fmpq]) -> Fraction:
     value = polynomial(*point)
     return Fraction(int(value.p), int(value.q))
 
 
-def as_sympy(polynomial: Polynomial) -> sympy.Expr:
+def as_sympy(polynomial: flint.fmpq_mpoly) -> sympy.Expr:
     """A polynomial of python-flint in SymPy."""
     symbols = sympy.symbols(list(polynomial.context().names()))
     terms = {

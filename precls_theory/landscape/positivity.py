@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import flint
 import numpy as np
 
-from precls_theory.landscape.ideals import Polynomial
 
-
-def is_positive(polynomial: Polynomial) -> bool:
+def is_positive(polynomial: flint.fmpz_mpoly) -> bool:
     """Whether all monomials are squares with positive coefficients, a constant among them: positive everywhere."""
     terms = polynomial.to_dict()
     constant = (0,) * polynomial.context().nvars()
@@ -18,12 +15,12 @@ def is_positive(polynomial: Polynomial) -> bool:
     )
 
 
-def is_square_sum(polynomial: Any) -> bool:
+def is_square_sum(polynomial: flint.fmpq_mpoly | flint.fmpz_mpoly) -> bool:
     """Whether all monomials are squares with positive coefficients: nowhere negative."""
     return all(c > 0 and all(int(e) % 2 == 0 for e in m) for m, c in polynomial.to_dict().items())
 
 
-def is_never_positive(polynomial: Any) -> bool:
+def is_never_positive(polynomial: flint.fmpq_mpoly | flint.fmpz_mpoly) -> bool:
     """Whether minus the polynomial is, up to even powers and factors of one sign, a sum of squares (and not zero)."""
     if not polynomial:
         return False
@@ -38,7 +35,7 @@ def is_never_positive(polynomial: Any) -> bool:
     return negative
 
 
-def indefinite_part(polynomial: Any) -> str:
+def indefinite_part(polynomial: flint.fmpq_mpoly | flint.fmpz_mpoly) -> str:
     """The polynomial without its factors that have one sign everywhere: of the same sign and with the same zeros."""
     constant, factors = polynomial.factor()
     result = polynomial.context().constant(1 if constant > 0 else -1)

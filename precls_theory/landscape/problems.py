@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import flint
 import numpy as np
@@ -30,7 +30,7 @@ from precls_theory.landscape.population_loss import Loss, SymbolicModel, populat
 from precls_theory.landscape.row_wise import RowWise, row_wise
 from precls_theory.proofs.symbolic import array_of
 
-Form = Literal["operator", "layer"]
+FormName = Literal["operator", "layer"]
 TargetName = Literal["square", "linear", "multiply", "read"]
 TARGETS: tuple[TargetName, ...] = ("square", "linear", "multiply", "read")
 
@@ -65,7 +65,7 @@ class Landscape:
     """A whole task: the loss is the sum of the losses of the parts, in different weights."""
 
     target: TargetName
-    form: Form
+    form: FormName
     channels: int
     rows: int
     units: int
@@ -73,7 +73,7 @@ class Landscape:
 
 
 def landscape(
-    target: TargetName, form: Form = "operator", channels: int = 1, rows: int = 1, units: int = 1,
+    target: TargetName, form: FormName = "operator", channels: int = 1, rows: int = 1, units: int = 1,
     coefficient: Fraction = Fraction(1, 2), moments: Moments | None = None,
 ) -> Landscape:  # fmt: skip
     """The losses of a target.
@@ -123,7 +123,7 @@ def wanted_output(
     return targets.linear(matrix)
 
 
-def affine(weights: np.ndarray, constant: Any, values: Sequence[Any]) -> Any:
+def affine(weights: np.ndarray, constant: flint.fmpq_mpoly, values: Sequence[flint.fmpq_mpoly]) -> flint.fmpq_mpoly:
     total = constant
     for weight, value in zip(weights, values, strict=True):
         total = total + weight * value
@@ -272,7 +272,7 @@ def without_bias(loss: Loss, name: str) -> Loss:
     return Loss(loss.polynomial.compose(*generators, ctx=context))
 
 
-def drop(polynomial: Any, place: int, context: Any) -> Any:
+def drop(polynomial: flint.fmpq_mpoly, place: int, context: flint.fmpq_mpoly_ctx) -> flint.fmpq_mpoly:
     """The polynomial, which does not use the variable at this place, in a context without it."""
     terms = {}
     for monomial, coefficient in polynomial.to_dict().items():

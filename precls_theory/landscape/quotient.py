@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import flint
 
-from precls_theory.landscape.ideals import Polynomial, Variety, leading_monomial
+from precls_theory.landscape.ideals import Variety, leading_monomial
 
 Exponents = tuple[int, ...]
 
@@ -36,11 +35,11 @@ class Quotient:
             raise ValueError("the ideal is not of dimension zero")
         return min(powers)
 
-    def _over_q(self, member: Polynomial) -> Any:
+    def _over_q(self, member: flint.fmpz_mpoly) -> flint.fmpq_mpoly:
         lead = member.leading_coefficient()
         return self.context.from_dict({m: flint.fmpq(c, lead) for m, c in member.to_dict().items()})
 
-    def normal_form(self, polynomial: Any) -> list[flint.fmpq]:
+    def normal_form(self, polynomial: flint.fmpq_mpoly) -> list[flint.fmpq]:
         """Coordinates of a polynomial (``fmpq_mpoly`` of :attr:`context`) in the standard monomials."""
         result = [flint.fmpq(0)] * len(self.monomials)
         while polynomial:

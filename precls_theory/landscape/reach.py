@@ -15,18 +15,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from multiprocessing.queues import Queue
 from queue import Empty
-from typing import Any
+from typing import TypeAlias
 
 from precls_theory.landscape import singular
 from precls_theory.landscape.classification import classify_all
 from precls_theory.landscape.graphs import Decompose
 from precls_theory.landscape.ideals import varieties
-from precls_theory.landscape.problems import landscape
+from precls_theory.landscape.problems import FormName, TargetName, landscape
 
+Size: TypeAlias = tuple[TargetName, FormName, int, int, int]
+"""Target, form, channels, rows, units."""
 SECONDS = 15
 """Processor time that one size may take; Singular may take as much for each of its bases."""
-SIZES: tuple[tuple[str, str, int, int, int], ...] = (
+SIZES: tuple[Size, ...] = (
     # target, form, channels, rows, units
     *(("square", "operator", d, n, 1) for d, n in ((1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (1, 3))),
     *(("linear", "operator", d, n, 1) for d, n in ((1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (2, 2), (1, 3))),
@@ -56,12 +59,12 @@ class Reached:
     stopped_by: str
 
 
-def weights_of(size: tuple[str, str, int, int, int]) -> int:
+def weights_of(size: Size) -> int:
     """The most weights that one part has."""
-    return max(len(part.loss.names) for part in landscape(*size).parts)  # type: ignore[arg-type]
+    return max(len(part.loss.names) for part in landscape(*size).parts)
 
 
-def _work(size: Any, engine: str, answers: Any, seconds: int) -> None:
+def _work(size: Size, engine: str, answers: Queue[tuple[bool, float, str]], seconds: int) -> None:
     used = int(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds))
     begun = time.process_time()
@@ -70,10 +73,10 @@ def _work(size: Any, engine: str, answers: Any, seconds: int) -> None:
     answers.put((all(part.complete for part in parts), time.process_time() - begun, "; ".join(sorted(reasons))))
 
 
-def reached(size: tuple[str, str, int, int, int], engine: str, seconds: int = SECONDS) -> Reached:
+def reached(size: Size, engine: str, seconds: int = SECONDS) -> Reached:
     """What this engine makes of this size; Singular's own time is not in the processor time."""
     context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
+    answers: Queue[tuple[bool, float, str]] = context.Queue()
     process = context.Process(target=_work, args=(size, engine, answers, seconds))
     process.start()
     complete, used, reason = False, None, f"{seconds} s"

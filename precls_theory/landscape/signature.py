@@ -11,12 +11,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import flint
 import numpy as np
 
-Reduce = Callable[[Any], Any]
+Entry: TypeAlias = flint.fmpq_mpoly | flint.fmpq_poly | flint.fmpq
+"""An entry of a matrix: an element of a commutative ring that contains Q."""
+Reduce = Callable[[Entry], Entry]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def sign_changes(signs: Sequence[int]) -> int:
     return sum(left != right for left, right in itertools.pairwise(nonzero))
 
 
-def elementary_symmetric(matrix: np.ndarray, one: Any, reduce: Reduce = lambda value: value) -> list[Any]:
+def elementary_symmetric(matrix: np.ndarray, one: Entry, reduce: Reduce = lambda value: value) -> list[Entry]:
     """e_1, …, e_n of the eigenvalues of a square matrix over a commutative ring that contains Q (Faddeev–LeVerrier)."""
     size = len(matrix)
     zero = one * 0
@@ -71,7 +73,7 @@ def elementary_symmetric(matrix: np.ndarray, one: Any, reduce: Reduce = lambda v
     return values
 
 
-def _product(left: Any, right: Any, zero: Any, reduce: Reduce) -> list[list[Any]]:
+def _product(left: np.ndarray, right: list[list[Entry]], zero: Entry, reduce: Reduce) -> list[list[Entry]]:
     size = len(right)
     result = []
     for i in range(size):

@@ -16,11 +16,10 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import flint
 
-from precls_theory.landscape.ideals import Polynomial, TooLarge, Variety, integral, primitive, varieties
+from precls_theory.landscape.ideals import TooLarge, Variety, integral, primitive, varieties
 from precls_theory.landscape.ideals import groebner as by_flint
 
 SECONDS = 60.0
@@ -66,8 +65,8 @@ def run(script: str, seconds: float) -> str:
 
 
 def lifted(
-    generators: Sequence[Polynomial], context: Any, seconds: float = SECONDS
-) -> tuple[list[Any], list[list[Any]]]:
+    generators: Sequence[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx, seconds: float = SECONDS
+) -> tuple[list[flint.fmpq_mpoly], list[list[flint.fmpq_mpoly]]]:
     """Singular's (G, T): polynomials over Q and for each its cofactors of the generators. Nothing is checked here."""
     names = [f"x({index})" for index in range(1, context.nvars() + 1)]
     plain = flint.fmpz_mpoly_ctx.get(tuple(names), "degrevlex")
@@ -76,7 +75,7 @@ def lifted(
     if "begin\n" not in output or not output.rstrip().endswith("end"):
         raise TooLarge(f"Singular failed on {len(generators)} equations: {output.strip()[-200:] or 'no output'}")
     rational = flint.fmpq_mpoly_ctx.get(tuple(context.names()), "degrevlex")
-    polynomials: list[Any] = []
+    polynomials: list[flint.fmpq_mpoly] = []
     terms: dict[tuple[int, ...], flint.fmpq] = {}
     for line in output.split("begin\n", 1)[1].splitlines()[:-1]:
         if line == ".":
@@ -91,7 +90,11 @@ def lifted(
     return [row[0] for row in rows], [row[1:] for row in rows]
 
 
-def check(generators: Sequence[Polynomial], basis: Sequence[Any], cofactors: Sequence[Sequence[Any]]) -> None:
+def check(
+    generators: Sequence[flint.fmpz_mpoly],
+    basis: Sequence[flint.fmpq_mpoly],
+    cofactors: Sequence[Sequence[flint.fmpq_mpoly]],
+) -> None:
     """``basis = cofactors · generators``, multiplied out in FLINT; :class:`Disproved` where it is not."""
     if not basis:
         return
@@ -105,7 +108,9 @@ def check(generators: Sequence[Polynomial], basis: Sequence[Any], cofactors: Seq
             raise Disproved(f"member {index} of the basis is not the combination of the equations that Singular gave")
 
 
-def groebner(generators: Iterable[Polynomial], context: Any, seconds: float = SECONDS) -> list[Polynomial]:
+def groebner(
+    generators: Iterable[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx, seconds: float = SECONDS
+) -> list[flint.fmpz_mpoly]:
     """As :func:`precls_theory.landscape.ideals.groebner`, which is tried first, then helped by Singular."""
     nonzero = [primitive(generator) for generator in generators if generator]
     try:
@@ -116,6 +121,8 @@ def groebner(generators: Iterable[Polynomial], context: Any, seconds: float = SE
     return by_flint([*(integral(member, context) for member in basis), *nonzero], context)
 
 
-def decompose(generators: Sequence[Polynomial], context: Any, seconds: float = SECONDS) -> list[Variety]:
+def decompose(
+    generators: Sequence[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx, seconds: float = SECONDS
+) -> list[Variety]:
     """As :func:`precls_theory.landscape.ideals.varieties`, with Singular's help where FLINT stops."""
     return varieties(generators, context, partial(groebner, seconds=seconds))

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 
@@ -49,9 +48,9 @@ class Slice:
         places = [loss.names.index(name) for name in self.moving]
         self.hessian = [[self.restrict(loss.hessian[i, j]) for j in places] for i in places]
 
-    def restrict(self, polynomial: Any) -> Any:
+    def restrict(self, polynomial: flint.fmpq_mpoly) -> flint.fmpq_mpoly:
         """The polynomial on the slice."""
-        terms: dict[tuple[int, ...], Any] = {}
+        terms: dict[tuple[int, ...], flint.fmpq] = {}
         for monomial, coefficient in polynomial.to_dict().items():
             exponents = tuple(map(int, monomial))
             if any(e and value == 0 for e, value in zip(exponents, self.values, strict=True)):
@@ -88,8 +87,8 @@ class Slice:
         places = [index for index, name in enumerate(loss.names) if name in self.moving]
         context = flint.fmpq_mpoly_ctx.get(self.moving, "degrevlex")
 
-        def open_up(polynomial: Any) -> Any:
-            terms: dict[tuple[int, ...], Any] = {}
+        def open_up(polynomial: flint.fmpq_mpoly) -> flint.fmpq_mpoly:
+            terms: dict[tuple[int, ...], flint.fmpq] = {}
             for monomial, coefficient in polynomial.to_dict().items():
                 key = tuple(int(monomial[index]) for index in places)
                 terms[key] = terms.get(key, flint.fmpq(0)) + coefficient
@@ -100,7 +99,7 @@ class Slice:
         start = [full.get(name, flint.fmpq(0)) for name in self.moving]
         return find_descent(open_up(loss.polynomial), gradient, matrix, start)
 
-    def describe(self, found: Descent) -> dict[str, Any]:
+    def describe(self, found: Descent) -> dict[str, object]:
         curve = found.describe(self.moving) | dict.fromkeys(self.chart.units, "1")
         return {"order": found.order, "rate": str(found.rate), "curve": curve}
 

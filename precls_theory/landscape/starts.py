@@ -12,15 +12,27 @@ import json
 import sys
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Required, TypedDict
 
 import numpy as np
 
 from precls_theory.landscape.enclosure import radii
 from precls_theory.landscape.numerical import FastLoss, listed_sets, stationary
-from precls_theory.landscape.problems import Problem, landscape
+from precls_theory.landscape.problems import FormName, Problem, TargetName, landscape
 
-CASES: dict[str, dict[str, Any]] = {
+
+class Case(TypedDict, total=False):
+    """The arguments of :func:`precls_theory.landscape.problems.landscape` that a case gives."""
+
+    target: Required[TargetName]
+    form: FormName
+    channels: int
+    rows: int
+    units: int
+
+
+CASES: dict[str, Case] = {
     "Square": {"target": "square"},
     "Square, two rows": {"target": "square", "rows": 2},
     "Square, layer": {"target": "square", "form": "layer"},
@@ -37,12 +49,11 @@ CHUNK = 5_000
 
 def problem_of(name: str) -> Problem:
     """The part of a case that is the most interesting: the product, or else the first output."""
-    options = dict(CASES[name])
-    parts = landscape(options.pop("target"), **options).parts
+    parts = landscape(**CASES[name]).parts
     return parts[1] if name.startswith("Multiply") and len(parts) > 1 else parts[0]
 
 
-def follow(problem: Problem, count: int, seed: int = 0, spread: float = 1.5) -> dict[str, Any]:
+def follow(problem: Problem, count: int, seed: int = 0, spread: float = 1.5) -> dict[str, object]:
     """Starts from N(0, spread²), their stationary points, and the proved distances to the listed sets: a summary."""
     loss, sets = FastLoss(problem.loss), listed_sets(problem)
     rng = np.random.default_rng(seed)
@@ -65,9 +76,9 @@ def follow(problem: Problem, count: int, seed: int = 0, spread: float = 1.5) -> 
     }  # fmt: skip
 
 
-def run(count: int, report: Any = lambda text: None) -> dict[str, Any]:
+def run(count: int, report: Callable[[str], None] = lambda text: None) -> dict[str, object]:
     """The summaries of all cases."""
-    found = {}
+    found: dict[str, object] = {}
     for name in CASES:
         begun = time.perf_counter()
         found[name] = follow(problem_of(name), count)

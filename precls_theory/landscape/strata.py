@@ -12,11 +12,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import flint
 
-from precls_theory.landscape.ideals import Polynomial, TooLarge, Variety, eliminate, integral, renamed, varieties
+from precls_theory.landscape.ideals import TooLarge, Variety, eliminate, integral, renamed, varieties
 from precls_theory.landscape.quotient import Algebra, Quotient, at_matrix
 from precls_theory.landscape.roots import real_roots
 
@@ -39,7 +38,7 @@ class Points:
         """The real roots of the modulus, in disjoint balls of about this precision."""
         return real_roots(self.modulus, precision)
 
-    def substitute(self, polynomial: Any) -> flint.fmpq_poly:
+    def substitute(self, polynomial: flint.fmpq_mpoly | flint.fmpz_mpoly) -> flint.fmpq_poly:
         """The value of a polynomial in the variables, an element of Q(θ)."""
         total = flint.fmpq_poly([])
         powers: dict[tuple[int, int], flint.fmpq_poly] = {}
@@ -64,17 +63,19 @@ class Graph:
 
     names: tuple[str, ...]
     free: tuple[str, ...]
-    context: Any
-    numerators: tuple[Any, ...]
-    denominator: Any
-    slopes: tuple[Any, ...]
+    context: flint.fmpq_mpoly_ctx
+    numerators: tuple[flint.fmpq_mpoly, ...]
+    denominator: flint.fmpq_mpoly
+    slopes: tuple[flint.fmpq_mpoly, ...]
     """Where one of these polynomials of the free variables is zero, the equations that were solved do not determine."""
 
     @property
     def dimension(self) -> int:
         return len(self.free)
 
-    def substitute(self, polynomial: Any, degree: int | None = None) -> Any:
+    def substitute(
+        self, polynomial: flint.fmpq_mpoly | flint.fmpz_mpoly, degree: int | None = None
+    ) -> flint.fmpq_mpoly:
         """``δ^degree`` times the polynomial along the graph; the degree is the polynomial's own unless given."""
         terms = {monomial: flint.fmpq(coefficient) for monomial, coefficient in polynomial.to_dict().items()}
         own = max((sum(map(int, monomial)) for monomial in terms), default=0)
@@ -136,7 +137,7 @@ def strata(variety: Variety) -> Iterator[Stratum]:
 def exceptions(variety: Variety, graph: Graph) -> list[Variety]:
     """The part of the variety that the graph may lack: over zeros of what was divided by, unless it is on the graph."""
     small = flint.fmpz_mpoly_ctx.get(graph.free, "degrevlex")
-    factors: dict[str, Any] = {}
+    factors: dict[str, flint.fmpq_mpoly] = {}
     for slope in graph.slopes:
         for factor, _ in slope.factor()[1]:
             factors[str(factor)] = factor
@@ -150,7 +151,7 @@ def exceptions(variety: Variety, graph: Graph) -> list[Variety]:
     return found
 
 
-def graph_equations(variety: Variety, graph: Graph) -> list[Polynomial]:
+def graph_equations(variety: Variety, graph: Graph) -> list[flint.fmpz_mpoly]:
     """``δ·x_i − numerator_i``, in the variety's variables."""
     context = flint.fmpq_mpoly_ctx.get(variety.names, "degrevlex")
     generators = dict(zip(variety.names, context.gens(), strict=True))
@@ -174,14 +175,18 @@ def parametrise(variety: Variety) -> Graph | None:
 
 
 def _graph(
-    basis: list[Polynomial], context: Any, dependent: list[str], free: tuple[str, ...], names: tuple[str, ...]
+    basis: list[flint.fmpz_mpoly],
+    context: flint.fmpz_mpoly_ctx,
+    dependent: list[str],
+    free: tuple[str, ...],
+    names: tuple[str, ...],
 ) -> Graph | None:
     small = flint.fmpz_mpoly_ctx.get(free, "degrevlex")
     order = list(context.names())
     if any(_confined(member, order, free) for member in basis):
         return None  # the free variables satisfy an equation: they are not free
-    slopes: list[Polynomial] = []
-    solved: dict[str, tuple[Polynomial, Polynomial]] = {
+    slopes: list[flint.fmpz_mpoly] = []
+    solved: dict[str, tuple[flint.fmpz_mpoly, flint.fmpz_mpoly]] = {
         name: (generator, small.constant(1)) for name, generator in zip(free, small.gens(), strict=True)
     }
     for name in reversed(dependent):
@@ -213,13 +218,16 @@ def _graph(
     return Graph(names, tuple(free), rational, tuple(over_q[:size]), over_q[size], tuple(over_q[size + 1 :]))
 
 
-def _confined(member: Polynomial, order: list[str], free: tuple[str, ...]) -> bool:
+def _confined(member: flint.fmpz_mpoly, order: list[str], free: tuple[str, ...]) -> bool:
     return {order[i] for i, e in enumerate(member.degrees()) if e} <= set(free)
 
 
 def _rational(
-    polynomial: Polynomial, order: list[str], solved: dict[str, tuple[Polynomial, Polynomial]], small: Any
-) -> tuple[Polynomial, Polynomial]:
+    polynomial: flint.fmpz_mpoly,
+    order: list[str],
+    solved: dict[str, tuple[flint.fmpz_mpoly, flint.fmpz_mpoly]],
+    small: flint.fmpz_mpoly_ctx,
+) -> tuple[flint.fmpz_mpoly, flint.fmpz_mpoly]:
     """Numerator and denominator of a polynomial at rational functions."""
     numerator, denominator = small.constant(0), small.constant(1)
     for monomial, coefficient in polynomial.to_dict().items():

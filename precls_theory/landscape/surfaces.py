@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import flint
 
 from precls_theory.landscape.components import DEGENERATE, LOCAL, SADDLE, UNRESOLVED, Component, Value
-from precls_theory.landscape.ideals import Polynomial, Variety, integral, renamed, varieties
+from precls_theory.landscape.ideals import Variety, integral, renamed, varieties
 from precls_theory.landscape.kinds import ACCUMULATE, kind_of
 from precls_theory.landscape.positivity import (
     indefinite_part,
@@ -28,7 +27,7 @@ Rest = Callable[[Variety, int | None], Iterator[Component]]
 
 
 def of_surface(
-    piece: Slice, graph: Graph, equations: tuple[str, ...], loss: Value, symmetric: list[Any], variety: Variety,
+    piece: Slice, graph: Graph, equations: tuple[str, ...], loss: Value, symmetric: list[flint.fmpq_mpoly], variety: Variety,
     tangent: int, rest: Rest,
 ) -> Iterator[Component]:  # fmt: skip
     """A graph over several variables, divided by the zeros of the last e_k that is not identically zero there.
@@ -96,7 +95,9 @@ def of_surface(
         yield from rest(part, tangent if graph.denominator.is_constant() else None)
 
 
-def limits(piece: Slice, graph: Graph, zeros: list[list[Any]], variety: Variety, rest: Rest) -> Iterator[Component]:
+def limits(
+    piece: Slice, graph: Graph, zeros: list[list[flint.fmpq_mpoly]], variety: Variety, rest: Rest
+) -> Iterator[Component]:
     """The points of a graph that are limits of strict saddles on it: saddles, strict ones or degenerate.
 
     The zeros of a polynomial that is not identically zero have no interior in the space of the free variables, so near
@@ -112,7 +113,7 @@ def limits(piece: Slice, graph: Graph, zeros: list[list[Any]], variety: Variety,
             yield component
 
 
-def parts(zeros: list[list[Any]], graph: Graph, variety: Variety) -> Iterator[Variety]:
+def parts(zeros: list[list[flint.fmpq_mpoly]], graph: Graph, variety: Variety) -> Iterator[Variety]:
     """The varieties on which one of these lists of polynomials of the free variables vanishes."""
     small = flint.fmpz_mpoly_ctx.get(graph.free, "degrevlex")
     for members in zeros:
@@ -122,7 +123,7 @@ def parts(zeros: list[list[Any]], graph: Graph, variety: Variety) -> Iterator[Va
                 yield part
 
 
-def on_wall(piece: Slice, graph: Graph, wall: Any, symmetric: list[Any]) -> dict[str, str]:
+def on_wall(piece: Slice, graph: Graph, wall: flint.fmpq_mpoly, symmetric: list[flint.fmpq_mpoly]) -> dict[str, str]:
     """A rational point with semidefinite Hessian where ``wall`` is zero, if a small one is found."""
     candidates = [flint.fmpq(n, d) for n, d in itertools.product(range(-6, 7), (1, 2))]
     for values in itertools.product(candidates, repeat=graph.dimension):
@@ -141,7 +142,9 @@ def points(graph: Graph) -> Iterator[list[flint.fmpq]]:
             yield list(values)
 
 
-def samples(graph: Graph, symmetric: list[Any], tangent: int) -> dict[str, tuple[list[flint.fmpq], Signature]]:
+def samples(
+    graph: Graph, symmetric: list[flint.fmpq_mpoly], tangent: int
+) -> dict[str, tuple[list[flint.fmpq], Signature]]:
     """For each kind that the signature decides somewhere on a grid, a point of it."""
     seen: dict[str, tuple[list[flint.fmpq], Signature]] = {}
     for values in points(graph):
@@ -152,7 +155,7 @@ def samples(graph: Graph, symmetric: list[Any], tangent: int) -> dict[str, tuple
     return seen
 
 
-def divide(leading: Any, graph: Graph) -> tuple[list[Any], list[list[Any]]]:
+def divide(leading: flint.fmpq_mpoly, graph: Graph) -> tuple[list[flint.fmpq_mpoly], list[list[flint.fmpq_mpoly]]]:
     """(smooth zeros of odd order, other real zeros) of a polynomial, by its factors; the others as lists of equations."""
     walls, others = [], []
     context = flint.fmpz_mpoly_ctx.get(graph.free, "degrevlex")
@@ -171,6 +174,6 @@ def divide(leading: Any, graph: Graph) -> tuple[list[Any], list[list[Any]]]:
     return walls, others
 
 
-def real_parts(generators: list[Polynomial], context: Any) -> list[Variety]:
+def real_parts(generators: list[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx) -> list[Variety]:
     """The parts of a zero set that are not known to be without real points."""
     return [part for part in varieties(generators, context) if part.no_real_point is None]

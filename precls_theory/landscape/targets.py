@@ -7,12 +7,13 @@ references: a loss of zero says that a model and this text agree as polynomials.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from fractions import Fraction
 
 import flint
 import numpy as np
 
 from constructions.algebra.rationals import as_fraction
+from precls_theory.landscape.moments import ExactLike
 
 
 def square(u: np.ndarray) -> np.ndarray:
@@ -20,7 +21,9 @@ def square(u: np.ndarray) -> np.ndarray:
     return u * u
 
 
-def linear(matrix: Sequence[Sequence[Any]], bias: Sequence[Any] | None = None) -> Callable[[np.ndarray], np.ndarray]:
+def linear(
+    matrix: Sequence[Sequence[ExactLike]], bias: Sequence[ExactLike] | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
     """``u A + c``: ``matrix`` (D, D') and ``bias`` (D',) of rationals."""
     entries = [[as_fraction("matrix", entry) for entry in row] for row in matrix]
     offset = [as_fraction("bias", entry) for entry in (bias if bias is not None else [0] * len(entries[0]))]
@@ -61,5 +64,5 @@ def read(source: int, target: int) -> Callable[[np.ndarray], np.ndarray]:
     return run
 
 
-def _number(value: Any) -> flint.fmpq:
+def _number(value: Fraction) -> flint.fmpq:
     return flint.fmpq(value.numerator, value.denominator)

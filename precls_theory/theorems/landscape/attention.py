@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
 
 import flint
 import sympy
@@ -117,7 +116,7 @@ def prove_no_spurious(n_points: int) -> None:
         raise Refuted(f"n={n_points}: complete {result.complete}, kinds {sorted(kinds)}")
 
 
-def constant(entry: Any) -> Fraction:
+def constant(entry: flint.fmpq_mpoly) -> Fraction:
     value = entry.leading_coefficient() if entry else flint.fmpq(0)
     return Fraction(int(value.p), int(value.q))
 
@@ -138,7 +137,7 @@ def prove_factored(n_points: int, n_dims: int) -> None:
         raise Refuted("the loss in p and q is not F(sym(p ⊗ q))")
 
 
-def prove_laguerre(n_steps: int, shift: Any = 0) -> None:
+def prove_laguerre(n_steps: int, shift: int | sympy.Expr = 0) -> None:
     """For every n: the normalised ``L_k^{(n/2 + shift)}(ns/2)`` is orthogonal to 1, …, s^{k−1} under s dμ(s), d = 1."""
     n, s = sympy.symbols("n s", positive=True)
     polynomial = sympy.Poly(sympy.expand(sympy.assoc_laguerre(n_steps, n / 2 + shift, n * s / 2)), s)

@@ -25,11 +25,11 @@ diagonals have zero derivatives here; keys from labels (Q_bb) are left out.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import sympy
 
 from precls_theory.landscape.attention import (
+    Residual,
     attend,
     layers_residual,
     steps_residual,
@@ -43,7 +43,7 @@ from precls_theory.proofs.symbolic import array_of, flint_variables, require_equ
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
-def prove_residual(n_points: int, residual: Any = layers_residual) -> None:
+def prove_residual(n_points: int, residual: Residual = layers_residual) -> None:
     """(*): the network's prediction is ``w a_q (1 − r(s))``, all of a, w, a_q, η_1, η_2, γ symbols."""
     v = flint_variables(a=(n_points,), w=(1,), query=(1,), eta=(2,), gamma=(1,))
     a, w, query, gamma = v["a"], v["w"][0], v["query"][0], v["gamma"][0]
@@ -63,7 +63,7 @@ def prove_residual(n_points: int, residual: Any = layers_residual) -> None:
 n, s_ = sympy.symbols("n s", positive=True)
 
 
-def best_residual(shift: Any = 0) -> sympy.Poly:
+def best_residual(shift: int | sympy.Expr = 0) -> sympy.Poly:
     """r*: the Laguerre polynomial ``L_2^{(n/2)}(ns/2)``, 1 at s = 0."""
     polynomial = sympy.expand(sympy.assoc_laguerre(2, n / 2 + shift, n * s_ / 2))
     return sympy.Poly(sympy.cancel(polynomial / polynomial.subs(s_, 0)), s_)
@@ -78,7 +78,7 @@ def expectation(polynomial: sympy.Poly) -> sympy.Expr:
     return sympy.factor(sympy.cancel(total))
 
 
-def prove_every_n(shift: Any = 0, least: sympy.Expr = 8 / ((n + 2) * (n + 4))) -> sympy.Expr:
+def prove_every_n(shift: int | sympy.Expr = 0, least: sympy.Expr = 8 / ((n + 2) * (n + 4))) -> sympy.Expr:
     """r* is orthogonal to s, s², its mean square is ``8/((n+2)(n+4))``, and ``E r* s³ > 0``; returns the last."""
     best = best_residual(shift)
     power = sympy.Poly(s_, s_)
@@ -112,7 +112,7 @@ def prove_steps(n_points: int) -> None:
         raise Refuted(f"n={n_points}: complete {result.complete}, kinds {kinds}")
 
 
-def prove_layers(n_points: int, minima: int = 3) -> dict[str, Any]:
+def prove_layers(n_points: int, minima: int = 3) -> dict[str, object]:
     """All stationary points with γ: three minima, of different losses below that of two steps, and three saddles."""
     result = classify(two_layers(n_points))
     found = [component for component in result.real if component.kind == LOCAL]
@@ -148,7 +148,7 @@ def prove_layers(n_points: int, minima: int = 3) -> dict[str, Any]:
         "the first layer's γ once": {"residual": lambda s, one, two, c: (1 - one * s) * (1 - two * s * (1 - c * s))},
     },
 )
-def attention_layers(size: Size, residual: Any = layers_residual) -> Evidence:
+def attention_layers(size: Size, residual: Residual = layers_residual) -> Evidence:
     for n_points in (1, 2, 3):
         prove_residual(n_points, residual)
     third = prove_every_n()

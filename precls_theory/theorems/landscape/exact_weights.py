@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
+import flint
 import numpy as np
 
 import constructions as C
 from constructions.models.operators import LayerWeights, apply_layer, dense_weights
 from precls_theory.landscape import targets
 from precls_theory.landscape.moments import Gaussian
-from precls_theory.landscape.population_loss import SymbolicModel, Target, fmpq, population_loss
+from precls_theory.landscape.population_loss import SymbolicModel, TargetMap, fmpq, population_loss
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 FIELDS = ("in_weight", "in_bias", "filter", "conv_bias", "gate_weight", "gate_bias", "out_weight", "out_bias")
@@ -54,7 +54,7 @@ def dense_model(network: C.Network) -> tuple[SymbolicModel, dict[str, Fraction]]
     return SymbolicModel(shapes, network.n_rows, len(network.inputs), apply), values
 
 
-def prove_stationary(name: str, network: C.Network, target: Target, change: Fraction = Fraction(0)) -> int:
+def prove_stationary(name: str, network: C.Network, target: TargetMap, change: Fraction = Fraction(0)) -> int:
     """Loss and gradient vanish at the weights (the last of them changed by ``change``); returns the number of weights."""
     model, values = dense_model(network)
     loss = population_loss(model, target, Gaussian())
@@ -68,7 +68,7 @@ def prove_stationary(name: str, network: C.Network, target: Target, change: Frac
     return len(loss.names)
 
 
-def prove_stationary_singly(name: str, network: C.Network, target: Target, change: Fraction = Fraction(0)) -> int:
+def prove_stationary_singly(name: str, network: C.Network, target: TargetMap, change: Fraction = Fraction(0)) -> int:
     """The same for deeper networks, whose loss in all weights is too large: one weight a symbol at a time."""
     model, values = dense_model(network)
     values[list(values)[-1]] += change
@@ -103,11 +103,11 @@ def descent_step(u: np.ndarray) -> np.ndarray:
     return result
 
 
-def _half(like: Any) -> Any:
+def _half(like: flint.fmpq_mpoly) -> flint.fmpq_mpoly:
     return like.context().constant(1) / 2
 
 
-def data_columns(target: Callable[[np.ndarray], np.ndarray], columns: int) -> Target:
+def data_columns(target: Callable[[np.ndarray], np.ndarray], columns: int) -> TargetMap:
     """A target that reads the first columns only: the others are positional."""
     return lambda u: target(u[:, :columns])
 
@@ -127,7 +127,7 @@ def data_columns(target: Callable[[np.ndarray], np.ndarray], columns: int) -> Ta
     },
 )
 def exact_weights(size: Size, change: Fraction = Fraction(0)) -> Evidence:
-    cases: list[tuple[str, C.Network, Target]] = [
+    cases: list[tuple[str, C.Network, TargetMap]] = [
         (
             "Multiply",
             C.multiply(n_rows=2, n_channels=2, left=0, right=1, target=1, length=1),

@@ -24,8 +24,8 @@ Hence the classification of a one-output layer with Out folded into In (o ≠ 0)
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
+import flint
 import numpy as np
 import sympy
 
@@ -75,7 +75,7 @@ def prove_out(rows: int, columns: int, power: int = 2, pairing_vanishes: bool = 
     expected = delta * pairing + delta * delta * v["F"][0, 0] * v.constant(HALF)[0]
     context = change.context()
     place = list(context.names()).index("t_0")
-    parts: dict[int, dict[tuple[int, ...], Any]] = {}
+    parts: dict[int, dict[tuple[int, ...], flint.fmpq]] = {}
     for monomial, coefficient in change.to_dict().items():
         exponents = tuple(map(int, monomial))
         parts.setdefault(exponents[place], {})[(*exponents[:place], 0, *exponents[place + 1 :])] = coefficient

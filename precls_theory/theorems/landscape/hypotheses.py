@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
 
 import sympy
 
@@ -58,7 +57,7 @@ def is_exact(component: Component) -> bool:
 
 def prove_recovery(
     name: str, problem: Problem, hypothesis: Hypothesis, listed: Hypothesis = anything
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Every real component on which the hypothesis can hold has loss 0, and there is one: the exact weights.
 
     Says how many are excluded, with one point. ``listed`` leaves components out, as a faulty classification would.

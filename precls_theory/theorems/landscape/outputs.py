@@ -35,7 +35,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -43,7 +42,7 @@ import numpy as np
 from precls_theory.landscape import targets
 from precls_theory.landscape.descent import kernel
 from precls_theory.landscape.moments import Gaussian, Moments, Uniform
-from precls_theory.landscape.population_loss import SymbolicModel, fmpq, population_loss
+from precls_theory.landscape.population_loss import SymbolicModel, TargetMap, fmpq, population_loss
 from precls_theory.landscape.roots import sign
 from precls_theory.landscape.signature import Signature
 from precls_theory.proofs.symbolic import array_of, flint_variables, require_equal
@@ -158,7 +157,14 @@ def dual(orthogonal: list[Row], to: Row) -> Row | None:
 
 
 def loss_along(
-    units: Units, x: Row, y: Row, z: Row, direction: tuple[Row, Row, Row], bias: Row, target: Any, moments: Moments
+    units: Units,
+    x: Row,
+    y: Row,
+    z: Row,
+    direction: tuple[Row, Row, Row],
+    bias: Row,
+    target: TargetMap,
+    moments: Moments,
 ) -> list[Fraction]:
     """The population loss of the layer (one row) as a polynomial in t, by powers, along the curve."""
     w, a, b = direction
@@ -184,7 +190,7 @@ def loss_along(
     return found
 
 
-def descends(units: Units, direction: tuple[Row, Row, Row], bias: Row, target: Any, moments: Moments) -> Fraction:
+def descends(units: Units, direction: tuple[Row, Row, Row], bias: Row, target: TargetMap, moments: Moments) -> Fraction:
     """The loss decreases at order three along the curve of the proof; returns the coefficient of t³."""
     x, y, z = directions(units)
     loss = loss_along(units, x, y, z, direction, bias, target, moments)

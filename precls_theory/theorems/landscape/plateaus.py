@@ -14,19 +14,20 @@ A product a_i a_j that layer 1 already forms ends the third plateau: the gradien
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
+import flint
 import numpy as np
 
 from constructions.algebra.filters import Filter
-from constructions.algebra.terms import channel, channels, convolve, shifted
+from constructions.algebra.terms import Expression, channel, channels, convolve, shifted
 from constructions.networks.builder import Builder
 from constructions.networks.network import Network
 from constructions.networks.tasks import Regression
 from precls_theory.landscape.moments import Gaussian
-from precls_theory.landscape.population_loss import SymbolicModel, Target, fmpq, population_loss
+from precls_theory.landscape.population_loss import SymbolicModel, TargetMap, fmpq, population_loss
 from precls_theory.proofs.symbolic import array_of
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.landscape.exact_weights import FIELDS, dense_model
@@ -44,7 +45,7 @@ def network(n_points: int) -> Network:
     (a,), b = channels("a", 1), channel("b")
     aa, ba, x = builder.layer(aa=a * a, ba=b * a, x=shifted(a, N))
 
-    def last(value: Any) -> Any:
+    def last(value: Expression) -> Expression:
         return convolve(Filter.of((1,) * N, 0), value)
 
     g = builder.layer(g=(last(aa) * x - last(ba)) * Fraction(1, N) + x)
@@ -52,7 +53,7 @@ def network(n_points: int) -> Network:
     return builder.build(g, task)
 
 
-def gradient_target(n_points: int) -> Target:
+def gradient_target(n_points: int) -> TargetMap:
     """g of the data in u: row 0 is (x, ·), row n is (a_n, b_n)."""
 
     def target(u: np.ndarray) -> np.ndarray:
@@ -99,7 +100,7 @@ def at_plateau(
     return {name: value if unit_of(name) in kept else Fraction(0) for name, value in values.items()}
 
 
-def arrays_of(model: SymbolicModel, entry: Any) -> dict[str, np.ndarray]:
+def arrays_of(model: SymbolicModel, entry: Callable[[str], flint.fmpq_mpoly]) -> dict[str, np.ndarray]:
     """The arrays of weights whose entries are ``entry(name)``."""
     arrays = {}
     for family, shape in model.shapes.items():
@@ -110,13 +111,13 @@ def arrays_of(model: SymbolicModel, entry: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
-def along(model: SymbolicModel, entries: Any, target: Target) -> list[Fraction]:
+def along(model: SymbolicModel, entries: Callable[[str], Mapping[int, Fraction]], target: TargetMap) -> list[Fraction]:
     """The loss where the weight ``name`` is the polynomial ``entries(name)``, ``{power of t: coefficient}``, by powers of t."""
 
     def apply(symbols: dict[str, np.ndarray], u: np.ndarray) -> np.ndarray:
         t = symbols["t"][0]
 
-        def entry(name: str) -> Any:
+        def entry(name: str) -> flint.fmpq_mpoly:
             return sum((t**power * fmpq(c) for power, c in entries(name).items() if c), t * 0)
 
         return model.apply(arrays_of(model, entry), u)
@@ -133,7 +134,8 @@ def prove_stationary(n_points: int, learned: tuple[str, ...], level: Fraction, f
     target = gradient_target(n_points)
     point = at_plateau(values, learned, formed)
     for moved in point:
-        loss = along(model, lambda name, moved=moved: {0: point[name], 1: Fraction(int(name == moved))}, target)
+        lines = {name: {0: value, 1: Fraction(int(name == moved))} for name, value in point.items()}
+        loss = along(model, lines.__getitem__, target)
         if loss[0] != level:
             raise Refuted(f"N={n_points}, learned {learned}: the loss is {loss[0]}, not {level}")
         if len(loss) > 1 and loss[1]:

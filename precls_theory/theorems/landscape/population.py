@@ -11,15 +11,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
 
 import flint
 
+from constructions.algebra.rings import Ring, polynomials
 from precls_theory.landscape import targets
 from precls_theory.landscape.moments import Gaussian, Moments, Rademacher, Uniform
 from precls_theory.landscape.population_loss import (
     SymbolicModel,
-    Target,
+    TargetMap,
     fmpq,
     layer_model,
     operator_model,
@@ -41,8 +41,8 @@ CHOLESKY = ((2, 0), (1, 3))
 
 
 def quadrature(
-    model: SymbolicModel, target: Target, rule: tuple[Sequence[Node], Fraction], mix: Sequence[Sequence[int]] | None
-) -> Any:
+    model: SymbolicModel, target: TargetMap, rule: tuple[Sequence[Node], Fraction], mix: Sequence[Sequence[int]] | None
+) -> flint.fmpq_mpoly:
     """``E‖model(u) − target(u)‖²`` by the product rule, over Q[weights, s]/(s² − square)."""
     nodes, square = rule
     families = variable_names(model.shapes)
@@ -67,7 +67,7 @@ def quadrature(
             chance *= weight
         for entry in error.flat:
             total += entry * entry * fmpq(chance)
-    reduced: dict[tuple[int, ...], Any] = {}
+    reduced: dict[tuple[int, ...], flint.fmpq] = {}
     for monomial, coefficient in total.to_dict().items():
         exponents = tuple(map(int, monomial))
         key = exponents[:-1]
@@ -86,9 +86,9 @@ def covariance() -> list[list[int]]:
 def prove_moments(
     name: str,
     model: SymbolicModel,
-    target: Target,
+    target: TargetMap,
     moments: Moments,
-    rule: Any,
+    rule: tuple[Sequence[Node], Fraction],
     mix: Sequence[Sequence[int]] | None = None,
 ) -> None:
     """The loss by moments equals the loss by quadrature, as polynomials in the weights."""
@@ -98,9 +98,7 @@ def prove_moments(
     require_equal(array_of([loss], (1,)), array_of([expected], (1,)), name, ring)
 
 
-def _ring(polynomial: Any) -> Any:
-    from constructions.algebra.rings import polynomials
-
+def _ring(polynomial: flint.fmpq_mpoly) -> Ring:
     return polynomials(polynomial.context())
 
 
@@ -129,7 +127,7 @@ Make = Callable[..., Moments]
     },
 )
 def population_losses(size: Size, gaussian: Make = Gaussian, correlated: Make = Gaussian) -> Evidence:
-    cases: list[tuple[str, SymbolicModel, Target]] = [
+    cases: list[tuple[str, SymbolicModel, TargetMap]] = [
         ("operator, Square, two rows", operator_model(2, 1), targets.square),
         ("operator, Multiply", operator_model(1, 2), targets.multiply(0, 1, 1)),
         ("operator, Read", operator_model(2, 1), targets.read(0, 1)),

@@ -16,14 +16,16 @@ quadratically across the family), and the loss there is positive while 0 is its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TypeAlias
 
 import flint
 import numpy as np
 import sympy
+from sympy.polys.domains import FractionField
+from sympy.polys.fields import FracElement
 
 from precls_theory.landscape import targets
 from precls_theory.landscape.moments import Gaussian
@@ -33,6 +35,7 @@ from precls_theory.proofs.symbolic import array_of
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 R = sympy.Rational
+Scalar: TypeAlias = int | sympy.Expr
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ class Family:
     loss: Loss
     parameters: tuple[sympy.Symbol, ...]
     point: dict[str, sympy.Expr]
-    at: dict[sympy.Symbol, Any]
+    at: dict[sympy.Symbol, Scalar]
 
 
 def prove_minimum(family: Family) -> Fraction:
@@ -79,7 +82,7 @@ def prove_minimum(family: Family) -> Fraction:
     return Fraction(int(along.p), int(along.q))
 
 
-def substitute(polynomial: Any, values: Sequence[Any], rationals: Any) -> Any:
+def substitute(polynomial: flint.fmpq_mpoly, values: Sequence[FracElement], rationals: FractionField) -> FracElement:
     """A polynomial of python-flint at rational functions."""
     total = rationals.zero
     for monomial, coefficient in polynomial.to_dict().items():
@@ -97,7 +100,11 @@ def of(loss: Loss) -> tuple[sympy.Expr, dict[str, sympy.Symbol], tuple[sympy.Sym
 
 
 def family(
-    name: str, loss: Loss, point: dict[str, Any], parameters: Sequence[sympy.Symbol], at: dict[sympy.Symbol, Any]
+    name: str,
+    loss: Loss,
+    point: Mapping[str, Scalar],
+    parameters: Sequence[sympy.Symbol],
+    at: dict[sympy.Symbol, Scalar],
 ) -> Family:
     """A family in the weights of a loss; weights that are not named are zero."""
     full = {key: sympy.sympify(point.get(key, 0)) for key in loss.names}
@@ -126,7 +133,7 @@ def case_c(coefficient: Fraction = Fraction(4, 5)) -> Family:
     return family("C", problem.loss, {"B1_0": p, "H_0": 1 / p}, (p,), {p: 1})
 
 
-def case_d(beta: Any = 1) -> Family:
+def case_d(beta: Scalar = 1) -> Family:
     """β and the scaling s are the parameters."""
     (problem,) = landscape("multiply", "layer", channels=2).parts
     half = R(1, 2)
@@ -137,7 +144,7 @@ def case_d(beta: Any = 1) -> Family:
     return family("D", problem.loss, point, (s, b), {s: 1, b: beta})
 
 
-def case_e(shift: Any = 3) -> Family:
+def case_e(shift: Scalar = 3) -> Family:
     problem = landscape("multiply", channels=2, rows=2).parts[1]
     return family("E", problem.loss, {"B1_0": s, "H_1": m, "B2_1": n}, (s, m, n), {s: 1, m: 0, n: shift})
 
@@ -159,7 +166,7 @@ def shared_square() -> Loss:
     return without_bias(without_bias(loss, "bias_0"), "bias_1")
 
 
-def case_f(constant: Any = 3) -> Family:
+def case_f(constant: Scalar = 3) -> Family:
     """Eight parameters: s, b, k of unit 0, i, p, q of unit 1, and Out (m, n) of unit 1; the rest of Out follows."""
     minus = -q * i / p
     point = {
@@ -171,7 +178,7 @@ def case_f(constant: Any = 3) -> Family:
     return family("F", shared_square(), point, (s, b, k, i, p, q, m, n), at)
 
 
-def prove_threshold_c(threshold: Any = TWO_THIRDS) -> None:
+def prove_threshold_c(threshold: Scalar = TWO_THIRDS) -> None:
     """At case C's point the Hessian, for every c, is indefinite for c² above the threshold and definite (off the scaling) below.
 
     In the slice B1 = 1 the eigenvalues' elementary symmetric functions are polynomials in c²; the last is the

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import sympy
 
@@ -37,7 +36,7 @@ def prove_loss(formula: sympy.Expr = LOSS) -> None:
 
 
 def prove_sets(
-    loss: sympy.Expr, symbols: Sequence[sympy.Symbol], sets: Sequence[tuple[Sequence[sympy.Expr], Any]]
+    loss: sympy.Expr, symbols: Sequence[sympy.Symbol], sets: Sequence[tuple[Sequence[sympy.Expr], sympy.Expr]]
 ) -> None:
     """The stationary points of a polynomial are the union of these sets, with these values; over C.
 
@@ -105,7 +104,7 @@ KINDS = (("global minimum", 1, 0), ("degenerate saddle", 1, 2), ("saddle", 0, 3)
     },
 )
 def scalar_square(
-    size: Size, sets: Sequence[tuple[Sequence[sympy.Expr], Any]] = SETS, formula: sympy.Expr = LOSS
+    size: Size, sets: Sequence[tuple[Sequence[sympy.Expr], sympy.Expr]] = SETS, formula: sympy.Expr = LOSS
 ) -> Evidence:
     prove_loss(formula)
     prove_sets(LOSS, (W, H, B1, B2), sets)

@@ -34,9 +34,8 @@ kernel of the Hessian is the tangent space of the stationary set: local minima (
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -46,8 +45,8 @@ from precls_theory.landscape.classification import classify
 from precls_theory.landscape.components import GLOBAL
 from precls_theory.landscape.descent import kernel
 from precls_theory.landscape.moments import Gaussian, Moments, Uniform, is_positive_semidefinite
-from precls_theory.landscape.population_loss import Loss, SymbolicModel, population_loss
-from precls_theory.landscape.problems import Problem, landscape, layer_problem, without_bias
+from precls_theory.landscape.population_loss import Loss, SymbolicModel, TargetMap, population_loss
+from precls_theory.landscape.problems import Problem, TargetName, landscape, layer_problem, without_bias
 from precls_theory.landscape.roots import sign
 from precls_theory.landscape.signature import Signature
 from precls_theory.proofs.symbolic import Variables, array_of, flint_variables, require_equal
@@ -59,7 +58,7 @@ Matrix = list[list[Fraction]]
 # The algebra of the proof, with symbols.
 
 
-def prove_moves(n_dims: int, units: int, factor: int = 1, make: Any = flint_variables) -> None:
+def prove_moves(n_dims: int, units: int, factor: int = 1, make: Callable[..., Variables] = flint_variables) -> None:
     """The second identity of (*), with P, Q, e, x, y and t symbols; ``factor`` is that of t²(x·y) e eᵀ."""
     size = n_dims + 1
     v: Variables = make(P=(size, units), Q=(size, units), e=(size,), x=(units,), y=(units,), t=(1,))
@@ -81,7 +80,7 @@ def symmetric(P: np.ndarray, Q: np.ndarray, v: Variables) -> np.ndarray:
     return (product + product.T) * v.constant(Fraction(1, 2))
 
 
-def quadratic_loss(problem_target: Any, output: int, n_dims: int, moments: Moments) -> Loss:
+def quadratic_loss(problem_target: TargetMap, output: int, n_dims: int, moments: Moments) -> Loss:
     """F(M): the loss of ũᵀMũ at the best constant, in the entries M_i_j, i ≤ j, of the symmetric matrix."""
     size = n_dims + 1
     pairs = [(i, j) for i in range(size) for j in range(i, size)]
@@ -99,7 +98,9 @@ def quadratic_loss(problem_target: Any, output: int, n_dims: int, moments: Momen
     return without_bias(loss, "bias_0")
 
 
-def prove_factorisation(problem: Problem, target: Any, output: int, n_dims: int, units: int, moments: Moments) -> None:
+def prove_factorisation(
+    problem: Problem, target: TargetMap, output: int, n_dims: int, units: int, moments: Moments
+) -> None:
     """The layer's loss is F(sym(P Qᵀ)), identically in the weights, and F is convex."""
     form = quadratic_loss(target, output, n_dims, moments)
     size = n_dims + 1
@@ -127,7 +128,7 @@ def prove_factorisation(problem: Problem, target: Any, output: int, n_dims: int,
         raise Refuted("F is not convex in M")
 
 
-def _constant(entry: Any) -> Fraction:
+def _constant(entry: flint.fmpq_mpoly) -> Fraction:
     value = entry.leading_coefficient() if entry else flint.fmpq(0)
     return Fraction(int(value.p), int(value.q))
 
@@ -181,7 +182,9 @@ def _q(value: Fraction) -> flint.fmpq:
     return flint.fmpq(value.numerator, value.denominator)
 
 
-def at_stationary_point(problem: Problem, form: Loss, n_dims: int, units: int, point: dict[str, Any]) -> None:
+def at_stationary_point(
+    problem: Problem, form: Loss, n_dims: int, units: int, point: Mapping[str, str | Fraction]
+) -> None:
     """The proof carried out at one rational stationary point: the loss, exactly, decreases at order two."""
     size = n_dims + 1
     weights = {name: Fraction(value) for name, value in point.items()}
@@ -211,9 +214,9 @@ def at_stationary_point(problem: Problem, form: Loss, n_dims: int, units: int, p
         raise Refuted("the loss does not decrease along the direction of the proof")
 
 
-def run_wide(target: str, n_dims: int, units: int) -> int:
+def run_wide(target: TargetName, n_dims: int, units: int) -> int:
     """Every listed rational stationary point above the least loss descends as the proof says; returns their number."""
-    whole = landscape(target, "layer", n_dims, 1, units)  # type: ignore[arg-type]
+    whole = landscape(target, "layer", n_dims, 1, units)
     (problem,) = whole.parts
     form = quadratic_loss(wanted(target, n_dims), 1 if target == "multiply" else 0, n_dims, Gaussian())
     count = 0
@@ -226,13 +229,13 @@ def run_wide(target: str, n_dims: int, units: int) -> int:
     return count
 
 
-def wanted(target: str, n_dims: int) -> Any:
+def wanted(target: TargetName, n_dims: int) -> TargetMap:
     from precls_theory.landscape.problems import wanted_output
 
-    return wanted_output(target, n_dims, 1, Fraction(1, 2))  # type: ignore[arg-type]
+    return wanted_output(target, n_dims, 1, Fraction(1, 2))
 
 
-def diagonal_target(entries: Sequence[int]) -> Any:
+def diagonal_target(entries: Sequence[int]) -> TargetMap:
     """``Σ entries[d]·u_d²`` as the one output."""
 
     def target(u: np.ndarray) -> np.ndarray:
@@ -286,7 +289,7 @@ def prove_spurious(entries: Sequence[int], units: int) -> Fraction:
 def prove_second_coefficient(n_dims: int, weight: int = -4) -> None:
     """Along (t e xᵀ, t e yᵀ), e = e_0, the loss has the second coefficient ``−4τ x·y + |Qx + Py|²``, r = D.
 
-    Target diag(τ, λ_1, …): the first row of P and Q is zero, all else is symbols.
+    TargetMap diag(τ, λ_1, …): the first row of P and Q is zero, all else is symbols.
     """
     v = flint_variables(
         P=(n_dims, n_dims), Q=(n_dims, n_dims), x=(n_dims,), y=(n_dims,), tau=(1,), lam=(max(1, n_dims - 1),), t=(1,)
@@ -294,7 +297,7 @@ def prove_second_coefficient(n_dims: int, weight: int = -4) -> None:
     first_p, first_q = v["t"] * v["x"], v["t"] * v["y"]
     rows = n_dims - 1
 
-    def entry(left: np.ndarray, right: np.ndarray, other: np.ndarray, another: np.ndarray) -> Any:
+    def entry(left: np.ndarray, right: np.ndarray, other: np.ndarray, another: np.ndarray) -> flint.fmpq_mpoly:
         return ((left @ right) + (other @ another)) * v.constant(Fraction(1, 2))[0]
 
     P = [first_p, *v["P"]]
@@ -357,11 +360,12 @@ def prove_gaussian_form(n_dims: int) -> None:
         "a stationary point that is none": lambda: strict_descent([[Fraction(1)]], [[Fraction(1)]], [[Fraction(1)]]),
     },
 )
-def wide_layer(size: Size, factor: Any = 1) -> Evidence:
+def wide_layer(size: Size, factor: int = 1) -> Evidence:
     for n_dims, units in ((1, 2), (2, 3), (3, 4), (2, 5)):
         prove_moves(n_dims, units, factor)
     moments: list[Moments] = [Gaussian(), Uniform()]
-    for target, n_dims, units in (("square", 1, 2), ("linear", 2, 2), ("multiply", 2, 3)):
+    sizes: tuple[tuple[TargetName, int, int], ...] = (("square", 1, 2), ("linear", 2, 2), ("multiply", 2, 3))
+    for target, n_dims, units in sizes:
         output = 1 if target == "multiply" else 0
         for distribution in moments:
             problem = layer_problem(target, wanted(target, n_dims), output, n_dims, units, distribution)
