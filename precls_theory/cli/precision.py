@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from constructions.files.output import write_output
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, working, wrote
 
@@ -174,7 +175,8 @@ def reproduce_all(device: str, folder: Path) -> list[dict[str, Any]]:
         found.append({"name": name, "title": finding.title, "remedy": finding.remedy, "shown": shown, "rows": listed,
                       "axes": list(finding.axes)})  # fmt: skip
     table = [{"finding": entry["name"], **row} for entry in found for row in entry["rows"]]
-    pd.DataFrame(table, columns=["finding", "series", "x", "y"]).to_parquet(folder / "findings.parquet", index=False)
+    frame = pd.DataFrame(table, columns=["finding", "series", "x", "y"])
+    write_output(folder / "findings.parquet", frame.to_parquet(index=False))
     return found
 
 

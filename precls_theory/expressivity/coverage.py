@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from constructions.files.output import write_output
 from precls_theory.expressivity.growth.certificate import growth_certificate
 from precls_theory.expressivity.tracing.program import Inconclusive
 
@@ -248,7 +249,7 @@ def read_table(path: Path = TABLE) -> tuple[list[Row], dict[str, str]]:
 def write_table(rows: Iterable[Row], versions: dict[str, str], path: Path = TABLE) -> None:
     """Write the rows, one a line."""
     lines = ",\n".join("  " + json.dumps(asdict(row), ensure_ascii=False) for row in rows)
-    path.write_text(f'{{"versions": {json.dumps(versions)},\n "rows": [\n{lines}\n]}}\n', encoding="utf-8")
+    write_output(path, f'{{"versions": {json.dumps(versions)},\n "rows": [\n{lines}\n]}}\n')
 
 
 def remake(chosen: Iterable[Case], path: Path) -> Iterator[Row]:

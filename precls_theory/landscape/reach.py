@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import multiprocessing
 import resource
 import sys
@@ -19,6 +20,7 @@ from multiprocessing.queues import Queue
 from queue import Empty
 from typing import TypeAlias
 
+from constructions.files.output import write_output
 from precls_theory.landscape import singular
 from precls_theory.landscape.classification import classify_all
 from precls_theory.landscape.graphs import Decompose
@@ -100,13 +102,14 @@ def all_reached(seconds: int = SECONDS) -> Iterator[Reached]:
 def main(arguments: list[str]) -> None:
     if len(arguments) != 1:
         sys.exit("usage: python -m precls_theory.landscape.reach FILE.csv")
-    with open(arguments[0], "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Reached)], lineterminator="\n")
-        writer.writeheader()
-        for found in all_reached():
-            writer.writerow(asdict(found))
-            file.flush()
-            print(found, file=sys.stderr, flush=True)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [field.name for field in fields(Reached)], lineterminator="\n")
+    writer.writeheader()
+    write_output(arguments[0], table.getvalue())
+    for found in all_reached():
+        writer.writerow(asdict(found))
+        write_output(arguments[0], table.getvalue())  # hours of work: every row is kept as soon as it is there
+        print(found, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

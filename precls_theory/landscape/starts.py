@@ -17,6 +17,7 @@ from typing import Required, TypedDict
 
 import numpy as np
 
+from constructions.files.output import check_output, write_output
 from precls_theory.landscape.enclosure import radii
 from precls_theory.landscape.numerical import FastLoss, listed_sets, stationary
 from precls_theory.landscape.problems import FormName, Problem, TargetName, landscape
@@ -89,11 +90,11 @@ def run(count: int, report: Callable[[str], None] = lambda text: None) -> dict[s
 def main(arguments: list[str]) -> None:
     if len(arguments) != 2 or not arguments[0].isdigit():
         sys.exit("usage: python -m precls_theory.landscape.starts STARTS FILE.json")
+    check_output(arguments[1])
     summary = run(int(arguments[0]), lambda text: print(text, file=sys.stderr, flush=True))
     command = f"python -m precls_theory.landscape.starts {arguments[0]} notebooks/data/landscape_starts.json"
-    with open(arguments[1], "w", encoding="utf-8") as file:
-        json.dump({"command": command, "gradient below": SMALL, "cases": summary}, file, indent=1)
-        file.write("\n")
+    found = {"command": command, "gradient below": SMALL, "cases": summary}
+    write_output(arguments[1], json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

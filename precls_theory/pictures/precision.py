@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from precls_theory.pictures.saving import save_figure
+
 PAPER = {"softmax Transformers, best (paper)": 1e-8, "trained BaseConv, float32 (paper)": 1e-13}
 """Mean squared errors that the paper reports on its explicit-gradient task."""
 
@@ -33,7 +35,8 @@ def draw(table: Any, folder: Path) -> None:
     axes.invert_yaxis()
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     for kind in ("svg", "png"):
-        figure.savefig(folder / f"precision.{kind}", bbox_inches="tight", dpi=150)
+        with matplotlib.rc_context({"savefig.bbox": "tight"}):
+            save_figure(figure, folder / f"precision.{kind}", dpi=150)
     plt.close(figure)
 
 
@@ -47,7 +50,8 @@ def draw_finding(name: str, finding: Any, rows: list[tuple[str, float, float]], 
     figure, axes = plt.subplots(figsize=(5.5, 3.2))
     plot_finding(axes, finding, rows)
     for kind in ("svg", "png"):
-        figure.savefig(folder / f"finding-{name}.{kind}", bbox_inches="tight", dpi=150)
+        with matplotlib.rc_context({"savefig.bbox": "tight"}):
+            save_figure(figure, folder / f"finding-{name}.{kind}", dpi=150)
     plt.close(figure)
 
 

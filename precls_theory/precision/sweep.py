@@ -13,14 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from constructions.files.output import write_output
 
 NIST = ("wampler1", "wampler2", "wampler3", "wampler4", "wampler5", "pontius", "filip")
 """Regressions of the experiment ``nist``."""
@@ -275,7 +275,7 @@ def sweep(cases: Iterable[Case], folder: Path, jobs: int = 1, progress: Callable
     numbers = [name for name in COLUMNS if name not in ("construction", "dtype", "device", "convolution", "message")]
     table[numbers] = table[numbers].apply(pd.to_numeric)
     table["message"] = table["message"].astype("string")
-    table.to_parquet(folder / "precision.parquet", index=False)
+    write_output(folder / "precision.parquet", table.to_parquet(index=False))
     return table
 
 
@@ -285,10 +285,7 @@ def _one(case: Case) -> tuple[Case, dict[str, Any]]:
 
 def _write(path: Path, row: dict[str, Any]) -> None:
     plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        json.dump(plain, file)
-    os.replace(name, path)
+    write_output(path, json.dumps(plain))
 
 
 def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case]]:
