@@ -37,7 +37,7 @@ from constructions.networks.function_task import Domain, FunctionTask
 from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Declaration, Exact, Rational, recorded
 
-Polynomial = Mapping[int, Fraction]
+ChebyshevSeries = Mapping[int, Fraction]
 """``{degree: coefficient}`` in the Chebyshev basis of one variable; zeros left out."""
 
 MAX_CHEBYSHEV_DEGREE = 65_536
@@ -86,7 +86,7 @@ class Approximation(Network):
         return cls(**{field.name: getattr(network, field.name) for field in fields(network)})
 
 
-def split(p: Polynomial, m: int) -> tuple[dict[int, Fraction], dict[int, Fraction]]:
+def split(p: ChebyshevSeries, m: int) -> tuple[dict[int, Fraction], dict[int, Fraction]]:
     """``(q, r)`` with ``p = q T_m + r``, deg q ≤ m and deg r < m, for p of degree at most 2m."""
     q: dict[int, Fraction] = {}
     r = {k: c for k, c in p.items() if k < m}
@@ -99,7 +99,7 @@ def split(p: Polynomial, m: int) -> tuple[dict[int, Fraction], dict[int, Fractio
     return {k: c for k, c in q.items() if c}, {k: c for k, c in r.items() if c}
 
 
-def levels(polynomials: Sequence[Polynomial]) -> int:
+def levels(polynomials: Sequence[ChebyshevSeries]) -> int:
     """⌈log2 d⌉ for the largest degree d: the layers that evaluating the polynomials takes."""
     degree = max((k for polynomial in polynomials for k in polynomial), default=0)
     return max(0, (degree - 1).bit_length()) if degree else 0
@@ -112,7 +112,7 @@ class Evaluation:
     polynomials together.
     """
 
-    def __init__(self, name: str, interval: tuple[Fraction, Fraction], polynomials: Sequence[Polynomial], finish: int,
+    def __init__(self, name: str, interval: tuple[Fraction, Fraction], polynomials: Sequence[ChebyshevSeries], finish: int,
                  basis_level: int) -> None:  # fmt: skip
         self.name, self.interval = name, interval
         self.levels = levels(polynomials)
@@ -136,7 +136,7 @@ class Evaluation:
         self.power = unit
         self.known: dict[tuple[tuple[int, Fraction], ...], Form] = {}
 
-    def value(self, p: Polynomial) -> Form:
+    def value(self, p: ChebyshevSeries) -> Form:
         """A wanted polynomial as an affine form of the present channels."""
         if self.level > self.basis_level:
             return self.known[_key(p)]
@@ -195,7 +195,7 @@ def _forms(channels: np.ndarray | Form) -> list[Form]:
     return [channels] if isinstance(channels, Form) else list(channels)
 
 
-def _key(p: Polynomial) -> tuple[tuple[int, Fraction], ...]:
+def _key(p: ChebyshevSeries) -> tuple[tuple[int, Fraction], ...]:
     return tuple(sorted(p.items()))
 
 

@@ -81,7 +81,7 @@ class BaseConvOperator(nn.Module):
 
     def weights(self) -> OperatorWeights:
         """The weights as NumPy arrays."""
-        return OperatorWeights(*(as_numpy(p) for p in (self.W, self.B1, self.H, self.B2)))
+        return OperatorWeights(*(values_of(p) for p in (self.W, self.B1, self.H, self.B2)))
 
     @classmethod
     def from_weights(
@@ -137,11 +137,11 @@ class BaseConvLayer(nn.Module):
     def weights(self) -> LayerWeights:
         """The weights as NumPy arrays, maps acting from the right."""
         return LayerWeights(
-            as_numpy(self.in_proj.weight).T, as_numpy(self.in_proj.bias),
-            as_numpy(self.filter), as_numpy(self.conv_bias),
-            as_numpy(self.gate_proj.weight).T, as_numpy(self.gate_proj.bias),
-            as_numpy(self.out_proj.weight).T, as_numpy(self.out_proj.bias),
-            None if self.branch_weights is None else as_numpy(self.branch_weights),
+            values_of(self.in_proj.weight).T, values_of(self.in_proj.bias),
+            values_of(self.filter), values_of(self.conv_bias),
+            values_of(self.gate_proj.weight).T, values_of(self.gate_proj.bias),
+            values_of(self.out_proj.weight).T, values_of(self.out_proj.bias),
+            None if self.branch_weights is None else values_of(self.branch_weights),
         )  # fmt: skip
 
     def load_weights(self, weights: LayerWeights) -> None:
@@ -260,7 +260,7 @@ def assign(parameter: nn.Parameter | Tensor, values: np.ndarray) -> None:
         parameter.copy_(rounded)
 
 
-def as_numpy(parameter: Tensor) -> np.ndarray:
+def values_of(parameter: Tensor) -> np.ndarray:
     return parameter.detach().cpu().numpy()
 
 

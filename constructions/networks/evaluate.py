@@ -49,7 +49,7 @@ def evaluate_layer(layer: Layer, state: np.ndarray, ring: Ring, mode: str) -> np
     for index, filter in enumerate(layer.filters):
         if not filter.is_identity:
             chosen = layer.filter_index == index
-            conv[chosen] = convolve(filter, conv[chosen], ring, mode)
+            conv[chosen] = convolved(filter, conv[chosen], ring, mode)
     hidden = ring.reduce(conv * apply_map(layer.gate, state, ring))
     ones = ring.full((1, *hidden.shape[1:]), 1)
     return apply_map(layer.out, np.concatenate([hidden, ones]), ring)
@@ -71,7 +71,7 @@ def apply_map(sparse: SparseMap, state: np.ndarray, ring: Ring) -> np.ndarray:
     return out
 
 
-def convolve(filter: Filter, u: np.ndarray, ring: Ring, mode: str) -> np.ndarray:
+def convolved(filter: Filter, u: np.ndarray, ring: Ring, mode: str) -> np.ndarray:
     """``filter ⋆ u`` along axis 1, directly: shifts for the leading taps, a prefix sum (or total) for the tail."""
     n_rows = u.shape[1]
     if mode == "circular" and filter.head and filter.tail:

@@ -22,9 +22,9 @@ from constructions.algebra.filters import Filter
 CONSTANT = -1
 LIGHT_BITS = 4
 """A weight m·2^−a with |m| ≤ 2^LIGHT_BITS is light: it moves digits along the grid instead of being split itself."""
-Form = tuple[tuple[int, Fraction], ...]
+AffineForm = tuple[tuple[int, Fraction], ...]
 """An affine form of channels, sorted: pairs (channel or :data:`CONSTANT`, weight)."""
-ONE: Form = ((CONSTANT, Fraction(1)),)
+ONE: AffineForm = ((CONSTANT, Fraction(1)),)
 
 
 class BudgetError(ValueError):
@@ -125,7 +125,7 @@ def is_multiple(value: Fraction, position: int) -> bool:
 class Digit:
     """An affine form of channels with |form| ≤ ``bound`` units."""
 
-    form: Form
+    form: AffineForm
     bound: int
 
 
@@ -145,10 +145,10 @@ class Digits:
         return max(self.digits)
 
     @cached_property
-    def tails(self) -> tuple[tuple[int, Form, int], ...]:
+    def tails(self) -> tuple[tuple[int, AffineForm, int], ...]:
         """For each position the sum of the digits from there on: position, form, bound in units of the position."""
-        sums: list[tuple[int, Form, int]] = []
-        form: Form = ()
+        sums: list[tuple[int, AffineForm, int]] = []
+        form: AffineForm = ()
         for position, digit in reversed(list(self.digits.items())):
             carried = scale_up(sums[-1][2], position - sums[-1][0]) if sums else 0
             form = add_forms(form, digit.form)
@@ -164,7 +164,7 @@ class Digits:
         return (tuple((position, digit.form, digit.bound) for position, digit in self.digits.items()), self.exact)
 
 
-def add_forms(left: Form, right: Form, scale: Fraction = Fraction(1)) -> Form:
+def add_forms(left: AffineForm, right: AffineForm, scale: Fraction = Fraction(1)) -> AffineForm:
     """``left + scale · right``."""
     total = dict(left)
     for channel, weight in right:
@@ -189,7 +189,7 @@ def combine(form: Mapping[int, Fraction], values: Mapping[int, Digits], grid: Gr
     excess, offset = min((max((o - n) % beta for n in natural.values()), o) for o in set(natural.values()))
     if excess > LIGHT_BITS:
         return None
-    forms: dict[int, Form] = {}
+    forms: dict[int, AffineForm] = {}
     bounds: dict[int, int] = {}
     rests = []
     for channel, part in parts.items():

@@ -19,7 +19,7 @@ from constructions.slicing.digits import (
     BudgetError,
     Digit,
     Digits,
-    Form,
+    AffineForm,
     Grid,
     add_forms,
     combine,
@@ -235,9 +235,9 @@ class LayerSlicer:
         results = self.close(stage)
         self.values = {channel: results[f"={channel}"] for channel in needed}
 
-    def whole(self, form: Mapping[int, Fraction]) -> Form:
+    def whole(self, form: Mapping[int, Fraction]) -> AffineForm:
         """An affine form of values as one of channels: all digits of each added up."""
-        total: Form = ()
+        total: AffineForm = ()
         for channel, weight in form.items():
             if channel == CONSTANT:
                 total = add_forms(total, ((CONSTANT, weight),))

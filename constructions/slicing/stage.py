@@ -32,7 +32,7 @@ from constructions.slicing.digits import (
     BudgetError,
     Digit,
     Digits,
-    Form,
+    AffineForm,
     Grid,
     add_forms,
     first_position,
@@ -47,7 +47,7 @@ from constructions.slicing.digits import (
 )
 
 UNIT = Fraction(1)
-Unit = tuple[Filter, Form, Form]
+Unit = tuple[Filter, AffineForm, AffineForm]
 """A hidden channel ``(filter ⋆ conv) ⊙ gate``."""
 
 
@@ -59,7 +59,7 @@ class LayerDraft:
         self.units: dict[Unit, int] = {}
         self.outputs: dict[str, tuple[dict[int, Fraction], Fraction]] = {}
 
-    def unit(self, filter: Filter, conv: Form, gate: Form) -> tuple[int, Fraction]:
+    def unit(self, filter: Filter, conv: AffineForm, gate: AffineForm) -> tuple[int, Fraction]:
         """The number of a hidden channel, and a factor: constants are folded, equal products shared."""
         factor = UNIT
         if filter == DELTA and (is_constant(conv) or (not is_constant(gate) and gate < conv)):
@@ -104,7 +104,7 @@ class LayerDraft:
         )
 
 
-def is_constant(form: Form) -> bool:
+def is_constant(form: AffineForm) -> bool:
     return all(channel == CONSTANT for channel, _ in form)
 
 
@@ -154,7 +154,7 @@ class Stage:
 
     # --- What enters a value ------------------------------------------------------------------------------------
 
-    def _place(self, value: Value, position: int, filter: Filter, conv: Form, gate: Form, scale: Fraction,
+    def _place(self, value: Value, position: int, filter: Filter, conv: AffineForm, gate: AffineForm, scale: Fraction,
                bound: int, exact: bool) -> None:  # fmt: skip
         """Add ``scale · (filter ⋆ conv) ⊙ gate``, at most ``bound`` units of 2^−position, to its class."""
         at = min(self.grid.align(position, value.offset), value.last)
@@ -173,7 +173,7 @@ class Stage:
         assert part is not None
         assert shape is not None
         shift, total = part[1] + shape[0], shape[1] * abs(part[0])
-        tails: dict[int, tuple[Form, int]] = {}
+        tails: dict[int, tuple[AffineForm, int]] = {}
         for s, x in X.digits.items():
             for index, (t, y) in enumerate(Y.digits.items()):
                 position = s + t + shift
@@ -218,7 +218,7 @@ class Stage:
 
     # --- Values that are floats ---------------------------------------------------------------------------------
 
-    def float_product(self, value: Value, filter: Filter, conv: Form, gate: Form, weight: Fraction) -> None:
+    def float_product(self, value: Value, filter: Filter, conv: AffineForm, gate: AffineForm, weight: Fraction) -> None:
         """Add ``weight · (filter ⋆ conv) ⊙ gate`` to a value that is computed as one float."""
         hidden, factor = self.draft.unit(filter, conv, gate)
         value.at(value.last).parts[hidden] += weight * factor
@@ -287,7 +287,7 @@ class Stage:
         results: dict[str, Digits] = {}
         limits: tuple[dict[int, float], dict[int, float]] = {}, {}
         if all(value.kind == "float" for value in self.values):
-            places: dict[Form, int] = {}
+            places: dict[AffineForm, int] = {}
             for name, digits in self.copies.items():
                 results[name] = self._copied(digits, None, places)
             for value in self.values:
@@ -296,7 +296,7 @@ class Stage:
                 results[value.name] = float_digits(value, place)
                 limits[0][place] = float(unit(-value.exponent - 1))
             return [self.draft.layer()], results, [listed(limits[0], self.draft)]
-        carried: dict[Form, int] = {}
+        carried: dict[AffineForm, int] = {}
         for name, digits in self.copies.items():
             results[name] = self._copied(digits, second, carried)
         for value in self.values:
@@ -307,7 +307,7 @@ class Stage:
             [self.draft.layer(), second.layer()], results, [listed(limits[0], self.draft), listed(limits[1], second)]
         )  # fmt: skip
 
-    def _copied(self, digits: Digits, second: LayerDraft | None, places: dict[Form, int]) -> Digits:
+    def _copied(self, digits: Digits, second: LayerDraft | None, places: dict[AffineForm, int]) -> Digits:
         """Digits carried through the first layer, and the second if there is one."""
         kept = {}
         for position, digit in digits.digits.items():

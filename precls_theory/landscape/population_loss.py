@@ -29,7 +29,7 @@ from constructions.networks.layer import Mode
 from precls_theory.landscape.moments import ExactLike, Gaussian, Moments
 from precls_theory.proofs.symbolic import array_of, variable_names
 
-Coefficients: TypeAlias = dict[tuple[int, ...], flint.fmpq_mpoly]
+ByMonomial: TypeAlias = dict[tuple[int, ...], flint.fmpq_mpoly]
 """``{exponents of u: coefficient, a polynomial in the weights}``."""
 W = TypeVar("W", LayerWeights, OperatorWeights)
 GivenModel: TypeAlias = "C.Network | C.BaseConvModel | C.BaseConvLayer | C.BaseConvOperator"
@@ -155,7 +155,7 @@ def population_loss(
     return total
 
 
-def error_coefficients(model: SymbolicModel, target: TargetMap) -> tuple[list[Coefficients], flint.fmpq_mpoly_ctx]:
+def error_coefficients(model: SymbolicModel, target: TargetMap) -> tuple[list[ByMonomial], flint.fmpq_mpoly_ctx]:
     """For each entry of the output ``{exponents of u: coefficient in the error}``, and the context of the weights."""
     families = variable_names(model.shapes)
     names = [name for family in families.values() for name in family]
@@ -248,7 +248,7 @@ def difference(output: np.ndarray, target: np.ndarray) -> np.ndarray:
     return output - target
 
 
-def coefficients(polynomial: flint.fmpq_mpoly, n_weights: int, context: flint.fmpq_mpoly_ctx) -> Coefficients:
+def coefficients(polynomial: flint.fmpq_mpoly, n_weights: int, context: flint.fmpq_mpoly_ctx) -> ByMonomial:
     """``{exponents of u: polynomial of the weights}`` of a polynomial whose first variables are the weights."""
     parts: dict[tuple[int, ...], dict[tuple[int, ...], flint.fmpq]] = {}
     for monomial, coefficient in polynomial.to_dict().items():

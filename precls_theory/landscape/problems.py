@@ -30,7 +30,7 @@ from precls_theory.landscape.population_loss import Loss, SymbolicModel, populat
 from precls_theory.landscape.row_wise import RowWise, row_wise
 from precls_theory.proofs.symbolic import array_of
 
-FormName = Literal["operator", "layer"]
+ModelForm = Literal["operator", "layer"]
 TargetName = Literal["square", "linear", "multiply", "read"]
 TARGETS: tuple[TargetName, ...] = ("square", "linear", "multiply", "read")
 
@@ -65,7 +65,7 @@ class Landscape:
     """A whole task: the loss is the sum of the losses of the parts, in different weights."""
 
     target: TargetName
-    form: FormName
+    form: ModelForm
     channels: int
     rows: int
     units: int
@@ -73,7 +73,7 @@ class Landscape:
 
 
 def landscape(
-    target: TargetName, form: FormName = "operator", channels: int = 1, rows: int = 1, units: int = 1,
+    target: TargetName, form: ModelForm = "operator", channels: int = 1, rows: int = 1, units: int = 1,
     coefficient: Fraction = Fraction(1, 2), moments: Moments | None = None,
 ) -> Landscape:  # fmt: skip
     """The losses of a target.

@@ -25,9 +25,9 @@ from precls_theory.landscape import singular
 from precls_theory.landscape.classification import classify_all
 from precls_theory.landscape.graphs import Decompose
 from precls_theory.landscape.ideals import varieties
-from precls_theory.landscape.problems import FormName, TargetName, landscape
+from precls_theory.landscape.problems import ModelForm, TargetName, landscape
 
-Size: TypeAlias = tuple[TargetName, FormName, int, int, int]
+Size: TypeAlias = tuple[TargetName, ModelForm, int, int, int]
 """Target, form, channels, rows, units."""
 SECONDS = 15
 """Processor time that one size may take; Singular may take as much for each of its bases."""

@@ -16,9 +16,9 @@ from typing import TypeAlias
 import flint
 import numpy as np
 
-Entry: TypeAlias = flint.fmpq_mpoly | flint.fmpq_poly | flint.fmpq
+MatrixEntry: TypeAlias = flint.fmpq_mpoly | flint.fmpq_poly | flint.fmpq
 """An entry of a matrix: an element of a commutative ring that contains Q."""
-Reduce = Callable[[Entry], Entry]
+Reduce = Callable[[MatrixEntry], MatrixEntry]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def sign_changes(signs: Sequence[int]) -> int:
     return sum(left != right for left, right in itertools.pairwise(nonzero))
 
 
-def elementary_symmetric(matrix: np.ndarray, one: Entry, reduce: Reduce = lambda value: value) -> list[Entry]:
+def elementary_symmetric(
+    matrix: np.ndarray, one: MatrixEntry, reduce: Reduce = lambda value: value
+) -> list[MatrixEntry]:
     """e_1, …, e_n of the eigenvalues of a square matrix over a commutative ring that contains Q (Faddeev–LeVerrier)."""
     size = len(matrix)
     zero = one * 0
@@ -73,7 +75,9 @@ def elementary_symmetric(matrix: np.ndarray, one: Entry, reduce: Reduce = lambda
     return values
 
 
-def _product(left: np.ndarray, right: list[list[Entry]], zero: Entry, reduce: Reduce) -> list[list[Entry]]:
+def _product(
+    left: np.ndarray, right: list[list[MatrixEntry]], zero: MatrixEntry, reduce: Reduce
+) -> list[list[MatrixEntry]]:
     size = len(right)
     result = []
     for i in range(size):

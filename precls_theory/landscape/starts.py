@@ -20,14 +20,14 @@ import numpy as np
 from constructions.files.output import check_output, write_output
 from precls_theory.landscape.enclosure import radii
 from precls_theory.landscape.numerical import FastLoss, listed_sets, stationary
-from precls_theory.landscape.problems import FormName, Problem, TargetName, landscape
+from precls_theory.landscape.problems import ModelForm, Problem, TargetName, landscape
 
 
 class Case(TypedDict, total=False):
     """The arguments of :func:`precls_theory.landscape.problems.landscape` that a case gives."""
 
     target: Required[TargetName]
-    form: FormName
+    form: ModelForm
     channels: int
     rows: int
     units: int

@@ -23,7 +23,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
 import flint
 import numpy as np
@@ -32,19 +32,17 @@ from constructions.algebra.rings import ElementRing
 from constructions.networks.network import Network
 from precls_theory.proofs.symbolic import Variables, array_of, variable_names
 
-Polynomial: TypeAlias = "flint.fmpq_mpoly"
-
 
 class Quotient:
     """``numer/denom`` of two polynomials of one context, in lowest terms when made by :meth:`of`."""
 
     __slots__ = ("denom", "numer")
 
-    def __init__(self, numer: Polynomial, denom: Polynomial) -> None:
+    def __init__(self, numer: flint.fmpq_mpoly, denom: flint.fmpq_mpoly) -> None:
         self.numer, self.denom = numer, denom
 
     @classmethod
-    def of(cls, numer: Polynomial, denom: Polynomial) -> Quotient:
+    def of(cls, numer: flint.fmpq_mpoly, denom: flint.fmpq_mpoly) -> Quotient:
         """In lowest terms, the denominator with leading coefficient 1; raises ``ZeroDivisionError``."""
         if denom == 0:
             raise ZeroDivisionError("a rational function divided by zero")
@@ -82,7 +80,7 @@ class Quotient:
     __repr__ = __str__
 
 
-def polynomial_is_constant(polynomial: Polynomial) -> bool:
+def polynomial_is_constant(polynomial: flint.fmpq_mpoly) -> bool:
     return all(not any(powers) for powers in polynomial.monoms())
 
 
@@ -249,7 +247,7 @@ class Symbols:
         context = flint.fmpq_mpoly_ctx.get(flat, "degrevlex")
         one, padding = context.constant(1), (0,) * (len(flat) - len(self.samples))
 
-        def lift(polynomial: Polynomial) -> Polynomial:
+        def lift(polynomial: flint.fmpq_mpoly) -> flint.fmpq_mpoly:
             return context.from_dict({(*powers, *padding): weight for powers, weight in polynomial.to_dict().items()})
 
         def element(value: Any) -> Quotient:
@@ -302,7 +300,7 @@ def all_weights(network: Network) -> set[Fraction]:
     return weights | taps
 
 
-def rational_roots(polynomial: Polynomial) -> set[Fraction]:
+def rational_roots(polynomial: flint.fmpq_mpoly) -> set[Fraction]:
     """Rational roots of a polynomial in one symbol."""
     roots = set()
     for factor, _ in polynomial.factor()[1]:

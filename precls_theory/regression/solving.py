@@ -180,7 +180,7 @@ def correct_digits(value: Fraction | None, exact: Fraction, eps: float, most: fl
     return max(least, min(cap, -_log2(error) * math.log10(2)))
 
 
-def plan(
+def sized_network(
     sigma: np.ndarray, n_points: int, n_dims: int, method: str, eps: float, warnings: list[str]
 ) -> tuple[Network, int]:
     """Choose depth and refinements from the singular values of the scaled design; returns the network and refinements."""
@@ -338,7 +338,7 @@ def solve(
                 "directions below eps are not resolved and refinement need not converge"
                 + ("; use --dtype float64" if name == "float32" else "")
             )
-        network, refinements = plan(sigma, data.n_points, data.n_dims, method, eps, warnings)
+        network, refinements = sized_network(sigma, data.n_points, data.n_dims, method, eps, warnings)
         with torch.no_grad():
             inputs = network.encode(scaled.A, scaled.b)
             values = scaled.unscale(network.decode(network.to_torch(dtype=dtype, device=device)(inputs)))

@@ -15,8 +15,8 @@ from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Dims, Held, Points, StepSize
 from constructions.networks.tasks import LayoutName
 
-Form = Literal["residual", "gram", "doubling", "tight"]
-FORMS: tuple[Form, ...] = ("residual", "gram", "doubling", "tight")
+DescentForm = Literal["residual", "gram", "doubling", "tight"]
+FORMS: tuple[DescentForm, ...] = ("residual", "gram", "doubling", "tight")
 STEPS_THAT_FIT: dict[str, Held] = {
     "residual": "layers", "gram": "layers", "doubling": "doublings", "tight": "doublings",
 }  # fmt: skip
@@ -30,7 +30,7 @@ def gradient_descent(
     n_dims: Dims,
     n_steps: Annotated[int, Count("steps", fits=STEPS_THAT_FIT)],
     step_size: StepSize,
-    form: Form = "doubling",
+    form: DescentForm = "doubling",
     layout: LayoutName = "A",
 ) -> Network:
     """A network that runs ``n_steps`` steps ``x ← x − (η/N) Aᵀ(A x − b)`` exactly, with η = ``step_size``, N = ``n_points``.

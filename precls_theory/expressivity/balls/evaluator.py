@@ -22,13 +22,13 @@ from precls_theory.expressivity.balls.errors import Unsupported
 from precls_theory.expressivity.growth.operation import OPERATIONS, Operation
 from precls_theory.expressivity.tracing.program import Call, Inconclusive, Number, Program, walk
 
-Exact: TypeAlias = "int | float | Fraction | flint.fmpq | flint.arb | Sequence[Exact]"
+ExactNested: TypeAlias = "int | float | Fraction | flint.fmpq | flint.arb | Sequence[ExactNested]"
 """Exact numbers, or balls, in nested sequences."""
 
 JetLike: TypeAlias = Jet | Tensor | Number
 """What :meth:`Evaluator.jet` takes: a ``Tensor`` or ``Scalar`` of the schema, whether it depends on the input or not."""
 
-Points: TypeAlias = "Exact | np.ndarray | Tensor"
+InputLike: TypeAlias = "ExactNested | np.ndarray | Tensor"
 """Inputs of a model; floats count as the numbers that they are."""
 
 
@@ -85,7 +85,7 @@ class Evaluator:
         self.signs: list[int] = []
         self._start: list[np.ndarray] = []
 
-    def __call__(self, u: Points, direction: Points | None = None) -> Jet:
+    def __call__(self, u: InputLike, direction: InputLike | None = None) -> Jet:
         """Jet of the model's output along ``u + s·direction``."""
         self._start = [balls(u)] + ([] if direction is None else [balls(direction)])
         self.signs = []
@@ -129,7 +129,7 @@ class Evaluator:
         return tuple(found) if isinstance(result, tuple) else found[0]
 
 
-def evaluate(program: Program, u: Points, bits: int = 256) -> np.ndarray:
+def evaluate(program: Program, u: InputLike, bits: int = 256) -> np.ndarray:
     """Enclosures of the model's exact output at ``u`` (an object array of balls).
 
     Raises:

@@ -36,10 +36,10 @@ class Drawn:
         self.shape, self.kind, self.value = shape, kind, value
 
 
-Argument: TypeAlias = "Drawn | int | float | str | list[Drawn] | list[int] | None"
+DrawnArgument: TypeAlias = "Drawn | int | float | str | list[Drawn] | list[int] | None"
 """An argument of a random call."""
 
-Arguments: TypeAlias = dict[str, Argument]
+DrawnArguments: TypeAlias = dict[str, DrawnArgument]
 
 
 def _constant(shape: tuple[int, ...], rng: random.Random, kind: str) -> Drawn:
@@ -77,7 +77,7 @@ def _related(rng: random.Random, base: tuple[int, ...]) -> tuple[int, ...]:
     return (*base[:-1], rng.choice((1, 2, 3))) if choice == 5 else ()
 
 
-def _hinted(name: str, rng: random.Random) -> Arguments | None:
+def _hinted(name: str, rng: random.Random) -> DrawnArguments | None:
     """Arguments of operations whose operands have to fit each other."""
 
     def tensor(*shape: int) -> Drawn:
@@ -89,7 +89,7 @@ def _hinted(name: str, rng: random.Random) -> Arguments | None:
         inside, outside = groups * rng.choice((1, 2)), groups * rng.choice((1, 2))
         turned = "transpose" in name or (name == "convolution" and rng.random() < 0.5)
         weight = (inside, outside // groups) if turned else (outside, inside // groups)
-        found: Arguments = {
+        found: DrawnArguments = {
             "input": tensor(rng.choice((1, 2)), inside, *[rng.choice((4, 5))] * spatial),
             "weight": _constant((*weight, *[size] * spatial), rng, "constant") if rng.random() < 0.8
             else Drawn((*weight, *[size] * spatial)),
@@ -166,7 +166,9 @@ def _hinted(name: str, rng: random.Random) -> Arguments | None:
         return {"equation": equation, "tensors": [tensor(*s) for s in shapes]}
     if name in ("addmm", "baddbmm", "addmv", "addbmm"):
         a, b, k, batch = (rng.choice((1, 2, 3)) for _ in range(4))
-        numbers: Arguments = {"beta": rng.choice(NUMBERS), "alpha": rng.choice(NUMBERS)} if rng.random() < 0.6 else {}
+        numbers: DrawnArguments = (
+            {"beta": rng.choice(NUMBERS), "alpha": rng.choice(NUMBERS)} if rng.random() < 0.6 else {}
+        )
         if name == "addmm":
             return {"self": tensor(k), "mat1": tensor(a, b), "mat2": tensor(b, k)} | numbers
         if name == "addmv":
@@ -210,7 +212,7 @@ def _hinted(name: str, rng: random.Random) -> Arguments | None:
     return None
 
 
-def _argument(argument: torch._C.Argument, rng: random.Random, base: tuple[int, ...]) -> Argument:
+def _argument(argument: torch._C.Argument, rng: random.Random, base: tuple[int, ...]) -> DrawnArgument:
     kind = str(argument.type)
     optional = kind.startswith("Optional") or argument.has_default_value()
     if optional and rng.random() < 0.4:
@@ -241,7 +243,7 @@ def random_call(target: OpOverload, rng: random.Random) -> Program | None:
     name = str(target._schema.name).split("::")[1]
     base = _shape(rng)
     hinted = _hinted(name, rng)
-    values: Arguments = {}
+    values: DrawnArguments = {}
     for argument in target._schema.arguments:
         if argument.name in ("memory_format", "layout", "device", "pin_memory", "dtype", "generator", "out_dtype"):
             continue
@@ -258,7 +260,7 @@ def random_call(target: OpOverload, rng: random.Random) -> Program | None:
     constants: dict[fx.Node, Tensor] = {}
     operands: list[Drawn] = []
 
-    def collect(x: Argument) -> None:
+    def collect(x: DrawnArgument) -> None:
         if isinstance(x, Drawn):
             operands.append(x)
         elif isinstance(x, list):
@@ -287,7 +289,7 @@ def random_call(target: OpOverload, rng: random.Random) -> Program | None:
             at += count
         nodes[id(x)] = node
 
-    def replaced(x: Argument, using: Callable[[fx.Node], Tensor | fx.Node]) -> fx.node.Argument:
+    def replaced(x: DrawnArgument, using: Callable[[fx.Node], Tensor | fx.Node]) -> fx.node.Argument:
         if isinstance(x, Drawn):
             return using(nodes[id(x)])
         return [replaced(i, using) for i in x] if isinstance(x, list) else x

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import constructions as C
 from constructions.algebra.filters import Filter
 from constructions.algebra.rings import BALLS, RATIONALS, Residues, ring_of
-from constructions.networks.evaluate import apply_map, convolve, evaluate, states
+from constructions.networks.evaluate import apply_map, convolved, evaluate, states
 from constructions.networks.layer import Layer, SparseMap
 
 PRIME = 2147483629
@@ -84,7 +84,7 @@ def test_convolution_is_its_matrix(data, mode, n_rows):
     small = st.integers(-2, 2).map(Fraction)
     filter = Filter.of(data.draw(st.lists(small, max_size=6)), data.draw(small))
     u = array(data.draw(st.lists(small, min_size=n_rows, max_size=n_rows))).reshape(1, n_rows)
-    np.testing.assert_array_equal(convolve(filter, u, RATIONALS, mode)[0], filter.matrix(n_rows, mode) @ u[0])
+    np.testing.assert_array_equal(convolved(filter, u, RATIONALS, mode)[0], filter.matrix(n_rows, mode) @ u[0])
 
 
 def test_batches_have_any_leading_shape():
@@ -233,10 +233,10 @@ def test_every_filter_at_every_length_by_hand(mode, filter, n_rows):
         for n in range(n_rows)
     ]
     rows = np.array([u, u], dtype=object)
-    assert convolve(filter, rows, RATIONALS, mode).tolist() == [expected, expected]
+    assert convolved(filter, rows, RATIONALS, mode).tolist() == [expected, expected]
     assert rows.tolist() == [u, u]
     field = Residues(PRIME)
-    found = convolve(filter, field.elements(rows), field, mode)
+    found = convolved(filter, field.elements(rows), field, mode)
     assert found.tolist() == field.elements([expected, expected]).tolist()
     # residues that are not reduced after each product or sum leave int64
     largest = np.full((1, n_rows), PRIME - 1, dtype=np.int64)
@@ -244,7 +244,7 @@ def test_every_filter_at_every_length_by_hand(mode, filter, n_rows):
         -sum(taps[(n - m) % n_rows] for m in (range(n_rows) if mode == "circular" else range(n + 1)))
         for n in range(n_rows)
     ]
-    assert convolve(filter, largest, field, mode).tolist() == [field.elements(minus).tolist()]
+    assert convolved(filter, largest, field, mode).tolist() == [field.elements(minus).tolist()]
 
 
 def test_long_rows_of_the_largest_residues_stay_in_64_bits():
@@ -252,8 +252,8 @@ def test_long_rows_of_the_largest_residues_stay_in_64_bits():
     n_rows = 70000
     u = np.full((1, n_rows), 2**31 - 2, dtype=np.int64)
     tail = Filter.of((), -1)
-    assert convolve(tail, u, field, "circular")[0, 0] == n_rows
-    assert convolve(tail, u, field, "causal")[0, [0, 1, -1]].tolist() == [1, 2, n_rows]
+    assert convolved(tail, u, field, "circular")[0, 0] == n_rows
+    assert convolved(tail, u, field, "causal")[0, [0, 1, -1]].tolist() == [1, 2, n_rows]
 
 
 def test_maps_by_hand_and_what_they_share():
