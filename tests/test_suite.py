@@ -1,6 +1,7 @@
 """The tests themselves: how they are chosen and where they are."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,3 +27,26 @@ def test_folders_of_tests_are_folders_of_modules(package: str) -> None:
     folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests" / package).rglob("test_*.py")}
     assert folders
     assert [str(folder) for folder in folders if not (ROOT / folder / "__init__.py").exists()] == []
+
+
+def test_no_test_imports_another() -> None:
+    """Helpers are in ``tests/helpers``: a test file that another one imports runs twice, or not at all."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"(from|import) (tests(?!\.helpers)|test_)", line)
+    }
+    assert found == set()
+
+
+def test_no_test_is_timed() -> None:
+    """A duration may end a wait; that it is short is no claim that a busy machine keeps."""
+    clock = re.compile(r"\bassert\b.*\b(perf_counter|process_time|elapsed|seconds? <|time\(\))")
+    found = {
+        f"{path.relative_to(ROOT).as_posix()}: {line.strip()}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if clock.search(line) and path != Path(__file__)
+    }
+    assert found == set()

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from constructions.files.output import write_output
+from constructions.files.output import check_output, write_output
 from precls_theory.expressivity.growth.certificate import growth_certificate
 from precls_theory.expressivity.tracing.program import Inconclusive
 
@@ -254,6 +254,7 @@ def write_table(rows: Iterable[Row], versions: dict[str, str], path: Path = TABL
 
 def remake(chosen: Iterable[Case], path: Path) -> Iterator[Row]:
     """Make rows, yielding each, and write them at the end; committed rows of libraries that are not among them stay."""
+    check_output(path)
     old, versions = read_table()
     made = []
     for case in chosen:

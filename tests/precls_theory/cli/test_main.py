@@ -188,6 +188,36 @@ def test_what_is_no_file_of_the_user_is_not_replaced(command: str, target: str, 
     assert (after.st_ino, after.st_mode, after.st_size) == (before.st_ino, before.st_mode, before.st_size)
 
 
+OUTPUTS: dict[str, list[str]] = {
+    "compile --plot": ["compile", "x*y", "--plot"],
+    "approximate --plot": ["approximate", "exp(x)", "--domain", "0", "1", "--plot"],
+    "atlas --html": ["atlas", "--html"],
+    "solve -o": ["solve", "notebooks/data/longley.csv", "--target", "employed", "-o"],
+    "certify --remake": ["certify", "--coverage", "--remake"],
+    "landscape --plot": ["landscape", "square", "--plot"],
+    "bench --plot": ["bench", "--quick", "--plot"],
+}
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS.values(), ids=list(OUTPUTS))
+def test_every_option_that_names_a_file_refuses_a_fifo(arguments: list[str], tmp_path: Path) -> None:
+    """Before the work: none of these waits for a reader, or puts a file in the place of the FIFO."""
+    path = tmp_path / "target.svg"
+    os.mkfifo(path)
+    result = run(*arguments, path)
+    assert result.exit_code == 1
+    assert f"cannot write {path}: it is a FIFO" in result.stderr
+    assert path.is_fifo()
+
+
+def test_a_certificate_refuses_a_fifo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "primitive-read.json")
+    result = run("verify", "primitive-read", "--certificates", tmp_path)
+    assert result.exit_code == 1
+    assert "it is a FIFO" in result.stderr
+    assert (tmp_path / "primitive-read.json").is_fifo()
+
+
 @pytest.mark.parametrize("command", ["compile", "approximate"])
 def test_an_expression_that_begins_with_a_minus(command: str) -> None:
     result = run(command, "-3*x + 1", "--domain" if command == "approximate" else "--variables", "0,1")

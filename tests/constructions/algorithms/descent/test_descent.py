@@ -185,3 +185,10 @@ def test_encode_keeps_the_widest_dtype_and_refuses_integer_tensors():
     assert net.encode(torch.zeros(3, 2), torch.zeros(3, dtype=torch.float64)).dtype == torch.float64
     with pytest.raises(ValueError, match="floating-point tensor"):
         net.encode(torch.zeros(3, 2, dtype=torch.int64), torch.zeros(3, dtype=torch.int64))
+
+
+def test_the_docstring_states_the_step():
+    """η is not the whole step: it is divided by N."""
+    assert "x ← x − (η/N) Aᵀ(A x − b)" in (C.gradient_descent.__doc__ or "")
+    network = C.gradient_descent(n_points=2, n_dims=1, n_steps=1, step_size=1)
+    assert network.decode(network.evaluate(network.encode([[1], [3]], [1, 1], [0]))) == [Fraction(4, 2)]

@@ -1,0 +1,31 @@
+"""Every failure in ``named_failures.md`` has a test, and that test is there."""
+
+import ast
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+LISTED = (TESTS / "named_failures.md").read_text(encoding="utf-8")
+
+
+def missing(listed: str) -> list[str]:
+    """Tests of the list that no file defines."""
+    found = []
+    for file, name in re.findall(r"\| (\S+\.py)::(\w+) \|", listed):
+        body = ast.parse((TESTS / file).read_text(encoding="utf-8")).body if (TESTS / file).is_file() else []
+        if name not in {node.name for node in body if isinstance(node, ast.FunctionDef)}:
+            found.append(f"{file}::{name}")
+    return found
+
+
+def test_every_named_failure_has_its_test() -> None:
+    rows = [line for line in LISTED.splitlines() if line.startswith("| ") and line != "| failure | test |"]
+    assert len(rows) > 60
+    assert [row for row in rows if not re.fullmatch(r"\| .*\| \S+\.py::test_\w+ \|", row)] == []
+    assert missing(LISTED) == []
+
+
+def test_a_test_that_is_gone_is_noticed() -> None:
+    listed = "| lost | test_names.py::test_gone |\n| lost | nowhere.py::test_x |\n"
+    listed += "| there | test_names.py::test_a_name_means_one_thing |"
+    assert missing(listed) == ["test_names.py::test_gone", "nowhere.py::test_x"]
