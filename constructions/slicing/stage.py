@@ -29,10 +29,10 @@ from constructions.networks.layer import Layer, SparseMap
 from constructions.slicing.digits import (
     CONSTANT,
     ONE,
+    AffineForm,
     BudgetError,
     Digit,
     Digits,
-    AffineForm,
     Grid,
     add_forms,
     first_position,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NotRequired, TypedDict
 
 import flint
 
@@ -63,6 +64,16 @@ class Value:
         return str(self.rational) if self.rational is not None else f"{self.approximately:.6g}"
 
 
+class DescentRecord(TypedDict):
+    """A curve along which the loss falls: its order, the coefficient there, and each weight as a polynomial of t."""
+
+    order: int
+    rate: str
+    curve: dict[str, str]
+    part: NotRequired[str]
+    """The name of the part, in a landscape of several."""
+
+
 @dataclass(frozen=True, eq=False)
 class Component:
     """A set of stationary points of one loss and one kind.
@@ -80,7 +91,7 @@ class Component:
     conditions: tuple[str, ...] = ()
     point: dict[str, str] = field(default_factory=dict)
     signature: Signature | None = None
-    descent: dict[str, object] | None = None
+    descent: DescentRecord | None = None
     reason: str = ""
 
     def to_json(self) -> dict[str, object]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import flint
 
-from precls_theory.landscape.population_loss import Loss, Polynomial
+from precls_theory.landscape.population_loss import Loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,10 @@ class Squares:
     """``Σ_{i ∈ weights} w_i ∂_i L = Σ c s²`` over the terms (c, s), c > 0: at real stationary points every s is 0."""
 
     weights: tuple[str, ...]
-    terms: tuple[tuple[int, Polynomial], ...]
+    terms: tuple[tuple[int, flint.fmpq_mpoly], ...]
 
     @property
-    def equations(self) -> list[Polynomial]:
+    def equations(self) -> list[flint.fmpq_mpoly]:
         """Polynomials that vanish at every real stationary point."""
         return [square for _, square in self.terms if square]
 
@@ -63,7 +63,7 @@ def unseen_channels(loss: Loss, channels: int) -> Squares:
     x, y = ([tap * w[f"in_0_{d}"] for d in range(channels)] for tap in (now, before))
     g = [w[f"gate_0_{d}"] for d in range(channels)]
     rest = range(1, channels)
-    terms: list[tuple[int, Polynomial]] = []
+    terms: list[tuple[int, flint.fmpq_mpoly]] = []
     for d in rest:
         terms += [(4, x[0] * g[d] + g[0] * x[d]), (4, q * x[d] + m * g[d]), (2, y[0] * g[d]), (2, g[0] * y[d])]
         terms += [(2, q * y[d]), (4, delta * g[d])]
@@ -74,7 +74,7 @@ def unseen_channels(loss: Loss, channels: int) -> Squares:
     return found
 
 
-def inner(left: Sequence[Polynomial], right: Sequence[Polynomial]) -> Polynomial:
+def inner(left: Sequence[flint.fmpq_mpoly], right: Sequence[flint.fmpq_mpoly]) -> flint.fmpq_mpoly:
     """``Σ left_i right_i``."""
     first, *rest = (a * b for a, b in zip(left, right, strict=True))
     for term in rest:

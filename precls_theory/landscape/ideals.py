@@ -122,7 +122,9 @@ Basis = Callable[[Iterable[flint.fmpz_mpoly], flint.fmpz_mpoly_ctx], list[flint.
 """A Gröbner basis of polynomials of a context."""
 
 
-def varieties(generators: Sequence[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx, basis: Basis = groebner) -> list[Variety]:
+def varieties(
+    generators: Sequence[flint.fmpz_mpoly], context: flint.fmpz_mpoly_ctx, basis: Basis = groebner
+) -> list[Variety]:
     """The real zero set as a union of varieties whose Gröbner bases have irreducible elements; none lies in another.
 
     ``basis`` is the engine (:func:`precls_theory.landscape.singular.groebner` is another).

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import flint
 
-from precls_theory.landscape.population_loss import Loss, Polynomial, fmpq
+from precls_theory.landscape.population_loss import Loss, fmpq
 
 if TYPE_CHECKING:
     from precls_theory.landscape.problems import Problem
@@ -76,7 +76,7 @@ class Weights:
         self.mean = self.c + self.b * sum(weighted, self.zero)
         """m: the mean over the rows of the convolution's constant."""
 
-    def excess(self) -> Polynomial:
+    def excess(self) -> flint.fmpq_mpoly:
         """G."""
         sums = [sum(self.taps[: n + 1], self.zero) for n in range(self.split.rows)]
         average = sum(sums, self.zero) / self.split.rows
@@ -84,12 +84,12 @@ class Weights:
         size = self.norm([*self.gate, self.q])
         return size * (self.norm(self.into) * self.later() + self.b**2 * spread)
 
-    def later(self) -> Polynomial:
+    def later(self) -> flint.fmpq_mpoly:
         """A(f')."""
         rows = self.split.rows
         return sum(((rows - k) * tap**2 for k, tap in enumerate(self.taps) if k), self.zero)
 
-    def formula(self) -> Polynomial:
+    def formula(self) -> flint.fmpq_mpoly:
         """L_1 by its formula, at p = f_0 in and m."""
         p = [self.taps[0] * entry for entry in self.into]
         total = self.zero
@@ -100,15 +100,15 @@ class Weights:
             total += (self.q * p[i] + self.mean * self.gate[i] - fmpq(self.split.linear[i])) ** 2
         return total
 
-    def norm(self, values: Sequence[Polynomial]) -> Polynomial:
+    def norm(self, values: Sequence[flint.fmpq_mpoly]) -> flint.fmpq_mpoly:
         return sum((value**2 for value in values), self.zero)
 
-    def applied(self, values: Sequence[Polynomial]) -> list[Polynomial]:
+    def applied(self, values: Sequence[flint.fmpq_mpoly]) -> list[flint.fmpq_mpoly]:
         """T times a vector."""
         matrix = self.split.quadratic
         return [sum((fmpq(e) * v for e, v in zip(row, values, strict=True)), self.zero) for row in matrix]
 
-    def inner(self, left: Sequence[Polynomial], right: Sequence[Polynomial]) -> Polynomial:
+    def inner(self, left: Sequence[flint.fmpq_mpoly], right: Sequence[flint.fmpq_mpoly]) -> flint.fmpq_mpoly:
         return sum((a * b for a, b in zip(left, right, strict=True)), self.zero)
 
 

@@ -52,7 +52,7 @@ import flint
 
 from precls_theory.landscape.components import DEGENERATE, LOCAL, SADDLE, Component, Value
 from precls_theory.landscape.kinds import ACCUMULATE
-from precls_theory.landscape.population_loss import Polynomial, fmpq
+from precls_theory.landscape.population_loss import fmpq
 from precls_theory.landscape.problems import Problem
 from precls_theory.landscape.row_wise import RowWise, Weights
 from precls_theory.landscape.signature import Signature
@@ -128,7 +128,7 @@ class Described:
     kind: str
     loss: Fraction
     dimension: int
-    equations: Sequence[Polynomial]
+    equations: Sequence[flint.fmpq_mpoly]
     conditions: tuple[str, ...]
     point: dict[str, Fraction]
     reason: str
@@ -190,7 +190,7 @@ def of_linear(w: Weights) -> Iterator[Described]:
         yield Described(LOCAL, Fraction(0), dimension, equations, (), slopes, "the loss is 0")
     closed = [*w.gate, w.q]
     on_in, on_gate = w.inner(linear, w.into), w.inner(linear, w.gate)
-    sets: list[tuple[int, list[Polynomial]]] = [
+    sets: list[tuple[int, list[flint.fmpq_mpoly]]] = [
         (size + rows, [*closed, w.taps[0], w.mean]),
         (size + rows, [*closed, w.mean, on_in]),
         (2 * size, [*w.taps, w.c, on_in, on_gate]),
@@ -219,7 +219,7 @@ def of_products(w: Weights) -> Iterator[Described]:
     shown_in, shown_gate = f"({', '.join(map(str, seen))})", f"({', '.join(map(str, gated))})"
 
     def described(
-        kind: str, dimension: int, equations: Sequence[Polynomial], point: dict[str, Fraction], *conditions: str
+        kind: str, dimension: int, equations: Sequence[flint.fmpq_mpoly], point: dict[str, Fraction], *conditions: str
     ) -> Described:
         reason = {SADDLE: MINOR, DEGENERATE: ACCUMULATE, LOCAL: "no value nearby is lower"}[kind]
         return Described(kind, level, dimension, equations, conditions, point, reason)

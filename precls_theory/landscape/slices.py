@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import flint
 
-from precls_theory.landscape.components import Value
+from precls_theory.landscape.components import DescentRecord, Value
 from precls_theory.landscape.descent import Descent, find_descent
 from precls_theory.landscape.ideals import Variety, integral
 from precls_theory.landscape.problems import Problem
@@ -99,7 +99,7 @@ class Slice:
         start = [full.get(name, flint.fmpq(0)) for name in self.moving]
         return find_descent(open_up(loss.polynomial), gradient, matrix, start)
 
-    def describe(self, found: Descent) -> dict[str, object]:
+    def describe(self, found: Descent) -> DescentRecord:
         curve = found.describe(self.moving) | dict.fromkeys(self.chart.units, "1")
         return {"order": found.order, "rate": str(found.rate), "curve": curve}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -38,7 +37,7 @@ def prove_split(target: TargetName, channels: int, rows: int) -> None:
     refuted(lambda: split.check(problem.loss))
 
 
-def refuted(check: Callable[[], Any]) -> None:
+def refuted(check: Callable[[], object]) -> None:
     """A check that raises ``ArithmeticError``, as a refutation."""
     try:
         check()
@@ -73,8 +72,8 @@ def prove_units(units: int, rows: int, weight: Callable[[int, int], int] = lambd
     context = whole.polynomial.context()
     v = dict(zip(whole.names, context.gens(), strict=True))
     zero = context.constant(0)
-    at: dict[str, Any] = {}
-    spreads: list[list[Any]] = []
+    at: dict[str, flint.fmpq_mpoly] = {}
+    spreads: list[list[flint.fmpq_mpoly]] = []
     for h in range(units):
         taps = [v[f"filter_{h}_{lag}"] for lag in range(rows)]
         sums = [sum(taps[: row + 1], zero) for row in range(rows)]
@@ -94,7 +93,7 @@ def prove_units(units: int, rows: int, weight: Callable[[int, int], int] = lambd
         raise Refuted(f"{units} units, {rows} rows: the loss is not N·L_1 + G")
 
 
-def restricted(polynomial: Any, zeros: list[str]) -> Any:
+def restricted(polynomial: flint.fmpq_mpoly, zeros: list[str]) -> flint.fmpq_mpoly:
     """The polynomial where these weights are zero, in the same context."""
     names = polynomial.context().names()
     places = [index for index, name in enumerate(names) if name in zeros]
@@ -102,13 +101,13 @@ def restricted(polynomial: Any, zeros: list[str]) -> Any:
     return polynomial.context().from_dict(kept)
 
 
-def block(loss: Loss, names: list[str], zeros: list[str]) -> Any:
+def block(loss: Loss, names: list[str], zeros: list[str]) -> flint.fmpq_mpoly:
     """The determinant of the Hessian in some weights where others are zero."""
     places = [loss.names.index(name) for name in names]
     return determinant([[restricted(loss.hessian[i, j], zeros) for j in places] for i in places])
 
 
-def determinant(matrix: list[list[Any]]) -> Any:
+def determinant(matrix: list[list[flint.fmpq_mpoly]]) -> flint.fmpq_mpoly:
     """By the first row."""
     if len(matrix) == 1:
         return matrix[0][0]
