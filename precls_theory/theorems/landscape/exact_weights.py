@@ -148,7 +148,9 @@ def exact_weights(size: Size, change: Fraction = Fraction(0)) -> Evidence:
     network = C.gradient_descent(n_points=1, n_dims=1, n_steps=1, step_size="1/2", form="gram")
     counts["GD step, one weight at a time"] = prove_stationary_singly("GD step", network, descent_step, change)
     return Evidence(
-        "executed: " + ", ".join(f"{name} ({count} weights)" for name, count in counts.items()),
+        f"executed: {', '.join(f'{name} ({count} weights)' for name, count in counts.items())}, one network each, all "
+        "weights symbols where not said otherwise. Argued: other sizes, and the gradient of the GD step in all weights at "
+        "once, since a mean square is least where it is 0",
         "Q[weights]",
         "python-flint",
     )

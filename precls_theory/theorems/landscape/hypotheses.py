@@ -116,7 +116,8 @@ def recovery(size: Size, product: Hypothesis = first_tap, line: Hypothesis = cur
         cases.append((f"Multiply N={rows}", landscape("multiply", "operator", 2, rows).parts[1], product))
     found = {name: prove_recovery(name, problem, hypothesis) for name, problem, hypothesis in cases}
     return Evidence(
-        "executed: all real stationary points at the sizes named; the excluded points are in the detail",
+        f"executed: all real stationary points of {', '.join(found)}; the excluded points are in the detail. Argued: "
+        "nothing, so other sizes are open",
         "Q[weights]",
         "python-flint: Gröbner bases, Sturm-type signs by Arb; engine of precls_theory.landscape",
         found,
@@ -278,7 +279,8 @@ def read_in_a_layer(size: Size, least: sympy.Expr = HALF) -> Evidence:
     for channels in (2, 3):
         prove_channels(channels)
     return Evidence(
-        "executed: the identities at one, two and three channels, and the loss 1/2 at a point. Argued: more channels",
+        "executed: the identities at one, two and three channels, for folded weights, and the loss 1/2 at a point. Argued: "
+        "more channels; that folded weights are dense among all, and the loss continuous",
         "Q[weights]",
         "SymPy; python-flint",
     )

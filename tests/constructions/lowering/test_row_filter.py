@@ -30,7 +30,7 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("mode", ["causal", "circular"])
-@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@pytest.mark.parametrize("filter", FILTERS, ids=lambda filter: str(filter).replace("…", "and so on"))
 def test_is_the_product_with_its_matrix(filter, mode):
     """1, 2, 2, … once lost its tail in silence: integers stay exact, so equality is bit by bit."""
     n_rows = 5

@@ -53,7 +53,7 @@ def test_a_layer_computes_its_terms(mode, listed, seed):
         assert (result[:, column] == value(total, u, mode)).all()
 
 
-@pytest.mark.parametrize("filter", FILTERS[1:], ids=str)
+@pytest.mark.parametrize("filter", FILTERS[1:], ids=lambda filter: str(filter).replace("…", "and so on"))
 @pytest.mark.parametrize("n_outputs", [1, 4])
 def test_filtered_constants_are_kept(filter, n_outputs):
     """Represented by forms (one output) or by single channels (more outputs than channels)."""

@@ -222,7 +222,7 @@ def test_a_network_by_hand(mode):
 
 
 @pytest.mark.parametrize("mode", ["causal", "circular"])
-@pytest.mark.parametrize("filter", FILTERS, ids=str)
+@pytest.mark.parametrize("filter", FILTERS, ids=lambda filter: str(filter).replace("…", "and so on"))
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 6, 8])
 def test_every_filter_at_every_length_by_hand(mode, filter, n_rows):
     """Heads longer and shorter than the rows, over fractions, residues near the prime, and SymPy."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,3 +131,11 @@ def test_residues_are_compared_at_every_point():
         residues.prove_zero(difference, bound, seed=1)
     assert unequal.value.index == (1,)
     assert isinstance(residues.prove_zero(lambda *_: np.zeros((2, 3), dtype=np.int64), bound, seed=1), ResidueProof)
+
+
+def test_named_failures_are_controls():
+    """Each failure that a theorem is said to refuse is one of its controls, which run with every certificate."""
+    path = Path(__file__).parents[2] / "named_failures_soundness.md"
+    listed = re.findall(r"^\* .*: `([\w-]+)`, “(.+)”$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(listed) > 20
+    assert [(name, control) for name, control in listed if control not in THEOREMS[name].controls] == []
