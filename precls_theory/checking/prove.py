@@ -26,7 +26,7 @@ def prove_network(
 ) -> ResidueProof:
     """Prove by residues that ``network`` computes what its algorithm claims, at every exact row and for every input.
 
-    Raises :class:`Unequal`, whose index is (place among ``task.exact_rows``, result), when it does not, ``LookupError``
+    Raises :class:`~precls_theory.proofs.residues.Unequal`, whose index is (place among ``task.exact_rows``, result), when it does not, ``LookupError``
     when nothing says what it claims, and ``OverflowError`` when its degree is beyond bounds.
     """
     free = np.array(network.task.free_channels, dtype=np.int64).reshape(-1, 2)
