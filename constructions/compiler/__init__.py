@@ -1,6 +1,7 @@
 """A compiler from polynomials, circuits and sequence programs to exact networks of the least depth, and back.
 
-One stage after another, each in a module of its own; :func:`~constructions.compiler.polynomials.polynomials` is the whole of it in four lines::
+One stage after another, each in a module of its own; :func:`constructions.compiler.polynomials.polynomials` is the whole of
+it in four lines::
 
     polynomials      monomials   exponents and rational coefficients; degree, and the depth that it takes
       → circuits     search      level by level: sums of products (splitting), or shared monomials (words)

@@ -26,8 +26,8 @@ def prove_network(
 ) -> ResidueProof:
     """Prove by residues that ``network`` computes what its algorithm claims, at every exact row and for every input.
 
-    Raises :class:`~precls_theory.proofs.residues.Unequal`, whose index is (place among ``task.exact_rows``, result), when it does not, ``LookupError``
-    when nothing says what it claims, and ``OverflowError`` when its degree is beyond bounds.
+    Raises :class:`~precls_theory.proofs.residues.Unequal`, whose index is (place among ``task.exact_rows``, result), when
+    it does not, ``LookupError`` when nothing says what it claims, and ``OverflowError`` when its degree is beyond bounds.
     """
     free = np.array(network.task.free_channels, dtype=np.int64).reshape(-1, 2)
 
