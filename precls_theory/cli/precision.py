@@ -16,6 +16,7 @@ NAMES = (
     "constructions",
     "sliced",
     "transformers",
+    "tf32",
     "condition",
     "rank",
     "scale",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,6 +23,7 @@ from constructions.algebra.rings import FMPQ
 from precls_theory.precision.convolution import ALGORITHMS, with_convolution
 from precls_theory.precision.exact import exact_results, to_ring
 from precls_theory.precision.stored import lowered_states
+from precls_theory.precision.tf32 import EmulatedTF32
 
 Rows = list[tuple[str, float, float]]
 N, D = 20, 5
@@ -214,6 +216,19 @@ def tf32() -> Rows:
     return rows
 
 
+def tf32_emulated() -> Rows:
+    """Newton's iteration in float32 and with the factors of its products cut to TF32: largest error by iterate."""
+    A, b = normal(8, n_dims=3)
+    rows: Rows = []
+    for t in (2, 4, 6):
+        network = C.newton(n_points=N, n_dims=3, n_iters=t, alpha="1/64")
+        for name, mode in (("float32", nullcontext()), ("TF32, emulated", EmulatedTF32())):
+            with mode:
+                found = run(network, A, b, torch.float32)
+            rows.append((name, float(t), worst_entries(network, A, b, found)))
+    return rows
+
+
 FINDINGS: dict[str, Finding] = {
     "fft": Finding(
         "An FFT mixes the rows of a channel: squares of integers stop being integers, and zeros zeros",
@@ -246,6 +261,12 @@ FINDINGS: dict[str, Finding] = {
         "steps near the largest allowed: within twice LAPACK's error there",
         ("step size η", "converged squared error / LAPACK's"), step_sizes,
         lambda s: all(s[d][0.5] < 2 and s[d][0.1] > 1.5 * s[d][0.5] for d in s),
+    ),
+    "tf32-emulated": Finding(
+        "A network whose products are taken in TF32 is one of three digits",
+        "a lowered network refuses to run while PyTorch is set to TF32",
+        ("iterates", "largest error"), tf32_emulated,
+        lambda s: all(s["TF32, emulated"][t] > 50 * s["float32"][t] for t in s["float32"]),
     ),
     "tf32": Finding(
         "TF32 keeps eleven bits of each factor, without a word",

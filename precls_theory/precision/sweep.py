@@ -10,6 +10,7 @@ sweep loses none and repeats none. The table is ``DIR/precision.parquet``; its c
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -26,7 +27,7 @@ NIST = ("wampler1", "wampler2", "wampler3", "wampler4", "wampler5", "pontius", "
 """Regressions of the experiment ``nist``."""
 COLUMNS = {
     "construction": "name of the construction and its form",
-    "dtype": "number format of inputs, weights and arithmetic",
+    "dtype": "number format of inputs, weights and arithmetic (tf32: float32, matrix products emulated in TF32)",
     "device": "PyTorch device",
     "n_points": "data rows N",
     "n_dims": "unknowns D",
@@ -89,6 +90,11 @@ class Case:
         named = {k: v for k, v in asdict(self).items() if (k, v) != ("convolution", "lowered")}
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:24]
 
+    @property
+    def format(self) -> str:
+        """The dtype that PyTorch runs."""
+        return "float32" if self.dtype == "tf32" else self.dtype
+
 
 def network_of(case: Case) -> Any:
     """The plain network of a case."""
@@ -127,13 +133,15 @@ def data_of(case: Case) -> tuple[np.ndarray, np.ndarray]:
         A = (left * sizes) @ right.swapaxes(1, 2)
     x = rng.standard_normal((case.samples, case.n_dims))
     b = (A @ x[..., None])[..., 0]
-    dtype = getattr(torch, case.dtype)
+    dtype = getattr(torch, case.format)
     return tuple(torch.tensor(value * case.scale).to(dtype).double().numpy() for value in (A, b))  # type: ignore[return-value]
 
 
 def run_case(case: Case) -> dict[str, Any]:
     """Measure one case: a row of the table. What cannot be measured is a row with a message."""
     import torch
+
+    from precls_theory.precision.tf32 import EmulatedTF32
 
     torch.set_num_threads(1)
     row: dict[str, Any] = {**asdict(case)}
@@ -144,7 +152,8 @@ def run_case(case: Case) -> dict[str, Any]:
             row |= run_regressions(case)
             return {name: row.get(name) for name in COLUMNS}
         network = network_of(case)
-        row |= _plain(case, network) if not case.slices else _sliced(case, network)
+        with EmulatedTF32() if case.dtype == "tf32" else contextlib.nullcontext():
+            row |= _plain(case, network) if not case.slices else _sliced(case, network)
     except (OverflowError, ArithmeticError, ValueError, RuntimeError) as error:
         row["message"] = f"{type(error).__name__}: {error}"
     return {name: row.get(name) for name in COLUMNS}
@@ -154,7 +163,7 @@ def _inputs(case: Case, network: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     import torch
 
     A, b = data_of(case)
-    dtype = getattr(torch, case.dtype)
+    dtype = getattr(torch, case.format)
     u = network.encode(torch.tensor(A, dtype=dtype), torch.tensor(b, dtype=dtype))
     return u, A, b
 
@@ -167,7 +176,7 @@ def _points(case: Case, network: Any) -> Any:
     domain = task.domain or [(-1, 1)] * len(task.variables)
     low, high = (np.array([float(side[i]) for side in domain]) for i in (0, 1))
     points = low + (high - low) * np.random.default_rng(case.seed).random((case.samples, len(domain)))
-    return network.encode(torch.tensor(points, dtype=getattr(torch, case.dtype)))
+    return network.encode(torch.tensor(points, dtype=getattr(torch, case.format)))
 
 
 def _size(network: Any) -> dict[str, Any]:
@@ -200,7 +209,7 @@ def _plain(case: Case, network: Any) -> dict[str, Any]:
     if "truncation" in e:
         row["truncation_mse"] = found.results["truncation"].median_mean_square
         row["solution_mse"] = float(np.median(((e["total"] + e["truncation"]) ** 2).mean(axis=(1, 2))))
-        dtype = getattr(torch, case.dtype)
+        dtype = getattr(torch, case.format)
         if dtype in (torch.float32, torch.float64) and not case.rank:
             exact = values - (e["total"] + e["truncation"])[:, 0]
             lapack = torch.linalg.lstsq(torch.tensor(A, dtype=dtype), torch.tensor(b, dtype=dtype)[..., None]).solution
@@ -209,7 +218,7 @@ def _plain(case: Case, network: Any) -> dict[str, Any]:
         relative = np.abs(e["total"][:, 0]) / np.abs(values - e["total"][:, 0])
         digits = -np.log10(np.maximum(relative, 1e-60)).min(axis=1)
     row |= {"median_digits": float(np.median(digits)), "worst_digits": float(digits.min())}
-    if isinstance(network, C.Network) and u.dtype in FORMATS and case.convolution != "fft":
+    if isinstance(network, C.Network) and u.dtype in FORMATS and case.convolution != "fft" and case.dtype != "tf32":
         bounder = Bounder(network, u.dtype)
         columns = list(network.task.columns)
         bounds = np.array([bounder.bound(one)[:, columns] for one in u[:4].double().numpy()])
@@ -230,8 +239,8 @@ def _sliced(case: Case, network: Any) -> dict[str, Any]:
     from precls_theory.precision.exact import exact_results
 
     u = _inputs(case, network)[0] if hasattr(network.task, "n_points") else _points(case, network)
-    dtype = getattr(torch, case.dtype)
-    sliced = C.sliced(network, slices=case.slices, dtype=case.dtype, bounds=u)
+    dtype = getattr(torch, case.format)
+    sliced = C.sliced(network, slices=case.slices, dtype=case.format, bounds=u)
     module = sliced.to_torch(dtype=dtype, device=case.device)
     assert isinstance(sliced.task, SlicedTask)
     with torch.no_grad():
@@ -320,6 +329,7 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
             for dtype in both
             for s in (0, slices[dtype])
         ],
+        "tf32": [Case(form, "tf32", n_steps=k, **size) for form, k in forms],
         "transformers": [
             Case(name, dtype, n_steps=k, **size)
             for name in ("linear attention", "gated")

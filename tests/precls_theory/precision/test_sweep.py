@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
+import distributed
 import joblib
 import pandas as pd
 import pytest
@@ -41,6 +43,39 @@ def test_another_backend_gives_the_same_table(tmp_path: Path) -> None:
     with joblib.parallel_config(backend="threading"):
         second = sweep(cases, tmp_path / "b", jobs=2)
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_dask_gives_the_same_table(tmp_path: Path) -> None:
+    """The cases as tasks of a Dask scheduler, by joblib's switch of backends."""
+    cases = [Case("gram", "float32", seed=seed, **SMALL) for seed in range(2)]
+    first = sweep(cases, tmp_path / "a")
+    cluster = distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None)
+    with cluster as client, joblib.parallel_config(backend="dask"):
+        second = sweep(cases, tmp_path / "b", jobs=-1)
+        ran = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
+    pd.testing.assert_frame_equal(first, second)
+    assert ran > 0  # tasks did pass through its scheduler
+
+
+def test_a_killed_sweep_leaves_no_half_a_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in the middle of writing a case: that one runs again, the finished ones do not."""
+    cases = [Case("gram", dtype, **SMALL) for dtype in ("float32", "float64", "bfloat16")]
+    replace, ran = os.replace, []
+
+    def killed(source: str, target: Path) -> None:
+        if len(list(tmp_path.glob("cases/*.json"))) == 1:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(cases, tmp_path)
+    monkeypatch.undo()
+    original = run_case
+    monkeypatch.setattr(module, "run_case", lambda case: ran.append(case) or original(case))
+    table = sweep(cases, tmp_path)
+    assert ran == cases[1:]
+    assert table["dtype"].tolist() == ["float32", "float64", "bfloat16"]
 
 
 def test_overflow_is_never_a_small_error() -> None:
