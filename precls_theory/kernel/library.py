@@ -29,7 +29,7 @@ from precls_theory.kernel.sources import SourceError, require_allowed, without_c
 SOURCES = Path(__file__).parent / "coq"
 FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives", "Layouts",
-    "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "ChebyshevError", "Decode", "Evaluator", "Operators",
+    "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "NetworkWidths", "ChebyshevError", "Decode", "Evaluator", "Operators",
     "LowerBound", "LayoutMistake", "Growth", "LinearAttention", "Ternary",
     "CausalAttention",
 )  # fmt: skip

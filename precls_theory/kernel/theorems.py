@@ -6,8 +6,8 @@ identities. The first of its Coq theorems is the one that says what the networks
 
 from __future__ import annotations
 
-_LITERAL = ("Literal.literal_correct", "Literal.literal_depth_of")
-"""The network itself, written down for all sizes: it computes what is stated, in so many layers."""
+_LITERAL = ("Literal.literal_correct", "Literal.literal_depth_of", "NetworkWidths.literal_width_of")
+"""The network itself, written down for all sizes: it computes what is stated, in so many layers, none wider than a bound."""
 
 EVERY_SIZE: dict[str, tuple[str, ...]] = {
     "gd-gram": ("Soundness.gram_every_size", *_LITERAL, "Widths.gram_width"),
@@ -51,7 +51,6 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
 
 GIVEN: dict[str, str] = {
     "any-depth": "given |g(x)| <= |x| for the activations, a bounded sigmoid and bounded norms, which growth-rules proves",
-    "gd-residual": "the width Θ(D) of the title is not among its Coq theorems; the depth is",
     "linear-attention-step": "the layer as LinearAttention.attention_step writes its head; weights are read off it",
     "linear-attention-causal": "blocks on families of channels, as CausalAttention.gather and triple have them",
     "linear-attention-ternary": "blocks on families of channels, as Ternary.block has them; width and heads are read off it",
@@ -73,18 +72,36 @@ WHY_NOT: dict[str, str] = {
     "circuit-compilation": "the compiler is a Python program that is not modelled in Coq; each listed circuit is proved",
     "polynomial-compilation": "the compiler is a Python program that is not modelled in Coq; each listed polynomial is proved",
     "universal-approximation": _ANALYSIS,
-    "reciprocal-newton": _ANALYSIS,
+    "reciprocal-newton": "not formalised yet: the largest error over an interval; 1 - x y' = (1 - x y)^2 is algebra",
     "explicit-gradient": "not formalised yet: two layers in layout S, at the last row",
     "gd-whole-networks": _FINITE,
     "layout-s-last-row": "not formalised yet: its filters depend on the number of rows",
-    "published-block-not-gd": "the counterexample is one size (N=2, D=1); for all sizes there is nothing to prove",
+    "published-block-not-gd": (
+        "the second application is refuted at one size (N=2, D=1), where there is nothing more to prove; that the first is a "
+        "step for all sizes is not formalised yet"
+    ),
     "published-block-kaczmarz": _ANALYSIS,
     "doubling-width": "a count of products that is run for D up to 8, not formalised yet",
+    "landscape-linear-attention": "not formalised yet: Gaussian moments of products of matrices",
+    "landscape-attention-layers": "not formalised yet: Gaussian moments, and the roots of polynomials of given coefficients",
+    "landscape-exact-weights": "not formalised yet: expectations, and the gradient in the weights of a network",
+    "landscape-folding": "not formalised yet: local minima of polynomials on open sets of weights",
+    "landscape-recovery": "not formalised yet: population losses with their first and second derivatives",
+    "landscape-read": "not formalised yet: population losses; for all sizes there is nothing to prove",
+    "landscape-read-layer": "not formalised yet: population losses; the sum of squares is run for the size stated",
+    "landscape-wide-outputs": "not formalised yet: local minima of polynomials on open sets of weights",
+    "landscape-plateaus": "not formalised yet: population losses of whole networks with their derivatives",
+    "landscape-spurious": _FINITE,
+    "landscape-wide-layer": "not formalised yet: the spectral theorem, which MathComp 1.15 does not have over the reals",
+    "landscape-critical-width": "not formalised yet: the spectral theorem, which MathComp 1.15 does not have over the reals",
     "landscape-population-loss": _FINITE,
     "landscape-square": _FINITE,
-    "rounding-a-priori": "not formalised yet: a model of rounding",
-    "sliced-digits": "not formalised yet: digits of given formats",
-    "growth-rules": "the spectral bounds are about computed numbers",
+    "rounding-a-priori": "not formalised yet: a model of rounding, square roots and norms",
+    "sliced-digits": "not formalised yet: a model of rounding, and the compiler of sliced networks, a Python program",
+    "growth-rules": (
+        "the bounds of SiLU, GELU and norms need transcendental functions and square roots, and the spectral ones are about "
+        "computed numbers"
+    ),
     "any-depth-open-sets": _ANALYSIS,
     "clamped-gate-on-open-sets": _FINITE,
     "gate-identities": "SiLU and GELU are transcendental functions, which the algebra of MathComp does not have",
@@ -93,10 +110,13 @@ WHY_NOT: dict[str, str] = {
     "linear-attention-layout-e": (
         "the formula is LinearAttention.step_that_sees_itself; the second application is refuted by one counterexample"
     ),
-    "linear-attention-norm": "not formalised yet: products of bounded scores",
-    "linear-attention-multiply": "not formalised yet: networks of attention blocks",
-    "linear-attention-causal-gap": "not formalised yet",
-    "square-piecewise-linear": _ANALYSIS,
+    "linear-attention-norm": "not formalised yet: that a product of three bounded factors is bounded, row by row, at every depth",
+    "linear-attention-multiply": "not formalised yet: networks of attention blocks with one-hot positions",
+    "linear-attention-causal-gap": (
+        "not formalised yet: leading coefficients of causal layers; the bound that it sharpens is "
+        "LinearAttention.linear_attention_lower_bound"
+    ),
+    "square-piecewise-linear": "not formalised yet: piecewise functions, and the largest error over an interval",
     "square-one-causal-softmax-layer": _ANALYSIS,
     "softmax-one-layer-causal": _ANALYSIS,
     "softmax-one-layer-full": _ANALYSIS,
@@ -108,4 +128,4 @@ def why_not(identifier: str) -> str | None:
     """Why the library does not prove this theorem for every size; ``None`` where it does."""
     if identifier in EVERY_SIZE:
         return None
-    return WHY_NOT.get(identifier, "not formalised yet")
+    return WHY_NOT[identifier]

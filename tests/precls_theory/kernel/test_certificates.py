@@ -280,19 +280,24 @@ class TestWithCoq:
         answers = verdicts([stream(built(name)) for name in NETWORKS], coq_library)
         assert [name for name, proved in zip(NETWORKS, answers, strict=True) if not proved] == []
 
-    def test_the_depth_proved_for_all_sizes_is_that_of_the_network(self, coq_library):
-        lines = [HEADER, "From Precls Require Import Certificate Literal.\n"]
-        depths = []
+    def test_the_depth_proved_for_all_sizes_is_that_of_the_network_and_the_width_a_bound(self, coq_library):
+        lines = [HEADER, "From Precls Require Import Certificate Literal NetworkWidths.\n"]
+        depths, widths = [], []
         for place, name in enumerate(NETWORKS):
             lines.append(definition(f"net{place}", stream(built(name))))
             depths.append(f"if decode net{place} is Some f then depth_of (file_algorithm f) else 0%nat")
-        lines.append(f'Redirect "depths" Eval vm_compute in [:: {"; ".join(depths)}].\n')
+            widths.append(f"if decode net{place} is Some f then width_of (file_algorithm f) else 0%nat")
+        for name, numbers in (("depths", depths), ("widths", widths)):
+            lines.append(f'Redirect "{name}" Eval vm_compute in [:: {"; ".join(numbers)}].\n')
         with tempfile.TemporaryDirectory() as work:
             folder = Path(work)
             (folder / "depths.v").write_text("".join(lines))
             run_coq(["depths.v"], folder, coq_library)
-            printed = (folder / "depths.out").read_text().rsplit(":", 1)[0].replace("%N", "")
-        assert list(map(int, re.findall(r"\d+", printed))) == [built(name).depth for name in NETWORKS]
+            printed = [(folder / f"{name}.out").read_text().rsplit(":", 1)[0] for name in ("depths", "widths")]
+        proved_depths, proved_widths = (list(map(int, re.findall(r"\d+", text))) for text in printed)
+        assert proved_depths == [built(name).depth for name in NETWORKS]
+        widest = [max(layer.width for layer in built(name).layers) for name in NETWORKS]
+        assert all(width <= bound for width, bound in zip(widest, proved_widths, strict=True))
 
     @pytest.mark.parametrize("name", MUTATED)
     def test_every_change_is_refused_by_the_kernel(self, name, answers):
