@@ -28,9 +28,9 @@ from precls_theory.kernel.sources import SourceError, require_allowed, without_c
 
 SOURCES = Path(__file__).parent / "coq"
 FILES = (
-    "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives", "Layouts",
-    "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "NetworkWidths", "ChebyshevError", "Decode", "Evaluator", "Operators",
-    "LowerBound", "LayoutMistake", "Growth", "LinearAttention", "Ternary",
+    "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives",
+    "Layouts", "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "NetworkWidths", "ChebyshevError",
+    "Decode", "Evaluator", "Operators", "LowerBound", "LayoutMistake", "Growth", "LinearAttention", "Ternary",
     "CausalAttention",
 )  # fmt: skip
 """Modules of the library, each after those that it uses."""
