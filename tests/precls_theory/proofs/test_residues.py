@@ -31,7 +31,9 @@ from precls_theory.proofs.residues import (
     plan,
     prove_zero,
     random_prime,
+    residue_ring,
     round_failure,
+    uniform,
 )
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -321,3 +323,105 @@ def test_plans_for_degrees_that_floats_do_not_hold(power: int) -> None:
     assert chosen.bits > power
     assert chosen.round_failure_log2 * chosen.rounds <= FAILURE_LOG2
     assert round_failure(Bound(2**power, 1e300, 1e3), power, 1) == 1.0
+
+
+# --- Numbers by hand ------------------------------------------------------------------------------------------------------
+
+
+def test_large_residues_are_integers_modulo_the_prime() -> None:
+    prime = 2**61 - 1
+    ring = BigResidues(prime)
+    assert ring.prime == prime
+    assert ring.name == "F_p, p of 61 bits"
+    assert ring.element(Fraction(5, 3)) == 5 * pow(3, -1, prime) % prime
+    assert ring.element(-1) == prime - 1
+    with pytest.raises(
+        ZeroDivisionError, match=rf"^the denominator of 2/{prime} is divisible by the prime: choose another$"
+    ):
+        ring.element(Fraction(2, prime))
+    entries = np.array([[Fraction(1, 2), prime + 3]], dtype=object)
+    assert ring.coerce(entries).tolist() == [[(prime + 1) // 2, 3]]
+    assert ring.reduce(np.array([-1, prime, 5], dtype=object)).tolist() == [prime - 1, 0, 5]
+    left, right = ring.elements([[prime - 1, 2]]), ring.elements([[prime - 1], [3]])
+    assert ring.matmul(left, right).tolist() == [[7]]
+    assert isinstance(residue_ring(2**31 - 1), Residues)
+    assert isinstance(residue_ring(2**31 + 11), BigResidues)
+
+
+def test_the_bound_of_a_difference_is_over_both_denominators() -> None:
+    left, right = Majorant(3, 2.0, {3: 1}), Majorant(5, 2.0, {7: 2})
+    bound = Bound.of_difference(left, right)
+    assert bound.degree == 5
+    assert bound.log2_denominator == left.log2_denominator + right.log2_denominator
+    assert bound.log2_height == pytest.approx(3 + math.log2(3 * 49))
+    assert bound.log2_height >= 3 + math.log2(3 * 49)
+    tiny = Bound.of_difference(Majorant(0, -40.0), Majorant(0, -40.0))
+    assert (tiny.log2_height, tiny.log2_denominator) == (0.0 + tiny.log2_denominator, tiny.log2_denominator)
+
+
+def test_failure_of_a_round_by_hand() -> None:
+    primes = 3 * 2**30 * 10**10 // (5 * 30 * 6931471813)
+    assert round_failure(Bound(7, 100.0, 0.0), 30, 1) == (3 / primes + 7 / 2**30) * (1 + 1e-9)
+    assert round_failure(Bound(7, 89.5, 0.0), 30, 1) == (3 / primes + 7 / 2**30) * (1 + 1e-9)
+    assert round_failure(Bound(7, 100.0, 31.0), 30, 2) == (3 / (primes - 2) + (7 / 2**30) ** 2) * (1 + 1e-9)
+    assert round_failure(Bound(2**30, 0.0, 0.0), 30, 1) == 1.0
+    assert round_failure(Bound(2**29, 0.0, 0.0), 30, 1) == 0.5 * (1 + 1e-9)
+    assert round_failure(Bound(1, 0.0, 30.0 * primes), 30, 1) == 1.0
+    assert round_failure(Bound(0, 0.0, 30.0 * (primes - 1)), 30, 1) == 0.0
+
+
+def test_plans_by_hand() -> None:
+    nothing = plan(Bound(0, 0.0, 0.0))
+    assert (nothing.bits, nothing.points, nothing.rounds, nothing.round_failure_log2) == (30, 4, 1, FAILURE_LOG2)
+    few = plan(Bound(5, 100.0, 0.0))
+    failure = round_failure(Bound(5, 100.0, 0.0), 30, few.points)
+    assert few.round_failure_log2 == math.log2(failure)
+    assert few.rounds == math.ceil(60 / -math.log2(failure))
+    assert plan(Bound(5, 100.0, 0.0), -120.0).rounds == math.ceil(120 / -math.log2(failure))
+    high = plan(Bound(2**20, 10.0, 0.0))  # degree counts more than height: points are cheaper than primes
+    assert high.bits == 30
+    assert high.points > 1
+    assert round_failure(Bound(2**20, 10.0, 0.0), 30, high.points) < 1.25 * round_failure(
+        Bound(2**20, 10.0, 0.0), 30, 8
+    )
+    assert plan(Bound(2**40, 1e3, 0.0)).bits == 128
+    assert plan(Bound(2**40, 1e3, 0.0)).rounds == 1
+    assert plan(Bound(2**130, 1e3, 0.0)).bits == 256
+
+
+def test_what_is_drawn_and_what_is_written_down() -> None:
+    source = random.Random(1)
+    drawn = uniform((3, 4), 7, Residues(7), source)
+    assert drawn.shape == (3, 4)
+    assert drawn.dtype == np.int64
+    assert set(uniform((200,), 7, Residues(7), source).tolist()) == set(range(7))
+    assert {random_prime(3, random.Random(k)) for k in range(60)} == {11, 13}
+    shapes: list[tuple[int, ...]] = []
+
+    def difference(ring: Ring, draw: Any, points: int) -> np.ndarray:
+        shapes.append(draw((points, 2)).shape)
+        return ring.zeros((points, 2)) + ring.prime  # type: ignore[attr-defined]  # reduced before it is compared
+
+    bound = Bound(5, 100.0, 2.0)
+    proof = prove_zero(difference, bound, seed=2**70)
+    chosen = plan(bound)
+    assert shapes == [(chosen.points, 2)] * chosen.rounds
+    assert proof.failure_probability_log2 == chosen.rounds * chosen.round_failure_log2
+    assert (proof.points, proof.seed, proof.degree) == (chosen.points, 2**70, 5)
+    assert (proof.log2_height, proof.log2_denominator) == (100.0, 2.0)
+    written = proof.to_json()
+    assert written["seed"] == str(2**70)
+    assert written["primes"] == list(proof.primes)
+    large = prove_zero(lambda ring, draw, points: ring.zeros((points, 1)), Bound(2**40, 1e3, 0.0), seed=1)
+    assert large.to_json()["primes"] == [str(large.primes[0])]
+    stricter = prove_zero(difference, bound, seed=1, failure_log2=-200.0)
+    assert stricter.failure_probability_log2 <= -200
+    with pytest.raises(Unequal, match=r"^the two sides differ at \(1,\) modulo \d+$") as error:
+        prove_zero(lambda ring, draw, points: np.array([[0, 5, 0]]), bound, seed=3)
+    assert error.value.index == (1,)
+    assert error.value.seed == 3
+    assert 2**30 <= error.value.prime < 2**31
+    objects = np.array([[0, 0, 0], [0, 0, 2**65]], dtype=object)
+    with pytest.raises(Unequal) as later:
+        prove_zero(lambda ring, draw, points: objects, Bound(2**40, 1e3, 0.0), seed=3)
+    assert later.value.index == (2,)
