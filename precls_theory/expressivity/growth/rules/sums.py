@@ -138,7 +138,7 @@ def _variance(
     n = math.prod(x.shape[d] for d in dims)
     less = _correction(c, unbiased, correction)
     if not 0 <= less < n:
-        raise c.fail(f"correction {less} needs more than {less} entries, there are {n}")
+        raise c.fail(f"correction {less:g} needs more than {less:g} entries, there are {n}")
     relation = Relation("variance", x.origin, dims, size=n) if keepdim else None
     factor = up_div(1.0, math.nextafter(n - less, 0))
     entry = up_mul(up_mul(x.entry, x.entry), up_mul(float(n), factor)) if math.isfinite(x.entry) else math.inf
