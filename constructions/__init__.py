@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from constructions.algorithms.centred_newton import centred_newton as centred_newton
     from constructions.algorithms.descent.gradient_descent import gradient_descent as gradient_descent
     from constructions.algorithms.descent.momentum import chebyshev as chebyshev
     from constructions.algorithms.descent.momentum import heavy_ball as heavy_ball
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 
 _NAMES = {
+    "algorithms.centred_newton": ("centred_newton",),
     "algorithms.descent.gradient_descent": ("gradient_descent",),
     "algorithms.descent.momentum": ("chebyshev", "heavy_ball"),
     "algorithms.explicit_gradient": ("explicit_gradient",),

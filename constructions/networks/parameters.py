@@ -130,6 +130,8 @@ class IterationParameters(TypedDict, total=False):
     lower: Rational
     upper: Rational
     alpha: Rational
+    constant: Rational
+    scales: list[Rational] | None
 
 
 class PrimitiveParameters(TypedDict, total=False):

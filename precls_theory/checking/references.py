@@ -315,6 +315,32 @@ def gram_refinement(
     return x
 
 
+@reference("centred_newton")
+def centred_newton(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """The centred, scaled problem by Newton's iteration in its direct form, and its coefficients taken back."""
+    p, task = recorded(network.parameters, IterationParameters), network.task
+    N, D = p["n_points"], p["n_dims"]
+    given = ring.coerce(u)
+    A, b = given[..., :N, :D], given[..., :N, D]
+    scales = [Fraction(scale) for scale in p["scales"] or ["1"] * (D - 1)]
+    share, factors = ring.elements([Fraction(1, N)]), ring.elements(np.array(scales, dtype=object))
+    means = ring.reduce(share * ring.reduce(np.add.reduce(A[..., 1:], axis=-2)))
+    others = ring.reduce(factors * ring.reduce(A[..., 1:] - means[..., None, :]))
+    Z = np.concatenate([A[..., :1], others], axis=-1)
+    G = ring.reduce(np.add.reduce(ring.reduce(Z[..., :, None] * Z[..., None, :]), axis=-3))
+    c = ring.reduce(np.add.reduce(ring.reduce(Z * b[..., None]), axis=-2))
+    two, M = ring.elements([2]), _identity(G, Fraction(p["alpha"]), ring)
+    for _ in range(p["n_iters"]):
+        M = ring.reduce(two * M - ring.matmul(ring.matmul(M, G), M))
+    y = _times(M, c, ring)
+    rest = ring.reduce(factors * y[..., 1:])
+    inverse = ring.elements([1 / Fraction(p["constant"])])
+    moved = ring.reduce(np.add.reduce(ring.reduce(means * rest), axis=-1, keepdims=True))
+    first = ring.reduce(y[..., :1] - ring.reduce(inverse * moved))
+    x = np.concatenate([first, rest], axis=-1)
+    return np.broadcast_to(x[..., None, :], (*x.shape[:-1], len(task.exact_rows), D))
+
+
 # --- Primitives ---------------------------------------------------------------------------------------------------
 
 
