@@ -10,13 +10,13 @@ from contextlib import redirect_stdout
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 import constructions as C
+from constructions.algorithms.descent.gradient_descent import Form as DescentForm
 from constructions.files.output import check_output
 from constructions.networks.layer import Layer, SparseMap
 from precls_theory.pictures.saving import PICTURES, save_figure
@@ -29,7 +29,7 @@ N_STEPS = 256
 BATCHES = (1, 16, 256, 4096)
 
 
-def seconds(run: Callable[[], Any], least: float = 0.1) -> float:
+def seconds(run: Callable[[], object], least: float = 0.1) -> float:
     """Median time of ``run`` after one warm-up, over at least ``least`` seconds and three runs."""
     run()
     times: list[float] = []
@@ -49,7 +49,7 @@ def problem(batch: int, n_points: int, n_dims: int, dtype: torch.dtype, device: 
     return tuple(value.to(device, dtype) for value in (A, (A @ x.unsqueeze(-1)).squeeze(-1), start))  # type: ignore[return-value]
 
 
-def proof_against_expand(n_points: int, n_dims: int) -> dict[str, Any]:
+def proof_against_expand(n_points: int, n_dims: int) -> dict[str, object]:
     """One symbolic GD step, proved by python-flint and by ``sympy.expand`` of the same claim."""
     fast = seconds(lambda: prove_gd_step(n_points, n_dims))
     start = time.perf_counter()
@@ -63,11 +63,14 @@ def gd_loop(A: Tensor, b: Tensor, x: Tensor, n_steps: int) -> Tensor:
     return x + gradient_descent_loop(A, b - (A @ x.unsqueeze(-1)).squeeze(-1), float(STEP_SIZE) / A.shape[-2], n_steps)
 
 
-def forward_pass(batch: int, form: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> dict[str, Any]:
+def forward_pass(
+    batch: int, form: DescentForm, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> dict[str, object]:
     """256 steps: the network, the plain loop, and ``torch.linalg.lstsq``, on the same problems."""
     A, b, start = problem(batch, **PAPER, dtype=dtype, device=device)
-    settings: Any = {**PAPER, "form": form}
-    network = C.gradient_descent(n_steps=N_STEPS, step_size=STEP_SIZE, **settings)
+    network = C.gradient_descent(
+        n_steps=N_STEPS, step_size=STEP_SIZE, form=form, n_points=PAPER["n_points"], n_dims=PAPER["n_dims"]
+    )
     model = network.to_torch(dtype=dtype, device=device)
     inputs, targets = network.encode(A, b, start), b.unsqueeze(-1)
 
@@ -92,7 +95,7 @@ def forward_pass(batch: int, form: str, dtype: torch.dtype = torch.float32, devi
     }  # fmt: skip
 
 
-def growth(parameter: str, values: tuple[int, ...]) -> list[dict[str, Any]]:
+def growth(parameter: str, values: tuple[int, ...]) -> list[dict[str, object]]:
     """Build, lowering and forward time, depth, width and nonzeros as one of N, D, k grows (doubling form, batch 16)."""
     rows = []
     for value in values:
@@ -152,37 +155,39 @@ def peer_base_conv(checkout: Path) -> type[nn.Module]:
 
 def as_peer_layer(base_conv: type[nn.Module], layer: Layer, n_rows: int, size: int) -> nn.Module:
     """One exact causal layer in the peer's own module, all maps padded to ``size`` channels."""
-    module: Any = base_conv(size, l_max=n_rows, conv_type="short", resid=False, causal=True)
+    module = base_conv(size, l_max=n_rows, conv_type="short", resid=False, causal=True)
 
-    def fill(linear: nn.Linear, sparse: SparseMap) -> None:
-        linear.weight.zero_()
-        linear.bias.zero_()
-        for (row, column), weight in sparse.entries().items():
+    def fill(linear: nn.Module, sparse: SparseMap) -> None:
+        weight, bias = linear.get_parameter("weight"), linear.get_parameter("bias")
+        weight.zero_()
+        bias.zero_()
+        for (row, column), value in sparse.entries().items():
             if column == sparse.n_in:
-                linear.bias[row] = float(weight)
+                bias[row] = float(value)
             else:
-                linear.weight[row, column] = float(weight)
+                weight[row, column] = float(value)
 
     with torch.no_grad():
-        fill(module.in_proj, layer.conv)
-        fill(module.projection, layer.gate)
-        fill(module.out_proj, layer.out)
-        module.conv.conv.weight.zero_()
-        module.conv.conv.bias.zero_()
+        for name, sparse in (("in_proj", layer.conv), ("projection", layer.gate), ("out_proj", layer.out)):
+            fill(module.get_submodule(name), sparse)
+        taps_of = module.get_submodule("conv.conv")
+        weight, bias = taps_of.get_parameter("weight"), taps_of.get_parameter("bias")
+        weight.zero_()
+        bias.zero_()
         for unit, index in enumerate(layer.filter_index):
             taps = [float(tap) for tap in layer.filters[index].taps(n_rows)]
-            module.conv.conv.weight[unit, 0] = torch.tensor(taps[::-1])
+            weight[unit, 0] = torch.tensor(taps[::-1])
     return module.requires_grad_(False)
 
 
-def against_peer(checkout: Path, batch: int = 16) -> dict[str, Any]:
+def against_peer(checkout: Path, batch: int = 16) -> dict[str, object]:
     """256 steps of our doubling network against 256 applications of the published three-layer block (which is not GD
     from the second application on), in the peer's own modules; float32."""
     with redirect_stdout(sys.stderr):  # its modules print as they are made
         return _against(peer_base_conv(checkout), batch)
 
 
-def _against(base_conv: type[nn.Module], batch: int) -> dict[str, Any]:
+def _against(base_conv: type[nn.Module], batch: int) -> dict[str, object]:
     block = C.published_block(**PAPER, n_applications=1, step_size=Fraction(1, 100))
     size = max(max(layer.conv.n_in, layer.width, layer.out.n_out) for layer in block.layers)
     layers = nn.Sequential(*(as_peer_layer(base_conv, layer, block.n_rows, size) for layer in block.layers))
@@ -212,7 +217,7 @@ def check_plot(path: Path) -> None:
     check_output(path)
 
 
-def plot_growth(rows: list[dict[str, Any]], path: Path) -> None:
+def plot_growth(rows: list[dict[str, object]], path: Path) -> None:
     """One panel a parameter, logarithmic axes."""
     import matplotlib
 

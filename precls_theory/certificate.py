@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from constructions.files.output import write_output
 from precls_theory.registry import Refuted, Size, Theorem
@@ -35,6 +37,14 @@ def precls_version() -> str:
         return "0+uninstalled"
 
 
+class ControlRecord(TypedDict):
+    """A wrong variant: whether the check refused it, and what came out, in words."""
+
+    variant: str
+    refused: bool
+    outcome: str
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What was proved, for which sizes, over which ring, by which engine, in what time (seconds).
@@ -58,8 +68,8 @@ class Certificate:
     n_points: int = 0
     n_dims: int = 0
     failure_probability_log2: float | None = None
-    controls: tuple[dict[str, Any], ...] = ()
-    detail: dict[str, Any] = field(default_factory=dict)
+    controls: tuple[ControlRecord, ...] = ()
+    detail: Mapping[str, object] = field(default_factory=dict)
     message: str = ""
     every_size: bool = False
     kernel: str | None = None
@@ -70,7 +80,7 @@ class Certificate:
     precls: str = field(default_factory=precls_version)
     versions: dict[str, str] = field(default_factory=versions)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The certificate as a JSON-serialisable dictionary."""
         return asdict(self)
 
@@ -89,22 +99,22 @@ def certify(theorem: Theorem, size: Size | None = None) -> Certificate:
     that accepts one, and one for which there is none, is ``failed``.
     """
     size = size or Size()
-    common: dict[str, Any] = {
-        "id": theorem.id,
-        "title": theorem.title,
-        "source": theorem.source,
-        "statement": theorem.statement,
-        "hypotheses": theorem.hypotheses,
-        "n_points": size.n_points,
-        "n_dims": size.n_dims,
-    }
+    certificate = partial(
+        Certificate, id=theorem.id, title=theorem.title, source=theorem.source, statement=theorem.statement,
+        hypotheses=theorem.hypotheses, n_points=size.n_points, n_dims=size.n_dims,
+    )  # fmt: skip
     start = time.perf_counter()
 
-    def unproved(status: Status, message: str, **more: Any) -> Certificate:
-        seconds = time.perf_counter() - start
-        return Certificate(
-            **common, status=status, scope="", ring="", engine="", seconds=seconds, message=message, **more
-        )
+    def unproved(
+        status: Status,
+        message: str,
+        detail: Mapping[str, object] | None = None,
+        controls: tuple[ControlRecord, ...] = (),
+    ) -> Certificate:
+        return certificate(
+            status=status, scope="", ring="", engine="", seconds=time.perf_counter() - start, message=message,
+            detail=detail or {}, controls=controls,
+        )  # fmt: skip
 
     try:
         evidence = theorem.check(size)
@@ -119,19 +129,19 @@ def certify(theorem: Theorem, size: Size | None = None) -> Certificate:
             f"the check does not refuse what is wrong: {'; '.join(accepted)}" if controls else "no control was run"
         )
         return unproved("failed", message, controls=controls)
-    return Certificate(
-        **common, status="proved", scope=evidence.scope, ring=evidence.ring, engine=evidence.engine,
+    return certificate(
+        status="proved", scope=evidence.scope, ring=evidence.ring, engine=evidence.engine,
         seconds=time.perf_counter() - start, detail=evidence.detail, controls=controls,
         failure_probability_log2=evidence.failure_probability_log2,
     )  # fmt: skip
 
 
-def run_controls(theorem: Theorem) -> tuple[dict[str, Any], ...]:
+def run_controls(theorem: Theorem) -> tuple[ControlRecord, ...]:
     """Each wrong variant of ``theorem``, whether its check refused it, and what came out, in words.
 
     A variant is refused by :class:`Refuted` alone: another error says that the control broke, not that it is wrong.
     """
-    results = []
+    results: list[ControlRecord] = []
     for variant in theorem.controls:
         try:
             theorem.run_control(variant)

@@ -32,7 +32,6 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Evidence:
     scope: str
     ring: str
     engine: str
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, object] = field(default_factory=dict)
     failure_probability_log2: float | None = None
 
 
@@ -75,13 +74,13 @@ def listed(values: Iterable[object]) -> str:
 class Refuted(Exception):
     """The statement is false; ``counterexample`` is JSON-serialisable data that shows it."""
 
-    def __init__(self, message: str, counterexample: Any = None) -> None:
+    def __init__(self, message: str, counterexample: object = None) -> None:
         super().__init__(message)
         self.counterexample = counterexample
 
 
 Check = Callable[..., Evidence]
-Control = Mapping[str, Any] | Callable[[], object]
+Control = Mapping[str, object] | Callable[[], object]
 """A wrong variant: keyword arguments of the check, or a function that runs a part of it."""
 
 

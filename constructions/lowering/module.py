@@ -91,6 +91,11 @@ class LoweredNetwork(nn.Module):
         widest = max(plan.context.layer.width * len(plan.context.wanted) for plan in plans)
         self.batch_chunk = max(64, BATCH_ELEMENTS // max(1, widest))  # a constant network has no hidden channel
 
+    @property
+    def lowered_layers(self) -> list[LoweredLayer]:
+        """The layers in order; one that is repeated is the same module."""
+        return [layer for layer in self.layers if isinstance(layer, LoweredLayer)]
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LoweredNetwork:
         refuse_other_dtype(fn, self.dtype)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

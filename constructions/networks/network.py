@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from constructions.algebra.rings import Ring
+    from constructions.lowering.module import LoweredNetwork
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -39,7 +40,7 @@ class Network(LayerStack, Facade):
         device: torch.device | str = "cpu",
         rows: RowsKept = "readout",
         sums: Literal["any", "fixed"] = "any",
-    ) -> torch.nn.Module:
+    ) -> LoweredNetwork:
         """Lower to an ``nn.Module`` (float64 unless ``dtype`` says otherwise); see :func:`constructions.lowering.lower`."""
         from constructions.lowering import lower
 

@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import Annotated, Literal, TypedDict, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from constructions.algebra.rationals import as_count, as_fraction
+from constructions.networks.tasks import LayoutName
 
 Held = Literal["rows", "channels", "layers", "doublings", "triplings"]
 """What of a file bounds a count: its rows, its largest number of channels, its layers L, or 2^L, or 3^L."""
@@ -132,6 +133,24 @@ class IterationParameters(TypedDict, total=False):
     alpha: Rational
     constant: Rational
     scales: list[Rational] | None
+
+
+class IterationValues(TypedDict, total=False):
+    """The same as the builder receives them: rationals as fractions."""
+
+    n_points: int
+    n_dims: int
+    n_steps: int
+    n_iters: int
+    n_applications: int
+    refinements: int
+    step_size: Fraction
+    momentum: Fraction
+    lower: Fraction
+    upper: Fraction
+    alpha: Fraction
+    form: str
+    layout: LayoutName
 
 
 class PrimitiveParameters(TypedDict, total=False):

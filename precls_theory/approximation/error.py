@@ -18,7 +18,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -103,7 +102,7 @@ def chebyshev_error(network: LayerStack, functions: Sequence[sp.Expr], claimed: 
         interpolant = interpolate(smooth, variables, domain, fine, effort=2)
         polynomial = monomials_to_chebyshev(monomials)
         shape = tuple(np.maximum(polynomial.shape, interpolant.coefficients.shape))
-        difference: Any = np.full(shape, arb(0), dtype=object)
+        difference: np.ndarray = np.full(shape, arb(0), dtype=object)
         difference[tuple(slice(0, size) for size in interpolant.coefficients.shape)] = interpolant.coefficients
         bits = max(int(c.p).bit_length() + int(c.q).bit_length() for c in polynomial.flat)
         with flint.ctx.workprec(128 + bits + max(0, log2_above(1 / fine))):
@@ -117,14 +116,18 @@ class NoSeriesError(ValueError):
     """A function whose Taylor series python-flint does not have."""
 
 
-_SERIES: Mapping[Any, Callable[[Any], Any]] = {
+_SERIES: Mapping[sp.FunctionClass, Callable[[arb_series], arb_series]] = {
     sp.exp: arb_series.exp, sp.sin: arb_series.sin, sp.cos: arb_series.cos, sp.log: arb_series.log,
     sp.erf: arb_series.erf, sp.erfc: arb_series.erfc, sp.tan: arb_series.tan, sp.atan: arb_series.atan,
     sp.asin: arb_series.asin, sp.acos: arb_series.acos,
 }  # fmt: skip
 
 
-_QUOTIENTS: Mapping[Any, tuple[Any, Any]] = {sp.sec: (None, sp.cos), sp.csc: (None, sp.sin), sp.cot: (sp.cos, sp.sin)}
+_QUOTIENTS: Mapping[sp.FunctionClass, tuple[sp.FunctionClass | None, sp.FunctionClass]] = {
+    sp.sec: (None, sp.cos),
+    sp.csc: (None, sp.sin),
+    sp.cot: (sp.cos, sp.sin),
+}
 """Quotients of functions that have a series (None is 1): by exponentials they would be complex."""
 
 
@@ -139,19 +142,19 @@ def _terms_kept(length: int) -> Iterator[None]:
         flint.ctx.cap = before
 
 
-def series(expression: sp.Expr, variable: sp.Symbol, at: Any, length: int) -> Any:
+def series(expression: sp.Expr, variable: sp.Symbol, at: arb, length: int) -> arb_series:
     """The Taylor coefficients of ``expression`` at every point of the ball ``at``, enclosed: an ``arb_series``.
 
     Raises :class:`NoSeriesError` for a function that has none here; hyperbolic functions are rewritten by exponentials.
     """
-    known: dict[sp.Expr, Any] = {variable: arb_series([at, 1], length)}
+    known: dict[sp.Expr, arb_series] = {variable: arb_series([at, 1], length)}
 
-    def build(e: sp.Expr) -> Any:
+    def build(e: sp.Expr) -> arb_series:
         if e not in known:
             known[e] = compute(e)
         return known[e]
 
-    def compute(e: sp.Expr) -> Any:
+    def compute(e: sp.Expr) -> arb_series:
         if e.is_Rational:
             return arb_series([arb(rational(e))], length)
         if e is sp.pi:

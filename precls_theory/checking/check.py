@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 import flint
 
@@ -49,13 +49,13 @@ class CheckResult:
     ok: bool
     algorithm: str
     message: str
-    first_difference: dict[str, Any] | None = None
-    entry: dict[str, Any] | None = None
+    first_difference: dict[str, object] | None = None
+    entry: dict[str, object] | None = None
     method: str | None = None
     failure_probability_log2: float | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, object] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """JSON-serialisable data; ``entry`` is there where only the rebuild differs."""
         only_entry = self.entry is not None and self.first_difference is None
         return {
@@ -85,9 +85,9 @@ def check(network: ExactNetwork, *, seed: int | None = None, progress: Progress 
         )  # fmt: skip
     own = network.algorithm == OWN_WEIGHTS
     entry = None if own and same_shape(network, expected) else first_entry(network, expected)
-    refused: dict[str, Any] = {"ok": False, "algorithm": network.algorithm, "entry": entry}
+    refused = partial(CheckResult, ok=False, algorithm=network.algorithm, entry=entry)
     if not same_shape(network, expected):
-        return CheckResult(**refused, message=f"not the network that its parameters build: {describe_entry(entry)}")
+        return refused(message=f"not the network that its parameters build: {describe_entry(entry)}")
     # What is claimed, and where, is up to the construction; the weights are those of the network at hand.
     network = replace(network, task=expected.task)
     try:
@@ -97,13 +97,13 @@ def check(network: ExactNetwork, *, seed: int | None = None, progress: Progress 
         message = describe_difference(found)
         if entry is not None:
             message += f"; against the rebuild, {describe_entry(entry)}"
-        return CheckResult(**refused, first_difference=found, method="residues", message=message)
+        return refused(first_difference=found, method="residues", message=message)
     except (LookupError, OverflowError, EvenPartRemains) as error:
-        return CheckResult(**refused, message=str(error))
+        return refused(message=str(error))
     detail = proof.to_json()
     if entry is not None:
         message = f"every output is as claimed, but a stored number is not: {describe_entry(entry)}"
-        return CheckResult(**refused, method="residues", message=message, detail=detail)
+        return refused(method="residues", message=message, detail=detail)
     wrong_bound = error_bound_problem(network)
     if wrong_bound is not None:
         entry = differing("parameter error_bound", network.parameters["error_bound"], None)

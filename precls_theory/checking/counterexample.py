@@ -8,7 +8,6 @@ import random
 import secrets
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ _BATCH_ENTRIES = 2e7
 
 def counterexample(
     network: ExactNetwork, index: tuple[int, ...], expected: ExactNetwork, seed: int | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """An input of small integers at which the output ``index`` (place among exact rows, result) differs from the claim.
 
     ``expected`` is the rebuild: it names the output channels. Found modulo a prime, where a difference of integers that
@@ -130,7 +129,7 @@ def _small_input(
     raise AssertionError("unreachable")
 
 
-def _named_input(network: ExactNetwork, u: np.ndarray) -> dict[str, Any]:
+def _named_input(network: ExactNetwork, u: np.ndarray) -> dict[str, object]:
     task = network.task
     if isinstance(task, Regression):
         first = 1 if task.layout == "S" else 0

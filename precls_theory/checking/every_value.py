@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
+from constructions.networks.base import ExactNetwork
 from constructions.networks.network import Network
 from precls_theory.checking.references import claimed, computed
 from precls_theory.checking.transformers import descent
@@ -18,8 +18,8 @@ from precls_theory.proofs.symbolic import MakeVariables, flint_variables, requir
 def prove_for_every(
     construct: Callable[..., Network],
     prove: Callable[[Network, MakeVariables], object],
-    parameters: dict[str, Any],
-    few: dict[str, Any] | None = None,
+    parameters: Mapping[str, object],
+    few: Mapping[str, object] | None = None,
     /,
     **samples: Fraction | int | str,
 ) -> list[Fraction]:
@@ -35,7 +35,7 @@ def prove_for_every(
     if len(samples) > 1:
         return []
     (name,) = samples
-    small = parameters | (few or {})
+    small = {**parameters, **(few or {})}
     special = symbols.special_values([network, symbols.build(construct, **small, **{name: symbols[name]})])
     for value in special:
         prove_whole(construct(**small, **{name: value}))
@@ -53,7 +53,7 @@ def prove_whole(network: Network, make: MakeVariables = flint_variables) -> None
     require_equal(computed(network, u, v.ring), claimed(network, u, v.ring), what, v.ring)
 
 
-def prove_every_step(construct: Callable[..., Any], n_points: int, n_dims: int, n_steps: int) -> None:
+def prove_every_step(construct: Callable[..., ExactNetwork], n_points: int, n_dims: int, n_steps: int) -> None:
     """``n_steps`` steps of gradient descent by a construction of Transformers, its step size a symbol.
 
     Against the loop of :func:`precls_theory.checking.transformers.descent`. Raises
@@ -62,6 +62,6 @@ def prove_every_step(construct: Callable[..., Any], n_points: int, n_dims: int, 
     symbols = Symbols(eta="1/3")
     network = construct(n_points=n_points, n_dims=n_dims, n_steps=n_steps, step_size=symbols["eta"])
     v = symbols.variables(A=(n_points, n_dims), b=(n_points,), x=(n_dims,))
-    output = np.asarray(network.decode(network.evaluate(network.encode(v["A"], v["b"], v["x"]), v.ring)))
+    output = network.decode(network.evaluate(network.encode(v["A"], v["b"], v["x"]), v.ring))
     expected = descent(v["A"], v["b"], v["x"], n_steps, symbols["eta"], v.ring)
     require_equal(output, expected, f"{n_steps} steps of size η", v.ring)

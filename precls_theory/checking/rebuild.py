@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from fractions import Fraction
-from typing import Any
 
 from constructions.algebra.filters import Filter
 from constructions.algebra.rationals import write_rational
@@ -30,7 +30,7 @@ def channels(network: ExactNetwork) -> tuple[str, ...]:
     return network.channels if isinstance(network, BlockStack) else network.inputs
 
 
-def first_entry(network: ExactNetwork, expected: ExactNetwork) -> dict[str, Any] | None:
+def first_entry(network: ExactNetwork, expected: ExactNetwork) -> dict[str, object] | None:
     """The first thing stored about ``network`` that differs from ``expected``, or ``None``."""
     if type(network) is not type(expected):
         return differing("kind", type(network).__name__, type(expected).__name__)
@@ -79,11 +79,11 @@ def first_entry(network: ExactNetwork, expected: ExactNetwork) -> dict[str, Any]
     return None
 
 
-def _first_in_blocks(network: BlockStack, expected: BlockStack) -> dict[str, Any] | None:
+def _first_in_blocks(network: BlockStack, expected: BlockStack) -> dict[str, object] | None:
     for depth, (stored, rebuilt) in enumerate(zip(network.blocks, expected.blocks, strict=True), start=1):
         if block_key(stored) == block_key(rebuilt):
             continue
-        place: dict[str, Any] = {"layer": depth}
+        place: dict[str, object] = {"layer": depth}
         names = (len(stored.heads), bool(stored.mlp)), (len(rebuilt.heads), bool(rebuilt.mlp))
         if names[0] != names[1]:
             return place | differing("block (number of heads, is there an MLP)", *names)
@@ -107,7 +107,7 @@ def _first_in_blocks(network: BlockStack, expected: BlockStack) -> dict[str, Any
     return None
 
 
-def _first_in_layer(stored: Layer, rebuilt: Layer, inputs: tuple[str, ...]) -> dict[str, Any] | None:
+def _first_in_layer(stored: Layer, rebuilt: Layer, inputs: tuple[str, ...]) -> dict[str, object] | None:
     if layer_key(stored) == layer_key(rebuilt):
         return None
     hidden = [f"hidden {h}" for h in range(max(stored.width, rebuilt.width))]
@@ -132,7 +132,9 @@ def _first_in_layer(stored: Layer, rebuilt: Layer, inputs: tuple[str, ...]) -> d
     return differing("filters", [_filter(f) for f in stored.filters], [_filter(f) for f in rebuilt.filters])
 
 
-def _first_in_map(name: str, stored: SparseMap, rebuilt: SparseMap, rows: Any, columns: Any) -> dict[str, Any] | None:
+def _first_in_map(
+    name: str, stored: SparseMap, rebuilt: SparseMap, rows: Sequence[object], columns: Sequence[object]
+) -> dict[str, object] | None:
     if (stored.n_in, stored.n_out) != (rebuilt.n_in, rebuilt.n_out):
         return differing(name, [stored.n_in, stored.n_out], [rebuilt.n_in, rebuilt.n_out]) | {
             "what": "channels in, out"
@@ -146,8 +148,8 @@ def _first_in_map(name: str, stored: SparseMap, rebuilt: SparseMap, rows: Any, c
     return differing(name, left.get((row, column)), right.get((row, column))) | {"row": rows[row], "column": label}
 
 
-def differing(where: str, stored: Any, rebuilt: Any) -> dict[str, Any]:
-    def plain(value: Any) -> Any:
+def differing(where: str, stored: object, rebuilt: object) -> dict[str, object]:
+    def plain(value: object) -> object:
         if isinstance(value, Fraction):
             return write_rational(value)
         return list(value) if isinstance(value, tuple) else value
@@ -155,5 +157,5 @@ def differing(where: str, stored: Any, rebuilt: Any) -> dict[str, Any]:
     return {"where": where, "stored": plain(stored), "rebuilt": plain(rebuilt)}
 
 
-def _filter(filter: Filter) -> dict[str, Any]:
+def _filter(filter: Filter) -> dict[str, object]:
     return {"head": [write_rational(tap) for tap in filter.head], "tail": write_rational(filter.tail)}

@@ -9,32 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Protocol
 
 import flint
 import numpy as np
 
 from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import FMPQ, Ring, polynomials
+from constructions.networks.base import ExactNetwork
 from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, Majorant, worst
 from precls_theory.proofs.residues import FAILURE_LOG2, Bound, Unequal, prove_zero
 from precls_theory.registry import Refuted
 
 
-class ExactNetwork(Protocol):
-    """What BaseConv networks and exact Transformers share."""
-
-    @property
-    def n_rows(self) -> int: ...
-
-    def encode(self, *values: Any) -> Any: ...
-
-    def decode(self, output: Any) -> Any: ...
-
-    def evaluate(self, u: Any, ring: Ring | None = None) -> Any: ...
-
-
-def descent(A: np.ndarray, b: np.ndarray, x: np.ndarray, n_steps: int, step_size: Any, ring: Ring) -> np.ndarray:
+def descent(A: np.ndarray, b: np.ndarray, x: np.ndarray, n_steps: int, step_size: Fraction, ring: Ring) -> np.ndarray:
     """``n_steps`` of ``x ← x − (η/N) Aᵀ(Ax − b)`` over a ring: the definition, (..., N, D), (..., N), (..., D)."""
     step = ring.elements([as_fraction("step_size", step_size) / A.shape[-2]])
     for _ in range(n_steps):

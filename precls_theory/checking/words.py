@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:16]}…{text[-8:]} ({len(text)} characters)"
 
 
-def describe_entry(entry: dict[str, Any] | None) -> str:
+def describe_entry(entry: dict[str, object] | None) -> str:
     """An entry in words."""
     if entry is None:
         return "nothing differs"
@@ -21,10 +21,11 @@ def describe_entry(entry: dict[str, Any] | None) -> str:
     return f"{entry['where']}{f' ({place})' if place else ''} is {stored}, and the construction has {rebuilt}"
 
 
-def describe_difference(found: dict[str, Any]) -> str:
+def describe_difference(found: dict[str, object]) -> str:
     """A counterexample in words; of the input, the entries that are not zero."""
     entries = []
-    for name, value in found["input"].items():
+    given_input = found["input"]
+    for name, value in given_input.items() if isinstance(given_input, Mapping) else ():
         array = np.asarray(value, dtype=object)
         for index in np.argwhere(array != 0).tolist() if array.ndim else [[]] if value else []:
             entries.append(f"{name}{index or ''} = {array[tuple(index)]}")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typer._click.core import Context
+
 import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -47,7 +52,7 @@ Exit code 1 when no bound could be proved (a pole in the domain, a function that
 class ApproximateCommand(ExpressionCommand):
     """Lets ``--domain`` take an interval as two numbers (``-1 1``) as well as one text (``x=-1,1``)."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, join_intervals(args))
 
 
@@ -179,9 +184,9 @@ def render(
     out.print(f"the bound is proved on {escape(_show(problem.domain))} ({watch.seconds:.1f} s)", highlight=False)
 
 
-def _facts(network: Approximation, proved_again: Fraction | None, measured: dict[str, float]) -> dict[str, Any]:
+def _facts(network: Approximation, proved_again: Fraction | None, measured: dict[str, float]) -> dict[str, object]:
     """What is reported; ``None`` for an error in a floating-point type that the network overflows."""
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "depth": network.depth,
         "width": network.width,
         "n_nonzero": network.n_nonzero,
@@ -194,7 +199,7 @@ def _facts(network: Approximation, proved_again: Fraction | None, measured: dict
     return facts | errors
 
 
-def _table(title: str, facts: dict[str, Any]) -> Table:
+def _table(title: str, facts: dict[str, object]) -> Table:
     table = Table(title=escape(title), show_header=False)
     for name, value in facts.items():
         shown = "overflows" if value is None else f"{value:.3e}" if isinstance(value, float) else str(value)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, wrote
 
-Rows = list[dict[str, Any]]
+if TYPE_CHECKING:
+    from constructions.algorithms.descent.gradient_descent import Form
+
+FORMS: tuple[Form, ...] = ("doubling", "tight")
+Rows = list[dict[str, object]]
 TITLES = {
     "proof": "One symbolic GD step: python-flint against sympy.expand",
     "forward": "256 steps in float32: network, plain loop, LAPACK",
@@ -66,15 +72,13 @@ def compute(peer: Path | None, plot: Path | None, threads: int, device: str, qui
     sizes = (4, 2) if quick else (20, 5)
     batches = benchmarks.BATCHES[:2] if quick else benchmarks.BATCHES
     growth = {name: values[:2] if quick else values for name, values in benchmarks.GROWTH.items()}
-    jobs: list[tuple[str, Any]] = [("proof", lambda: benchmarks.proof_against_expand(*sizes))]
-    jobs += [
-        ("forward", lambda batch=batch, form=form: benchmarks.forward_pass(batch, form, device=device))
-        for batch in batches
-        for form in ("doubling", "tight")
+    jobs: list[tuple[str, Callable[[], dict[str, object] | Rows]]] = [
+        ("proof", lambda: benchmarks.proof_against_expand(*sizes))
     ]
     jobs += [
-        ("growth", lambda name=name, values=values: benchmarks.growth(name, values)) for name, values in growth.items()
+        ("forward", partial(benchmarks.forward_pass, batch, form, device=device)) for batch in batches for form in FORMS
     ]
+    jobs += [("growth", partial(benchmarks.growth, name, values)) for name, values in growth.items()]
     if peer is not None:
         jobs.append(("peer", lambda: benchmarks.against_peer(peer)))
     results: dict[str, Rows] = {}
@@ -95,7 +99,7 @@ def render(results: dict[str, Rows]) -> None:
 def as_columns(rows: Rows) -> list[Column]:
     """Rows of one kind, floats to three digits."""
 
-    def shown(value: Any) -> str:
+    def shown(value: object) -> str:
         return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
     return [Column(name.replace("_", " "), [shown(row[name]) for row in rows]) for name in rows[0]]

@@ -6,7 +6,7 @@ import functools
 import inspect
 import json as json_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 import typer.main
@@ -19,6 +19,9 @@ from precls_theory.cli.progress import building
 from precls_theory.cli.words import as_options
 
 if TYPE_CHECKING:
+    from typer._click.core import Context
+    from typer._click.core import Parameter as Option
+
     from constructions.networks.base import ExactNetwork
     from constructions.networks.parameters import Parameter
 
@@ -28,14 +31,14 @@ DECLARED = f"{__name__}.declared"
 class BuildCommand(TyperCommand):
     """The command with an option for each parameter that some construction declares, read when it is called."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: Context) -> list[Option]:
         own = super().get_params(ctx)
         taken = {parameter.name for parameter in own}
         return [*own[:1], *(option for option in _options() if option.name not in taken), *own[1:]]
 
 
 @functools.cache
-def _options() -> list[Any]:
+def _options() -> list[Option]:
     """An option a name, with the words of all constructions that take it."""
     from constructions.networks.construction import CONSTRUCTIONS, parameters_of
     from constructions.networks.parameters import Count
@@ -62,17 +65,15 @@ def _options() -> list[Any]:
             f"--{name.replace('_', '-')}", help=f"{words}{default}.",
             metavar="WORD" if choices else declarations[0].metavar,
         )  # fmt: skip
-        kind: Any = int | None if counts else str | None
-        wanted.append(
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
-        )
+        annotation: object = Annotated[int | None, option] if counts else Annotated[str | None, option]
+        wanted.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     return _from_signature(wanted)
 
 
-def _from_signature(parameters: list[inspect.Parameter]) -> list[Any]:
+def _from_signature(parameters: list[inspect.Parameter]) -> list[Option]:
     """What typer makes of a command with these parameters: options that keep what they are given in the context."""
 
-    def command(**_: Any) -> None: ...
+    def command(**_: object) -> None: ...
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -84,7 +85,7 @@ def _from_signature(parameters: list[inspect.Parameter]) -> list[Any]:
     return options
 
 
-def _keep(ctx: Any, option: Any, value: Any) -> Any:
+def _keep(ctx: Context, option: Option, value: object) -> object:
     if value is not None:
         ctx.meta.setdefault(DECLARED, {})[option.name] = value
     return value
@@ -127,7 +128,7 @@ def build(
         return
     if not algorithm:
         raise typer.BadParameter("name a construction, such as gd; --list shows all", param_hint="ALGORITHM")
-    given: dict[str, Any] = dict(ctx.meta.get(DECLARED, {}))
+    given: dict[str, object] = dict(ctx.meta.get(DECLARED, {}))
     check_writable(output, None, watch if json else None)
     for text in parameter or []:
         name, value = parse_parameter(text)
@@ -159,10 +160,19 @@ def build(
         out.print(f"saved to {escape(printable(output))}", highlight=False, soft_wrap=True)
 
 
+class ListedParameter(TypedDict):
+    """A parameter of a construction, as ``--list`` shows it."""
+
+    name: str
+    required: bool
+    value: str
+    help: str
+
+
 def _show_constructions(json: bool, watch: Stopwatch) -> None:
     from constructions.networks.construction import CONSTRUCTIONS, parameters_of
 
-    listed: dict[str, list[dict[str, Any]]] = {}
+    listed: dict[str, list[ListedParameter]] = {}
     for algorithm in sorted(CONSTRUCTIONS):
         listed[algorithm] = [
             {
@@ -186,7 +196,7 @@ def _show_constructions(json: bool, watch: Stopwatch) -> None:
             )
 
 
-def parse_parameter(text: str) -> tuple[str, Any]:
+def parse_parameter(text: str) -> tuple[str, object]:
     """``name=value`` with the value in JSON (decimals kept exact, as text), or as plain text where it is not JSON."""
     name, equals, value = text.partition("=")
     name = name.strip().replace("-", "_")
@@ -198,7 +208,7 @@ def parse_parameter(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def construct(algorithm: str, given: dict[str, Any]) -> ExactNetwork:
+def construct(algorithm: str, given: dict[str, object]) -> ExactNetwork:
     """The network, or a usage error in words: an unknown name, an option it does not take, one that is missing."""
     from constructions.networks.construction import ALIASES, CONSTRUCTIONS, parameters_of
     from constructions.networks.parameters import Count, Switch
@@ -210,7 +220,7 @@ def construct(algorithm: str, given: dict[str, Any]) -> ExactNetwork:
         )
     accepted = parameters_of(name)
     options = ", ".join(map(_option, accepted))
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for parameter, described in accepted.items():
         if isinstance(described.declaration, Count) and described.declaration.usual is not None:
             values[parameter] = described.declaration.usual

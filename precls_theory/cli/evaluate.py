@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -13,8 +13,11 @@ from rich.table import Table
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, working
 
 if TYPE_CHECKING:
+    import torch
+
+    from constructions.networks.base import ExactNetwork
     from precls_theory.training.evaluate import Evaluation
-    from precls_theory.training.runs import RunSettings
+    from precls_theory.training.runs import Run, RunSettings
 
 
 def evaluate(
@@ -78,22 +81,24 @@ def compute(folder: Path, dtype: str | None, device: str) -> Compared:
     return Compared(run.settings, name, trained, built)
 
 
-def measured_construction(network: Any, run: Any, dtype: Any, device: Any) -> Evaluation:
+def measured_construction(network: ExactNetwork, run: Run, dtype: torch.dtype, device: torch.device) -> Evaluation:
     """The exact network lowered to ``dtype``, as a model of the task."""
+    import torch
+
     from precls_theory.training.evaluate import evaluate as measure
 
     lowered = network.to_torch(dtype=dtype, device=device, rows="all")
     n_extra, columns = len(network.inputs) - run.task.n_inputs, list(network.task.columns)
 
-    def model(u: Any) -> Any:
-        import torch
-
-        return lowered(torch.nn.functional.pad(u, (0, n_extra)))[..., columns]
+    def model(u: torch.Tensor) -> torch.Tensor:
+        padded = torch.nn.functional.pad(u, (0, n_extra))
+        output: torch.Tensor = lowered(padded)
+        return output[..., columns]
 
     return measure(model, replace(run.task), dtype, device)
 
 
-def document(compared: Compared) -> dict[str, Any]:
+def document(compared: Compared) -> dict[str, object]:
     """What ``--json`` prints."""
     settings, trained, built = compared.settings, compared.trained, compared.built
     result = {

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 from typer.core import TyperCommand
 
-UsageError: Any = typer.BadParameter.__base__
+if TYPE_CHECKING:
+    from typer._click.core import Context
+    from typer._click.exceptions import UsageError
+else:
+    UsageError = typer.BadParameter.__base__
 _LIKE_AN_OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9-]*(=.*)?")
 
 
 class ExpressionCommand(TyperCommand):
     """Says how an expression that begins with a minus sign is given, where one was taken for an option."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         given = list(args)
         try:
             return super().parse_args(ctx, args)

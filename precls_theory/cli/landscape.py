@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from precls_theory.landscape.classification import Classification
+    from precls_theory.landscape.components import Component
+
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich import box
@@ -98,7 +106,7 @@ def _run(
     with steps(slices, "classifying") as report:
         parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"), decompose)
     complete = all(part.complete for part in parts)
-    shown: list[Any] = []
+    shown: list[Component] = []
     listed = True
     try:
         shown = products(whole, parts)
@@ -162,7 +170,7 @@ def ratio(text: str) -> Fraction:
         ) from error
 
 
-def table(part: Any) -> Table:
+def table(part: Classification) -> Table:
     """The components of one part."""
     absent = sum(not component.real for component in part.components)
     title = f"Stationary points, {part.problem.name}"
@@ -171,7 +179,7 @@ def table(part: Any) -> Table:
     return table_of(title, part.real)
 
 
-def table_of(title: str, components: Any) -> Table:
+def table_of(title: str, components: Sequence[Component]) -> Table:
     result = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
     result.add_column("kind", no_wrap=True)
     result.add_column("dim", justify="right")
@@ -191,7 +199,7 @@ def table_of(title: str, components: Any) -> Table:
     return result
 
 
-def summary(components: Any) -> str:
+def summary(components: Sequence[Component]) -> str:
     """How many products of components there are of each kind."""
     counts: dict[str, int] = {}
     for component in components:

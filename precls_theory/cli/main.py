@@ -16,7 +16,8 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -26,7 +27,12 @@ from precls_theory.certificate import precls_version
 from precls_theory.cli.output import Stopwatch, emit_json, said, show_error
 
 INTERRUPTED = 130
-UsageError: Any = typer.BadParameter.__base__
+if TYPE_CHECKING:
+    from typer._click.core import Context
+    from typer._click.exceptions import UsageError
+else:
+    UsageError = typer.BadParameter.__base__
+
 HELP = """Exact neural networks that run least-squares algorithms: prove them, build them, solve with them.
 
 Exit codes: 0 done, 1 not done or refused, 2 a command line that is wrong, 130 interrupted. With --json, standard output
@@ -37,7 +43,7 @@ is always one JSON document; that of an error is {"error": …}.
 class Precls(TyperGroup):
     """The group of commands: what went wrong is said in words, and as a document where one was asked for."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Context) -> object:
         try:
             return super().invoke(ctx)
         except UsageError as error:
@@ -51,18 +57,21 @@ class Precls(TyperGroup):
         complete_var: str | None = None,
         standalone_mode: bool = True,
         windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
-        given = (args, prog_name, complete_var, standalone_mode, windows_expand_args)
+        **extra: object,
+    ) -> object:
+        run = partial(
+            super().main, args=args, prog_name=prog_name, complete_var=complete_var, standalone_mode=standalone_mode,
+            windows_expand_args=windows_expand_args, **extra,
+        )  # fmt: skip
         if not standalone_mode:
-            return super().main(*given, **extra)
+            return run()
         said.document, said.error = False, None
         watch = Stopwatch()
         arguments = list(sys.argv[1:] if args is None else args)
         code = 0
         try:
             try:
-                super().main(*given, **extra)
+                run()
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
             except MemoryError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -41,7 +42,7 @@ class Stopwatch:
         return time.perf_counter() - self._start
 
 
-def emit_json(payload: dict[str, Any], watch: Stopwatch) -> None:
+def emit_json(payload: Mapping[str, object], watch: Stopwatch) -> None:
     """Print ``payload`` as the one JSON document, with the precls version, library versions and seconds."""
     document = {**payload, "precls": precls_version(), "versions": versions(), "seconds": watch.seconds}
     text = json.dumps(document, indent=2, default=str, allow_nan=False)
@@ -73,14 +74,14 @@ def warn(message: str) -> None:
     err.print(f"[bold yellow]warning:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
-def wrote(*paths: Any) -> None:
+def wrote(*paths: object) -> None:
     """Say on standard error which files were written; ``None`` stands for a file that was not asked for."""
     for path in paths:
         if path is not None:
             err.print(f"wrote {escape(printable(path))}", highlight=False, soft_wrap=True)
 
 
-def printable(path: Any) -> str:
+def printable(path: object) -> str:
     """The name of a file as a terminal can show it: undecodable bytes and control characters are escaped."""
     text = str(path).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

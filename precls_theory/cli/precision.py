@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
 from constructions.files.output import write_output
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, working, wrote
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Convolution = Literal["lowered", "direct", "prefix", "fft"]
 NAMES = (
@@ -119,27 +123,33 @@ def by_layer(path: Path, device: str, samples: int, convolution: Convolution, wa
         fail(str(error), watch if json else None)
     rows = [row for found in measured for row in rows_of(found)]
     if json:
-        cases = [{"construction": name, "convolution": convolution, "samples": samples, **row} for row in rows]
+        cases = [
+            {"construction": name, "convolution": convolution, "samples": samples, **row.to_json()} for row in rows
+        ]
         emit_json({"device": device, "network": str(path), "cases": cases}, watch)
         return
     for found in measured:
-        lines = [row for row in rows if row["dtype"] == found.dtype]
+        lines = [row for row in rows if row.dtype == found.dtype]
         show(
             f"{name} in {found.dtype}: largest errors against exact values, {samples} inputs",
-            Column("layer or result", [f"{row['at']} {row['name']}" for row in lines], justify_right=False),
+            Column("layer or result", [f"{row.at} {row.name}" for row in lines], justify_right=False),
             *(
-                Column(part, [f"{float(row[part]['largest']):.1e}" if part in row else "–" for row in lines])
+                Column(part, [f"{row.parts[part].largest:.1e}" if part in row.parts else "–" for row in lines])
                 for part in PARTS
-                if any(part in row for row in lines)
+                if any(part in row.parts for row in lines)
             ),
             *(
-                Column(heading, [f"{float(row['total'][key]):.1e}" for row in lines])
-                for heading, key in (("relative", "relative"), ("ulp", "ulp"), ("mean squared", "mean_square"))
+                Column(heading, [f"{key(row.parts['total']):.1e}" for row in lines])
+                for heading, key in (
+                    ("relative", attrgetter("relative")),
+                    ("ulp", attrgetter("ulp")),
+                    ("mean squared", attrgetter("mean_square")),
+                )
             ),
         )
 
 
-def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs: int) -> Any:
+def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs: int) -> DataFrame:
     """Run the experiments, and draw their plots."""
     from precls_theory.pictures.precision import draw
     from precls_theory.precision.sweep import experiments, sweep
@@ -159,7 +169,26 @@ def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs:
     return table
 
 
-def reproduce_all(device: str, folder: Path) -> list[dict[str, Any]]:
+class FoundPoint(TypedDict):
+    """One point of a series."""
+
+    series: str
+    x: float
+    y: float
+
+
+class FoundFinding(TypedDict):
+    """A finding that was run, as ``--json`` gives it."""
+
+    name: str
+    title: str
+    remedy: str
+    shown: bool
+    rows: list[FoundPoint]
+    axes: list[str]
+
+
+def reproduce_all(device: str, folder: Path) -> list[FoundFinding]:
     """Run the findings that this device allows, and draw them: name, title, remedy, whether shown, rows."""
     import pandas as pd
 
@@ -168,11 +197,11 @@ def reproduce_all(device: str, folder: Path) -> list[dict[str, Any]]:
 
     folder.mkdir(parents=True, exist_ok=True)
     names = [name for name, finding in FINDINGS.items() if device.startswith("cuda") or not finding.needs_cuda]
-    found: list[dict[str, Any]] = []
+    found: list[FoundFinding] = []
     for name in progress(names, "reproducing", total=len(names)):
         finding, rows, shown = reproduce(name)
         draw_finding(name, finding, rows, folder)
-        listed = [{"series": label, "x": x, "y": y} for label, x, y in rows]
+        listed: list[FoundPoint] = [{"series": label, "x": x, "y": y} for label, x, y in rows]
         found.append({"name": name, "title": finding.title, "remedy": finding.remedy, "shown": shown, "rows": listed,
                       "axes": list(finding.axes)})  # fmt: skip
     table = [{"finding": entry["name"], **row} for entry in found for row in entry["rows"]]
@@ -181,7 +210,7 @@ def reproduce_all(device: str, folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def render_finding(found: dict[str, Any]) -> None:
+def render_finding(found: FoundFinding) -> None:
     """A finding as a table: a line for each x, a column for each series."""
     labels = list(dict.fromkeys(row["series"] for row in found["rows"]))
     xs = sorted({row["x"] for row in found["rows"]})
@@ -197,7 +226,7 @@ def render_finding(found: dict[str, Any]) -> None:
     )
 
 
-def render(table: Any) -> None:
+def render(table: DataFrame) -> None:
     """The table for people."""
 
     def text(name: str, form: str) -> list[str]:

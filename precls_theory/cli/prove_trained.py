@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box as boxes
@@ -81,7 +81,7 @@ def compute(folder: Path, box: Fraction) -> Proof:
         return prove(run.model, Sizes(run.task.n_points, run.task.n_dims), box, watch=report.begin)  # type: ignore[arg-type]
 
 
-def document(proof: Proof, file: Path) -> dict[str, Any]:
+def document(proof: Proof, file: Path) -> dict[str, object]:
     """What ``--json`` prints."""
     snapped = proof.snapped
     loss = proof.population_loss

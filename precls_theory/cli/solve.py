@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -102,7 +103,7 @@ def solve(
         warn(warning)
     complaint = too_few_digits(solution, min_digits)
     if json:
-        more: dict[str, Any] = {"min_digits": min_digits, "ok": complaint is None, "n_points": regression.n_points}
+        more: dict[str, object] = {"min_digits": min_digits, "ok": complaint is None, "n_points": regression.n_points}
         more |= {"n_dropped": regression.n_dropped} | ({} if complaint is None else {"error": complaint})
         emit_json(solution.to_json() | more, watch)
     else:
@@ -219,7 +220,7 @@ def exact_columns(fit: ExactFit) -> list[Column]:
     """Names, exact values, standard errors and t values."""
     from precls_theory.regression.numbers import decimal, decimal_root
 
-    def root(square: Any, negative: bool = False) -> str:
+    def root(square: Fraction | None, negative: bool = False) -> str:
         return "–" if square is None else decimal_root(square, 6, negative)
 
     return [
@@ -273,15 +274,17 @@ def summary(solution: Solution) -> str:
 def as_csv(solution: Solution) -> str:
     """The coefficients as a CSV file: :data:`CSV_COLUMNS`, numbers in full."""
     from precls_theory.regression.numbers import decimal
+    from precls_theory.regression.solving import fit_to_json
 
-    document = solution.to_json()
+    fit = fit_to_json(solution.fit)
+    by_name = (fit["standard_errors"], fit["t_values"], solution.digits, solution.lapack_digits, solution.gd_digits)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for name in solution.names:
-        found = [document[key][name] for key in ("standard_errors", "t_values", "digits", "lapack_digits", "gd_digits")]
+        found = [values[name] for values in by_name]
         writer.writerow([
-            name, repr(solution.coefficients[name]), document["exact"][name], decimal(solution.exact[name], 17),
+            name, repr(solution.coefficients[name]), fit["exact"][name], decimal(solution.exact[name], 17),
             *("" if value is None else repr(value) for value in found),
         ])  # fmt: skip
     return text.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -135,7 +135,7 @@ def plot(run: Run) -> None:
     write_output(run.folder / "loss.svg", picture.getvalue())
 
 
-def summary(run: Run) -> dict[str, Any]:
+def summary(run: Run) -> dict[str, object]:
     """What a program wants to know of a run."""
     return {
         "folder": str(run.folder), "task": run.settings.task, "model": run.settings.model, "recipe": run.settings.recipe,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
 import typer
 from rich import box
@@ -180,7 +180,18 @@ def show_list(theorems: list[Theorem], watch: Stopwatch, json: bool) -> None:
     out.print(listing)
 
 
-def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bool) -> dict[str, dict[str, Any]]:
+class KernelFields(TypedDict, total=False):
+    """What a kernel adds to a certificate."""
+
+    every_size: bool
+    kernel: str
+    coq: str
+    coqchk: str | None
+    every_size_given: str | None
+    why_not_every_size: str | None
+
+
+def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bool) -> dict[str, KernelFields]:
     """What the kernel says of each theorem, as fields of its certificate; exit code 2 without Coq, 1 where it refuses."""
     from precls_theory.kernel import library, statements
     from precls_theory.kernel.theorems import EVERY_SIZE, GIVEN, why_not
@@ -205,20 +216,19 @@ def ask_kernel(theorems: list[Theorem], coqchk: bool, watch: Stopwatch, json: bo
         raise typer.Exit(2) from error
     except (library.KernelError, OSError) as error:
         fail(str(error), watch if json else None)
-    proved = {
-        id: {
+    found: dict[str, KernelFields] = {theorem.id: {"why_not_every_size": why_not(theorem.id)} for theorem in theorems}
+    for id, names in claimed.items():
+        found[id] = {
             "every_size": True, "kernel": name, "coq": names[0], "coqchk": rechecked, "every_size_given": GIVEN.get(id),
-        }
-        for id, names in claimed.items()
-    }  # fmt: skip
-    return {theorem.id: proved.get(theorem.id, {"why_not_every_size": why_not(theorem.id)}) for theorem in theorems}
+        }  # fmt: skip
+    return found
 
 
 def prove(
     theorems: list[Theorem],
     size: Size,
     certificates: Path | None,
-    every_size: dict[str, dict[str, Any]] | None = None,
+    every_size: dict[str, KernelFields] | None = None,
     jobs: int = 1,
 ) -> list[Certificate]:
     """Run the checks with a progress bar on standard error, saving each certificate as soon as there is one.
@@ -228,7 +238,8 @@ def prove(
     found: dict[str, Certificate] = {}
     with steps(len(theorems), "proving") as report:
         for made in certified(theorems, size, jobs, report):
-            proof = replace(made, **(every_size or {}).get(made.id, {}))
+            added: KernelFields = (every_size or {}).get(made.id, {})
+            proof = replace(made, **added)
             found[proof.id] = proof
             if certificates is not None:
                 proof.save(certificates)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import SupportsFloat
 
 import flint
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 Coefficients = tuple[np.ndarray, ...]
 
 
-def ball(x: Any) -> flint.arb:
+def ball(x: flint.arb | Fraction | SupportsFloat) -> flint.arb:
     """An enclosure of a number: exact for floats and integers, one rounding for fractions."""
     if isinstance(x, flint.arb):
         return x
@@ -31,7 +32,7 @@ def ball(x: Any) -> flint.arb:
 _to_balls = np.frompyfunc(ball, 1, 1)
 
 
-def balls(values: Any) -> np.ndarray:
+def balls(values: Tensor | npt.ArrayLike) -> np.ndarray:
     """An object array of balls, from a tensor (float64 or narrower, exactly), nested lists or an array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()
@@ -80,7 +81,7 @@ class Jet:
     def __mul__(self, other: Jet) -> Jet:
         return self.bilinear(other, np.multiply)
 
-    def pointwise(self, function: Callable[[Any], Any]) -> Jet:
+    def pointwise(self, function: Callable[[flint.arb_series], flint.arb_series]) -> Jet:
         """Apply an analytic function of one variable, given on balls and on Arb power series alike."""
         if len(self.coefficients) == 1:
             return Jet([np.asarray(np.frompyfunc(function, 1, 1)(self.coefficients[0]), dtype=object)], self.order)

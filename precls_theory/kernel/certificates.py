@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from constructions.files.reading import load
 from constructions.networks.network import Network
@@ -65,7 +65,7 @@ class KernelVerdict:
     theorem: str = "Decode.certificate"
     coqchk: Literal["accepted"] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """JSON-serialisable data."""
         return asdict(self)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from constructions.networks.network import Network
 from precls_theory.pictures.saving import save_figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 CONV, GATE, OUT = "#2166ac", "#b2182b", "#999999"
 
 
-def draw(network: Network, path: Path | None = None, dpi: int = 120) -> Any:
+def draw(network: Network, path: Path | None = None, dpi: int = 120) -> Figure:
     """Channels as columns of dots, hidden channels as diamonds between them; blue and red edges lead to their two
     factors.
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+    from precls_theory.precision.findings import Finding
+
 
 from precls_theory.pictures.saving import save_figure
 
@@ -11,7 +18,7 @@ PAPER = {"softmax Transformers, best (paper)": 1e-8, "trained BaseConv, float32 
 """Mean squared errors that the paper reports on its explicit-gradient task."""
 
 
-def draw(table: Any, folder: Path) -> None:
+def draw(table: DataFrame, folder: Path) -> None:
     """Write ``precision.svg`` and ``precision.png`` into ``folder``."""
     import matplotlib
 
@@ -40,7 +47,7 @@ def draw(table: Any, folder: Path) -> None:
     plt.close(figure)
 
 
-def draw_finding(name: str, finding: Any, rows: list[tuple[str, float, float]], folder: Path) -> None:
+def draw_finding(name: str, finding: Finding, rows: list[tuple[str, float, float]], folder: Path) -> None:
     """Write ``finding-NAME.svg`` and ``finding-NAME.png`` into ``folder``."""
     import matplotlib
 
@@ -55,7 +62,7 @@ def draw_finding(name: str, finding: Any, rows: list[tuple[str, float, float]], 
     plt.close(figure)
 
 
-def plot_finding(axes: Any, finding: Any, rows: list[tuple[str, float, float]]) -> None:
+def plot_finding(axes: Axes, finding: Finding, rows: list[tuple[str, float, float]]) -> None:
     """The rows of a finding, one line a series; logarithmic where values span more than a hundredfold."""
     labels = list(dict.fromkeys(label for label, _, _ in rows))
     for label in labels:

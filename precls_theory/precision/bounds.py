@@ -31,15 +31,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from constructions.algebra.filters import DELTA
+from constructions.algebra.filters import DELTA, Filter
 from constructions.lowering.context import Context
 from constructions.lowering.maps import Sums, rounded
-from constructions.lowering.plan import BlockPlan, LayerPlan, plan_network
+from constructions.lowering.plan import BlockPlan, Constants, LayerPlan, plan_network
 from constructions.lowering.row_filter import folds, is_total, summed_rows
 from constructions.networks.network import Network
 
@@ -164,7 +165,7 @@ class Block:
         ]
         self.copies = np.array(list(plan.copies.values()), dtype=int)
 
-    def row_map(self, filter: Any, context: Context, a: Arithmetic) -> Matrix | np.ndarray:
+    def row_map(self, filter: Filter, context: Context, a: Arithmetic) -> Matrix | np.ndarray:
         """What a filter does to the rows held: a selection for the identity, else a matrix."""
         if filter == DELTA:
             return np.array([context.held.index(row) for row in context.wanted])
@@ -183,7 +184,7 @@ class Block:
 
 
 def bias_of(
-    constants: Any, n_out: int, n_rows: int, plan: BlockPlan, a: Arithmetic
+    constants: Constants, n_out: int, n_rows: int, plan: BlockPlan, a: Arithmetic
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Constants (outputs, rows) and how far the stored ones are from them."""
     context = plan.context
@@ -456,8 +457,8 @@ def arrange(plan: LayerPlan, varying: np.ndarray, constant: np.ndarray, n_rows: 
 
 
 def error_bound(
-    network: Network, u: Any, dtype: torch.dtype, rows: Literal["readout", "all"] = "readout", radius: Any = None,
-    sums: Sums = "any",
+    network: Network, u: torch.Tensor | npt.ArrayLike, dtype: torch.dtype,
+    rows: Literal["readout", "all"] = "readout", radius: npt.ArrayLike | None = None, sums: Sums = "any",
 ) -> np.ndarray:  # fmt: skip
     """An upper bound of ``|network.to_torch(dtype, rows=rows, sums=sums)(u) − exact network on u|``, entry by entry.
 

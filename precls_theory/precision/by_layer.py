@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -63,7 +64,23 @@ def measure_formats(
     return name, [measure(network, u.to(dtype), device, convolution=convolution) for dtype in formats]
 
 
-def rows_of(found: Measurement) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Row:
+    """Statistics of a layer, of a result or of all results, by part of the error."""
+
+    dtype: str
+    device: str
+    at: Literal["layer", "result", "results"]
+    name: str
+    parts: dict[str, Statistics]
+
+    def to_json(self) -> dict[str, object]:
+        """JSON-serialisable data: the statistics of each part by its name."""
+        where = {"dtype": self.dtype, "device": self.device, "at": self.at, "name": self.name}
+        return where | {part: statistics.to_json() for part, statistics in self.parts.items()}
+
+
+def rows_of(found: Measurement) -> list[Row]:
     """A row for each layer, each result and all results: where, and the statistics of each part."""
     places: list[tuple[Literal["layer", "result", "results"], str, dict[str, Statistics]]] = [
         ("layer", str(number), parts) for number, parts in enumerate(found.layers, 1)
@@ -71,7 +88,6 @@ def rows_of(found: Measurement) -> list[dict[str, Any]]:
     places += [("result", name, parts) for name, parts in found.outputs.items()]
     places.append(("results", "all", found.results))
     return [
-        {"dtype": found.dtype, "device": found.device, "at": at, "name": name}
-        | {part: parts[part].to_json() for part in PARTS if part in parts}
+        Row(found.dtype, found.device, at, name, {part: parts[part] for part in PARTS if part in parts})
         for at, name, parts in places
     ]

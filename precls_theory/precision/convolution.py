@@ -11,7 +11,7 @@ channel, by the unit roundoff times the largest entry: integers stop being integ
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from constructions.algebra.filters import Filter
 from constructions.lowering.context import Context
 from constructions.lowering.maps import rounded
+from constructions.lowering.module import LoweredNetwork
 from constructions.lowering.plan import plan_network
 from constructions.lowering.row_filter import MixRows, PrefixSumRows, is_total
+from constructions.lowering.sources import Segment
 from constructions.networks.layer import Mode
 from constructions.networks.network import Network
 
@@ -62,7 +64,7 @@ class FourierConvolution(nn.Module):
         return torch.fft.irfft(product, n=self.length, dim=-2)[..., : self.n_rows, :]
 
 
-def with_convolution(network: Network, module: Any, algorithm: Algorithm) -> Any:
+def with_convolution(network: Network, module: LoweredNetwork, algorithm: Algorithm) -> LoweredNetwork:
     """The lowered ``module`` of ``network`` (rows as ``decode`` reads them) with its filters run by ``algorithm``.
 
     The module is changed in place.
@@ -76,12 +78,13 @@ def with_convolution(network: Network, module: Any, algorithm: Algorithm) -> Any
         raise ValueError(f"an FFT runs in float32 and float64, got {module.dtype}")
     _, plans = plan_network(network, network.task.readout_rows, module.dtype)
     device = next((buffer.device for buffer in module.buffers()), torch.device("cpu"))
-    for plan, layer in zip(plans, module.layers, strict=True):
+    for plan, layer in zip(plans, module.lowered_layers, strict=True):
         for part, block in ((plan.constant, layer.constant), (plan.varying, layer.varying)):
-            if part is None:
+            if part is None or block is None:
                 continue
             block.sources.whole_state = None
             for (filter, constant), segment in zip(part.sources.members, block.sources.segments, strict=True):
+                assert isinstance(segment, Segment)
                 if not constant and (segment.filter is not None or algorithm == "fft"):
                     segment.filter = filter_by(algorithm, filter, part.context, part.row_constant).to(device)
     return module

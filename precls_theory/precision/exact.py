@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
 
 from constructions.algebra.rings import BALLS, Ring
+from constructions.algebra.types import RingElement
 from constructions.lowering.context import rows_needed
 from constructions.networks.evaluate import evaluate_layer
 from constructions.networks.network import Network
@@ -63,7 +63,7 @@ def exact_results(network: Network, u: np.ndarray, least_bits: int = 192) -> lis
 
 def to_ring(u: np.ndarray, ring: Ring) -> np.ndarray:
     """Floats as exact ring elements."""
-    make: Callable[[float], Any] = (
+    make: Callable[[float], RingElement] = (
         flint.arb if ring is BALLS else lambda value: flint.fmpq(*float(value).as_integer_ratio())
     )
     return np.fromiter((make(float(value)) for value in u.flat), object, u.size).reshape(u.shape)

@@ -8,11 +8,10 @@ by default. ``precls precision findings`` runs all, writes the rows as one table
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -20,6 +19,8 @@ import torch
 
 import constructions as C
 from constructions.algebra.rings import FMPQ
+from constructions.networks.base import ExactNetwork
+from constructions.networks.network import Network
 from precls_theory.precision.convolution import ALGORITHMS, with_convolution
 from precls_theory.precision.exact import exact_results, to_ring
 from precls_theory.precision.stored import lowered_states
@@ -74,7 +75,7 @@ def solutions(A: np.ndarray, b: np.ndarray) -> list[list[Fraction]]:
     return found
 
 
-def digits(found: Any, exact: list[list[Fraction]]) -> float:
+def digits(found: Iterable[Iterable[float | Fraction]], exact: list[list[Fraction]]) -> float:
     """Median over regressions of the digits of the worst coefficient, at most 60."""
     worst = []
     for row, true in zip(found, exact, strict=True):
@@ -83,14 +84,14 @@ def digits(found: Any, exact: list[list[Fraction]]) -> float:
     return float(np.median(worst))
 
 
-def run(network: Any, A: np.ndarray, b: np.ndarray, dtype: torch.dtype) -> list[list[float]]:
+def run(network: ExactNetwork, A: np.ndarray, b: np.ndarray, dtype: torch.dtype) -> list[list[float]]:
     """Results of a plain network."""
     with torch.no_grad():
         u = network.encode(torch.tensor(A, dtype=dtype), torch.tensor(b, dtype=dtype))
         return network.decode(network.to_torch(dtype=dtype)(u)).double().tolist()
 
 
-def worst_entries(network: Any, A: np.ndarray, b: np.ndarray, found: Any) -> float:
+def worst_entries(network: Network, A: np.ndarray, b: np.ndarray, found: Iterable[Iterable[float | Fraction]]) -> float:
     """The largest error of results against the network over Q."""
     gaps = []
     for one, target, values in zip(A, b, found, strict=True):
@@ -141,11 +142,11 @@ def conditioning() -> Rows:
         exact = solutions(A, b)
         sizes = [np.linalg.svd(one, compute_uv=False) for one in A]
         largest, ratio = max(s[0] for s in sizes) ** 2, float(max(s[0] / s[-1] for s in sizes))
-        options: dict[str, Any] = {
-            "n_points": N, "n_dims": 3, "alpha": Fraction(2) ** -math.ceil(math.log2(largest)),
-            "n_iters": math.ceil(math.log2(100 * ratio**2)),
-        }  # fmt: skip
-        plain, refined = C.newton(**options), C.newton(**options, refinements=2)
+        alpha, n_iters = Fraction(2) ** -math.ceil(math.log2(largest)), math.ceil(math.log2(100 * ratio**2))
+        plain, refined = (
+            C.newton(n_points=N, n_dims=3, alpha=alpha, n_iters=n_iters, refinements=refinements)
+            for refinements in (0, 2)
+        )
         for name, network in (("normal equations", plain), ("refined", refined)):
             rows.append((name, ratio, digits(run(network, A, b, torch.float64), exact)))
         bound = 2 * max(float(abs(value)) for row in exact for value in row)

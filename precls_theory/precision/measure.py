@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -48,7 +47,7 @@ class Statistics:
     not_finite: int
     subnormal: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """JSON-serialisable; infinite values as strings."""
         return {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in asdict(self).items()}
 
@@ -217,7 +216,7 @@ def _radii(balls: np.ndarray) -> np.ndarray:
 def in_arb(values: np.ndarray) -> np.ndarray:
     """Rationals and floats as balls."""
 
-    def ball(value: Any) -> flint.arb:
+    def ball(value: flint.fmpq | Fraction | float) -> flint.arb:
         exact = value if isinstance(value, flint.fmpq) else flint.fmpq(*Fraction(value).as_integer_ratio())
         return flint.arb(exact)
 

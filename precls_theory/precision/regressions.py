@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from constructions.networks.network import Network
 from precls_theory.precision.sweep import Case, data_of
 from precls_theory.regression import nist
 from precls_theory.regression.data import RegressionData
-from precls_theory.regression.solving import FULL_PRECISION, Solution, scale, solve
+from precls_theory.regression.solving import FULL_PRECISION, Scaled, Solution, scale, solve
 
 NOISE = 0.01
 
@@ -39,7 +38,7 @@ def regressions(case: Case) -> list[RegressionData]:
     return [RegressionData(names, exactly(one), exactly(target)) for one, target in zip(A, b, strict=True)]
 
 
-def run_regressions(case: Case) -> dict[str, Any]:
+def run_regressions(case: Case) -> dict[str, object]:
     """Measure a case: entries of a row of the table."""
     dtype = getattr(torch, case.dtype)
     solutions, below = [], 0
@@ -79,7 +78,7 @@ def cost(solution: Solution, data: RegressionData, dtype: torch.dtype, device: s
     return {"times_plain": sliced_time / plain_time, "times_lapack": sliced_time / lapack}
 
 
-def forward(network: Network, scaled: Any, dtype: torch.dtype, device: str) -> float:
+def forward(network: Network, scaled: Scaled, dtype: torch.dtype, device: str) -> float:
     """Seconds of the fastest of a few forward passes on one regression."""
     module = network.to_torch(dtype=dtype, device=device)
     u = network.encode(scaled.A, scaled.b)

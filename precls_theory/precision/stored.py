@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -12,21 +12,24 @@ import torch
 from constructions.algebra.filters import DELTA
 from constructions.algebra.rings import BALLS
 from constructions.lowering.maps import rounded
-from constructions.lowering.plan import BlockPlan, LayerPlan, plan_network
+from constructions.lowering.module import LoweredNetwork
+from constructions.lowering.plan import BlockPlan, Constants, LayerPlan, plan_network
 from constructions.lowering.row_filter import is_total
 from constructions.networks.network import Network
 from precls_theory.precision.exact import to_ring
 
 
-def lowered_states(network: Network, module: Any, u: torch.Tensor) -> list[np.ndarray]:
+def lowered_states(network: Network, module: LoweredNetwork, u: torch.Tensor) -> list[np.ndarray]:
     """The outputs of each layer of a lowered module, (channels, rows kept, batch), as float64."""
     found = []
     with torch.no_grad():
-        for layer, (varying, constant) in zip(module.layers, module.states(u), strict=True):
+        for layer, (varying, constant) in zip(module.lowered_layers, module.states(u), strict=True):
             rows = max(state.shape[1] for state in (varying, constant) if state is not None)
             values = np.empty((len(layer.location), rows, u.shape[0]))
             for output, (row_constant, place) in enumerate(layer.location):
-                values[output] = (constant if row_constant else varying)[place].double().cpu().numpy()
+                held = constant if row_constant else varying
+                assert held is not None
+                values[output] = held[place].double().cpu().numpy()
             found.append(values)
     return found
 
@@ -35,9 +38,9 @@ def stored_values(network: Network, u: np.ndarray, kept: tuple[int, ...], dtype:
     """The network with its weights as the format stores them, in exact (ball) arithmetic; as
     :func:`precls_theory.precision.exact.layer_values`."""
     held, plans = plan_network(network, kept, dtype)
-    known: dict[Fraction, Any] = {}
+    known: dict[Fraction, flint.arb] = {}
 
-    def weight(value: Fraction) -> Any:
+    def weight(value: Fraction) -> flint.arb:
         if value not in known:
             known[value] = flint.arb(float(rounded([value], dtype)[0]))
         return known[value]
@@ -69,7 +72,9 @@ def _arranged(plan: LayerPlan, varying: np.ndarray, constant: np.ndarray) -> np.
     return np.stack(parts)
 
 
-def _stored_block(plan: BlockPlan, varying: np.ndarray, constant: np.ndarray, weight: Any) -> np.ndarray:
+def _stored_block(
+    plan: BlockPlan, varying: np.ndarray, constant: np.ndarray, weight: Callable[[Fraction], flint.arb]
+) -> np.ndarray:
     context = plan.context
     rows, batch = (
         1 if plan.row_constant else len(context.wanted),
@@ -100,7 +105,9 @@ def _stored_block(plan: BlockPlan, varying: np.ndarray, constant: np.ndarray, we
                     else:
                         z[number][i] = total
 
-    def apply(n_out: int, entries: Any, constants: Any, source: np.ndarray) -> np.ndarray:
+    def apply(
+        n_out: int, entries: Mapping[tuple[int, int], Fraction], constants: Constants, source: np.ndarray
+    ) -> np.ndarray:
         out = np.stack([zero] * n_out) if n_out else np.empty((0, rows, batch), dtype=object)
         for (row, column), entry in entries.items():
             out[row] = out[row] + weight(entry) * source[column]

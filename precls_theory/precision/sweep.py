@@ -10,6 +10,15 @@ sweep loses none and repeats none. The table is ``DIR/precision.parquet``; its c
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
+from constructions.networks.function_task import FunctionTask
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
 import contextlib
 import hashlib
 import json
@@ -17,11 +26,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from constructions.files.output import write_output
+from constructions.networks.base import ExactNetwork
 
 NIST = ("wampler1", "wampler2", "wampler3", "wampler4", "wampler5", "pontius", "filip")
 """Regressions of the experiment ``nist``."""
@@ -96,26 +105,26 @@ class Case:
         return "float32" if self.dtype == "tf32" else self.dtype
 
 
-def network_of(case: Case) -> Any:
+def network_of(case: Case) -> ExactNetwork:
     """The plain network of a case."""
     import constructions as C
 
-    common: dict[str, Any] = {"n_points": case.n_points, "n_dims": case.n_dims}
+    N, D = case.n_points, case.n_dims
     if case.construction.startswith("newton"):
         refinements = 1 if case.construction == "newton refined" else 0
-        return C.newton(**common, n_iters=case.n_steps, alpha="1/64", refinements=refinements)
+        return C.newton(n_points=N, n_dims=D, n_iters=case.n_steps, alpha="1/64", refinements=refinements)
     if case.construction == "polynomial":
         return C.compile_polynomials(["t**8/3 - 7*t**3*s/11 + 1"], ["t", "s"])
     if case.construction == "approximation":
         return C.approximate("exp(x)*sin(3*x)", {"x": (-1, 1)}, 1e-12)
     if case.construction == "chebyshev":
-        return C.chebyshev(**common, n_steps=case.n_steps, lower="1/10", upper=3)
+        return C.chebyshev(n_points=N, n_dims=D, n_steps=case.n_steps, lower="1/10", upper=3)
     if case.construction == "linear attention":
-        return C.linear_attention_gradient_descent(**common, n_steps=case.n_steps, step_size="1/4")
+        return C.linear_attention_gradient_descent(n_points=N, n_dims=D, n_steps=case.n_steps, step_size="1/4")
     if case.construction == "gated":
-        return C.gated_gradient_descent(**common, n_steps=case.n_steps, step_size="1/4")
+        return C.gated_gradient_descent(n_points=N, n_dims=D, n_steps=case.n_steps, step_size="1/4")
     if case.construction in ("residual", "gram", "doubling", "tight"):
-        return C.gradient_descent(**common, n_steps=case.n_steps, step_size="1/4", form=case.construction)  # type: ignore[arg-type]
+        return C.gradient_descent(n_points=N, n_dims=D, n_steps=case.n_steps, step_size="1/4", form=case.construction)  # type: ignore[arg-type]
     raise ValueError(f"no construction is called {case.construction!r}")
 
 
@@ -137,14 +146,14 @@ def data_of(case: Case) -> tuple[np.ndarray, np.ndarray]:
     return tuple(torch.tensor(value * case.scale).to(dtype).double().numpy() for value in (A, b))  # type: ignore[return-value]
 
 
-def run_case(case: Case) -> dict[str, Any]:
+def run_case(case: Case) -> dict[str, object]:
     """Measure one case: a row of the table. What cannot be measured is a row with a message."""
     import torch
 
     from precls_theory.precision.tf32 import EmulatedTF32
 
     torch.set_num_threads(1)
-    row: dict[str, Any] = {**asdict(case)}
+    row: dict[str, object] = {**asdict(case)}
     try:
         if case.construction.startswith("solve"):
             from precls_theory.precision.regressions import run_regressions
@@ -159,7 +168,7 @@ def run_case(case: Case) -> dict[str, Any]:
     return {name: row.get(name) for name in COLUMNS}
 
 
-def _inputs(case: Case, network: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+def _inputs(case: Case, network: ExactNetwork) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     import torch
 
     A, b = data_of(case)
@@ -168,22 +177,23 @@ def _inputs(case: Case, network: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     return u, A, b
 
 
-def _points(case: Case, network: Any) -> Any:
+def _points(case: Case, network: ExactNetwork) -> torch.Tensor:
     """Inputs of a network that computes functions: evenly distributed over its domain, or [−1, 1]."""
     import torch
 
     task = network.task
+    assert isinstance(task, FunctionTask)
     domain = task.domain or [(-1, 1)] * len(task.variables)
     low, high = (np.array([float(side[i]) for side in domain]) for i in (0, 1))
     points = low + (high - low) * np.random.default_rng(case.seed).random((case.samples, len(domain)))
     return network.encode(torch.tensor(points, dtype=getattr(torch, case.format)))
 
 
-def _size(network: Any) -> dict[str, Any]:
+def _size(network: ExactNetwork) -> dict[str, float]:
     return {"depth": network.depth, "width": network.width, "n_nonzero": network.n_nonzero}
 
 
-def _plain(case: Case, network: Any) -> dict[str, Any]:
+def _plain(case: Case, network: ExactNetwork) -> dict[str, float]:
     import torch
 
     import constructions as C
@@ -231,7 +241,7 @@ def _plain(case: Case, network: Any) -> dict[str, Any]:
     return row
 
 
-def _sliced(case: Case, network: Any) -> dict[str, Any]:
+def _sliced(case: Case, network: ExactNetwork) -> dict[str, float]:
     import torch
 
     import constructions as C
@@ -240,7 +250,9 @@ def _sliced(case: Case, network: Any) -> dict[str, Any]:
 
     u = _inputs(case, network)[0] if hasattr(network.task, "n_points") else _points(case, network)
     dtype = getattr(torch, case.format)
-    sliced = C.sliced(network, slices=case.slices, dtype=case.format, bounds=u)
+    if not isinstance(network, C.Network):
+        raise TypeError(f"BaseConv networks are sliced, got {type(network).__name__}")
+    sliced = C.sliced(network, slices=case.slices, dtype=case.format, bounds=u.double().cpu().numpy())
     module = sliced.to_torch(dtype=dtype, device=case.device)
     assert isinstance(sliced.task, SlicedTask)
     with torch.no_grad():
@@ -259,7 +271,9 @@ def _sliced(case: Case, network: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def sweep(cases: Iterable[Case], folder: Path, jobs: int = 1, progress: Callable[[int], object] | None = None) -> Any:
+def sweep(
+    cases: Iterable[Case], folder: Path, jobs: int = 1, progress: Callable[[int], object] | None = None
+) -> pd.DataFrame:
     """Measure the cases that are not in ``folder`` yet; returns the table of all of them (pandas), also saved as Parquet.
 
     ``progress(n)`` is told how many more are done.
@@ -274,7 +288,7 @@ def sweep(cases: Iterable[Case], folder: Path, jobs: int = 1, progress: Callable
     if progress is not None and len(wanted) > len(missing):
         progress(len(wanted) - len(missing))
     runner = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    finished: Iterator[tuple[Case, dict[str, Any]]] = runner(joblib.delayed(_one)(case) for case in missing)
+    finished: Iterator[tuple[Case, dict[str, object]]] = runner(joblib.delayed(_one)(case) for case in missing)
     for case, row in finished:
         _write(store / f"{case.key}.json", row)
         if progress is not None:
@@ -288,19 +302,19 @@ def sweep(cases: Iterable[Case], folder: Path, jobs: int = 1, progress: Callable
     return table
 
 
-def _one(case: Case) -> tuple[Case, dict[str, Any]]:
+def _one(case: Case) -> tuple[Case, dict[str, object]]:
     return case, run_case(case)
 
 
-def _write(path: Path, row: dict[str, Any]) -> None:
+def _write(path: Path, row: dict[str, object]) -> None:
     plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
     write_output(path, json.dumps(plain))
 
 
 def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case]]:
     """The cases of each named experiment."""
-    size: dict[str, Any] = {"n_points": 6, "n_dims": 2, "samples": 4} if quick else {"samples": 32}
-    size["device"] = device
+    small = partial(Case, device=device, n_points=6, n_dims=2, samples=4)
+    sized: Callable[..., Case] = small if quick else partial(Case, device=device, samples=32)
     formats = ("float32", "float64") if quick else ("float64", "float32", "bfloat16", "float16")
     forms = [("gram", 4), ("doubling", 16), ("newton", 6)]
     if not quick:
@@ -309,55 +323,56 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
     slices = {"float32": 4 if quick else 6, "float64": 3 if quick else 4}
     steps = 16 if quick else 256
     both = ("float32", "float64")
-    solved: dict[str, Any] = {"n_points": 6, "samples": 2} if quick else {"samples": 34}
+    few = partial(Case, "solve", device=device, n_points=6, samples=2)
+    solved: Callable[..., Case] = few if quick else partial(Case, "solve", device=device, samples=34)
     unknowns = {"float32": 2, "float64": 2} if quick else {"float32": 3, "float64": 5}
     named = ("pontius",) if quick else tuple(NIST)
     return {
         "nist": [Case(f"solve {name}", "float64", device, samples=1) for name in named],
         "regressions": [
-            Case("solve", dtype, device, condition=c, seed=int(math.log10(c)), n_dims=unknowns[dtype], **solved)
+            solved(dtype=dtype, condition=c, seed=int(math.log10(c)), n_dims=unknowns[dtype])
             for c in ((1e2, 1e3) if quick else (1e2, 1e3, 1e4, 1e5, 1e6, 1e7))
             for dtype in both
         ],
-        "constructions": [Case(form, dtype, n_steps=k, **size) for form, k in forms for dtype in formats],
+        "constructions": [sized(form, dtype, n_steps=k) for form, k in forms for dtype in formats],
         "sliced": [
-            Case("doubling", dtype, n_steps=steps, slices=s, **size) for dtype in both for s in (0, slices[dtype])
+            sized("doubling", dtype, n_steps=steps, slices=s) for dtype in both for s in (0, slices[dtype])
         ]
         + [
-            Case(name, dtype, n_steps=k, condition=c, slices=s and s - (not c), **size)
+            sized(name, dtype, n_steps=k, condition=c, slices=s and s - (not c))
             for name, k, c in (() if quick else (("newton", 19, 1e2), ("polynomial", 0, 0.0), ("approximation", 0, 0.0)))
             for dtype in both
             for s in (0, slices[dtype])
         ],
         "tf32": [Case(form, "tf32", n_steps=k, **size) for form, k in forms],
         "transformers": [
-            Case(name, dtype, n_steps=k, **size)
+            sized(name, dtype, n_steps=k)
             for name in ("linear attention", "gated")
             for k in (1, 2)
             for dtype in both
         ],
         "condition": [
-            Case(form, dtype, n_steps=16, condition=c, **size)
+            sized(form, dtype, n_steps=16, condition=c)
             for form in ("newton", "newton refined")
             for dtype in both
             for c in conditions
         ],
         "rank": [
-            Case("doubling", "float32", n_steps=2**m, rank=max(1, size.get("n_dims", 5) - 2), slices=s, **size)
+            sized("doubling", "float32", n_steps=2**m, rank=max(1, (2 if quick else 5) - 2), slices=s)
             for m in ((4, 8) if quick else (8, 16, 24))
             for s in (0, slices["float32"])
         ],
         "convolution": [
-            Case(form, dtype, n_steps=k, convolution=a, **size)
+            sized(form, dtype, n_steps=k, convolution=a)
             for form, k in (("gram", 4), ("doubling", 16))
             for dtype in both
             for a in ("direct", "prefix", "fft")
         ],
         "sizes": [
-            Case("doubling", dtype, device, n_points=N, n_dims=D, n_steps=k, samples=size["samples"])
+            Case("doubling", dtype, device, n_points=N, n_dims=D, n_steps=k, samples=4 if quick else 32)
             for dtype in both
             for N, D, k in ((4, 2, 16), (8, 2, 16), (8, 2, 64))[: 2 if quick else 3]
             + (() if quick else ((20, 2, 64), (20, 8, 64), (40, 5, 64), (20, 5, 64), (20, 5, 1024)))
         ],
-        "scale": [Case("gram", dtype, scale=2.0**e, **size) for dtype in both for e in (-40, -10, 10, 70)],
+        "scale": [sized("gram", dtype, scale=2.0**e) for dtype in both for e in (-40, -10, 10, 70)],
     }  # fmt: skip

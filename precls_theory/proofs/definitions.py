@@ -7,9 +7,12 @@ of a common helper.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from constructions.models.operators import LayerWeights
 
 
 def convolution(filter: np.ndarray, u: np.ndarray, mode: str) -> np.ndarray:
@@ -35,7 +38,7 @@ def operator(W: np.ndarray, B1: np.ndarray, H: np.ndarray, B2: np.ndarray, u: np
     return result
 
 
-def layer(weights: Any, u: np.ndarray, mode: str) -> np.ndarray:
+def layer(weights: LayerWeights, u: np.ndarray, mode: str) -> np.ndarray:
     """The layer ``w0 · Out((filter ⋆ In u + conv_bias) ⊙ Gate u) + w1 · u``; without branch weights the first term alone.
 
     ``weights`` has the fields of :class:`constructions.models.baseconv.LayerWeights`, maps acting from the right.

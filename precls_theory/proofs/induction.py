@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,12 @@ def is_row_local(layer: Layer) -> bool:
 
 
 def require_channels(
-    names: Iterable[str], values: np.ndarray, claims: Claims, what: str, variables: Variables, rows: Any = slice(None)
+    names: Iterable[str],
+    values: np.ndarray,
+    claims: Claims,
+    what: str,
+    variables: Variables,
+    rows: slice | list[int] = slice(None),
 ) -> None:
     """``values`` (channels, rows) are what is claimed of the channels of these names, at the given rows."""
     for name, value in zip(names, values, strict=True):
@@ -60,7 +64,12 @@ def require_channels(
 
 
 def prove_base(
-    network: Network, u: Any, n_layers: int, after: Claims, variables: Variables, rows: Any = slice(None)
+    network: Network,
+    u: np.ndarray,
+    n_layers: int,
+    after: Claims,
+    variables: Variables,
+    rows: slice | list[int] = slice(None),
 ) -> None:
     """The first ``n_layers`` layers on the input ``u`` leave what ``after`` claims, at the given rows."""
     first = replace(network, layers=network.layers[:n_layers])

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import overload
 
 import numpy as np
 
@@ -30,10 +30,19 @@ SLACK = 2.0**-40
 it."""
 
 
-def outward(value: Any) -> Any:
+@overload
+def outward(value: np.ndarray) -> np.ndarray: ...
+
+
+@overload
+def outward(value: float) -> float: ...
+
+
+def outward(value: float | np.ndarray) -> float | np.ndarray:
     """``value`` (a float or an array) rounded up; infinite values stay."""
     if isinstance(value, np.ndarray):
-        return value + SLACK * (1 + np.where(np.isfinite(value), np.abs(value), 0))
+        rounded: np.ndarray = value + SLACK * (1 + np.where(np.isfinite(value), np.abs(value), 0))
+        return rounded
     return value + SLACK * (1 + abs(value)) if math.isfinite(value) else value
 
 
@@ -41,8 +50,7 @@ def log2_size(value: Fraction) -> float:
     """log2 |value|, rounded up; −inf for zero. Integers of any length."""
     if not value:
         return -math.inf
-    result: float = outward(math.log2(abs(value.numerator)) - math.log2(value.denominator) + 1e-12)
-    return result
+    return outward(math.log2(abs(value.numerator)) - math.log2(value.denominator) + 1e-12)
 
 
 def log2_add(left: float, right: float) -> float:
@@ -68,22 +76,21 @@ class Majorant:
     @property
     def log2_denominator(self) -> float:
         """log2 of the common denominator, rounded up."""
-        result: float = outward(sum(exponent * math.log2(base) for base, exponent in self.denominators.items()))
-        return result
+        return outward(sum(exponent * math.log2(base) for base, exponent in self.denominators.items()))
 
     @property
     def log2_height(self) -> float:
         """log2 of the largest absolute coefficient once denominators are cleared, rounded up."""
         return self.log2_norm + self.log2_denominator
 
-    def __add__(self, other: Any) -> Majorant:
+    def __add__(self, other: Majorant | Fraction | int) -> Majorant:
         other = other if isinstance(other, Majorant) else Majorant.of(other)
         exponents = dict(self.denominators)
         for base, exponent in other.denominators.items():
             exponents[base] = max(exponents.get(base, 0), exponent)
         return Majorant(max(self.degree, other.degree), log2_add(self.log2_norm, other.log2_norm), exponents)
 
-    def __mul__(self, other: Any) -> Majorant:
+    def __mul__(self, other: Majorant | Fraction | int) -> Majorant:
         other = other if isinstance(other, Majorant) else Majorant.of(other)
         exponents = dict(self.denominators)
         for base, exponent in other.denominators.items():

@@ -23,7 +23,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import NoReturn
 
 import flint
 import numpy as np
@@ -107,42 +107,42 @@ class Parameter(Fraction):
 
     denominator = numerator
 
-    def _with(self, other: Any, operation: Callable[[Quotient, Quotient], Quotient]) -> Any:
+    def _with(self, other: object, operation: Callable[[Quotient, Quotient], Quotient]) -> Fraction:
         right = self.home.quotient(other)
         return NotImplemented if right is None else self.home.number(operation(self.value, right))
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: object) -> Fraction:  # type: ignore[override]
         return self._with(other, lambda x, y: x + y)
 
-    __radd__ = __add__
+    __radd__ = __add__  # type: ignore[assignment]
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: object) -> Fraction:  # type: ignore[override]
         return self._with(other, lambda x, y: x - y)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: object) -> Fraction:  # type: ignore[override]
         return self._with(other, lambda x, y: y - x)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: object) -> Fraction:  # type: ignore[override]
         return self._with(other, lambda x, y: x * y)
 
-    __rmul__ = __mul__
+    __rmul__ = __mul__  # type: ignore[assignment]
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: object) -> Fraction:  # type: ignore[override]
         return self._with(other, lambda x, y: Quotient.of(x.numer * y.denom, x.denom * y.numer))
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: object) -> Fraction:  # type: ignore[override]
         return self._with(other, lambda x, y: Quotient.of(y.numer * x.denom, y.denom * x.numer))
 
-    def __pow__(self, exponent: Any) -> Any:
-        result: Any = Fraction(1)
+    def __pow__(self, exponent: int) -> Fraction:  # type: ignore[override]
+        result = Fraction(1)
         for _ in range(abs(exponent)):
             result = result * self
         return result if exponent >= 0 else 1 / result
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Parameter:
         return Parameter(self.home, -self.value)
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Parameter:
         return -self if self < 0 else self
 
     def __bool__(self) -> bool:
@@ -157,7 +157,7 @@ class Parameter(Fraction):
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(str(self))
 
-    def _compared(self, other: Any) -> Fraction:
+    def _compared(self, other: object) -> Fraction:
         """The value at the samples of ``self − other``; the sign is recorded as assumed."""
         difference = self - other
         at_sample = difference.at(self.home.samples) if isinstance(difference, Parameter) else Fraction(difference)
@@ -165,16 +165,16 @@ class Parameter(Fraction):
             self.home.assumed.add(f"{difference} {'>' if at_sample > 0 else '<' if at_sample < 0 else '='} 0")
         return at_sample
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: object) -> bool:
         return self._compared(other) < 0
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: object) -> bool:
         return self._compared(other) <= 0
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: object) -> bool:
         return self._compared(other) > 0
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: object) -> bool:
         return self._compared(other) >= 0
 
     def at(self, values: dict[str, Fraction]) -> Fraction:
@@ -192,13 +192,13 @@ class Parameter(Fraction):
     def __repr__(self) -> str:
         return f"Parameter({self})"
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> NoReturn:
         raise TypeError(f"the symbolic parameter {self} cannot be saved")
 
     def __copy__(self) -> Parameter:
         return self
 
-    def __deepcopy__(self, memo: Any) -> Parameter:
+    def __deepcopy__(self, memo: object) -> Parameter:
         return self
 
 
@@ -215,7 +215,7 @@ class Symbols:
         generator = self.context.gens()[list(self.samples).index(name)]
         return Parameter(self, Quotient(generator, self.one))
 
-    def quotient(self, value: Any) -> Quotient | None:
+    def quotient(self, value: object) -> Quotient | None:
         """A rational number or a rational function of these symbols as a quotient; None for anything else."""
         if isinstance(value, Parameter):
             if value.home is not self:
@@ -235,7 +235,7 @@ class Symbols:
             return Fraction(int(ratio.p), int(ratio.q))
         return Parameter(self, value)
 
-    def build(self, construct: Callable[..., Network], **parameters: Any) -> Network:
+    def build(self, construct: Callable[..., Network], **parameters: object) -> Network:
         """The network that ``construct`` makes of these parameters, which it then claims as they are, symbols included."""
         network = construct(**parameters)
         return replace(network, parameters=network.parameters | parameters)
@@ -250,7 +250,7 @@ class Symbols:
         def lift(polynomial: flint.fmpq_mpoly) -> flint.fmpq_mpoly:
             return context.from_dict({(*powers, *padding): weight for powers, weight in polynomial.to_dict().items()})
 
-        def element(value: Any) -> Quotient:
+        def element(value: Fraction) -> Quotient:
             if isinstance(value, Parameter):
                 return Quotient(lift(value.value.numer), lift(value.value.denom))
             return Quotient(context.constant(flint.fmpq(int(value.numerator), int(value.denominator))), one)
@@ -283,7 +283,7 @@ class Symbols:
 class SymbolicParameters(ElementRing["Quotient"]):
     """Q(symbols)[variables]: rationals and parameters embed."""
 
-    def element(self, value: Any) -> Any:
+    def element(self, value: Fraction | int) -> Quotient:
         return self._element(value if isinstance(value, Parameter) else Fraction(value))
 
     def coerce(self, array: np.ndarray) -> np.ndarray:

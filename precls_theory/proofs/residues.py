@@ -26,7 +26,6 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -104,7 +103,7 @@ class ResidueProof:
     log2_height: float
     log2_denominator: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The proof as JSON-serialisable data; integers beyond 2^53 as decimal strings."""
         plain = asdict(self)
         return plain | {"seed": str(self.seed), "primes": [p if p < 2**53 else str(p) for p in self.primes]}

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import flint
 import numpy as np
+import numpy.typing as npt
 import sympy
 
 import constructions as C
 from constructions.algebra.rings import SYMPY, ElementRing, Ring, polynomials
+from constructions.networks.base import ExactNetwork
 from constructions.networks.construction import converted
+from constructions.networks.parameters import IterationValues, recorded
 from precls_theory.registry import Refuted
 
 Engine = Literal["python-flint", "sympy"]
@@ -39,7 +42,7 @@ class Variables:
         """``value`` in the ring, shape (1,): it broadcasts against any array."""
         return self.ring.elements([value])
 
-    def constants(self, values: Any) -> np.ndarray:
+    def constants(self, values: npt.ArrayLike | Sequence[Fraction | int]) -> np.ndarray:
         """An array of rationals in the ring."""
         return self.ring.elements(np.asarray(values, dtype=object))
 
@@ -78,7 +81,7 @@ def sympy_variables(**shapes: tuple[int, ...]) -> Variables:
     return Variables(SYMPY, "sympy", families)
 
 
-def array_of(elements: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+def array_of(elements: Sequence[object], shape: tuple[int, ...]) -> np.ndarray:
     """Ring elements as an object array of this shape, none taken apart."""
     return np.fromiter(elements, object, len(elements)).reshape(shape)
 
@@ -135,13 +138,13 @@ def require_equal(actual: np.ndarray, expected: np.ndarray, what: str, ring: Rin
         )
 
 
-def shorten(value: Any, limit: int = 200) -> str:
+def shorten(value: object, limit: int = 200) -> str:
     """The value in text, cut when long."""
     text = str(value)
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
-def nonzero_point(difference: Any) -> dict[str, Any]:
+def nonzero_point(difference: flint.fmpq_mpoly | sympy.Expr) -> dict[str, object]:
     """Integers for the variables of a nonzero polynomial at which it does not vanish, zeros preferred.
 
     One variable after the other: a nonzero polynomial of degree d in a variable survives one of d + 1 values.
@@ -170,7 +173,9 @@ def nonzero_point(difference: Any) -> dict[str, Any]:
 GD_STEP = Fraction(1, 10)
 
 
-def one_step_claim(n_points: int, n_dims: int, variables: MakeVariables, ring: Ring | None = None) -> tuple[Any, Any]:
+def one_step_claim(
+    n_points: int, n_dims: int, variables: MakeVariables, ring: Ring | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(what the one-step network holds, ``x − (η/N)(G_n x − c_n)`` of the points up to row n), each (N, D)."""
     network = C.gradient_descent(n_points=n_points, n_dims=n_dims, n_steps=1, step_size=GD_STEP, form="gram")
     v = variables(A=(n_points, n_dims), b=(n_points,), x=(n_dims,))
@@ -196,6 +201,6 @@ def expand_gd_step(n_points: int, n_dims: int) -> None:
     require_equal(computed - expected, SYMPY.zeros((n_points, n_dims)), "one gradient step", SYMPY)
 
 
-def parameters_of(network: C.Network) -> dict[str, Any]:
+def parameters_of(network: ExactNetwork) -> IterationValues:
     """The parameters that a network claims, rationals as :class:`Fraction` where the construction declares them so."""
-    return converted(network.algorithm, network.parameters)
+    return recorded(converted(network.algorithm, network.parameters), IterationValues)

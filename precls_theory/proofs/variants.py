@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 from constructions.algebra.filters import EXCLUSIVE, PREFIX, Filter
+from constructions.algebra.rationals import as_count
+from constructions.networks.layer import Layer
 from constructions.networks.network import Network
 from constructions.transformers.exact import ExactTransformer
 
@@ -22,19 +23,19 @@ Build = Callable[..., Network]
 Change = Callable[[Network], Network]
 
 
-def with_layer(network: Network, depth: int, **changes: Any) -> Network:
-    """The network with fields of one layer replaced."""
-    layers = list(network.layers)
-    layers[depth] = replace(layers[depth], **changes)
-    return replace(network, layers=tuple(layers))
+def with_layer(network: Network, depth: int, layer: Layer) -> Network:
+    """The network with one layer replaced."""
+    return replace(network, layers=(*network.layers[:depth], layer, *network.layers[depth + 1 :]))
 
 
 def with_weight(network: Network, depth: int, name: str, entry: int, change: Fraction = Fraction(1, 3)) -> Network:
     """The network with ``change`` added to one stored weight of the map ``name``."""
-    sparse = getattr(network.layers[depth], name)
-    weights = sparse.weights.copy()
+    layer = network.layers[depth]
+    maps = {"conv": layer.conv, "gate": layer.gate, "out": layer.out}
+    weights = maps[name].weights.copy()
     weights[entry] += change
-    return with_layer(network, depth, **{name: replace(sparse, weights=weights)})
+    maps[name] = replace(maps[name], weights=weights)
+    return with_layer(network, depth, replace(layer, conv=maps["conv"], gate=maps["gate"], out=maps["out"]))
 
 
 def weights_of(network: Network) -> list[tuple[int, str, int]]:
@@ -51,7 +52,7 @@ def with_filter(network: Network, depth: int, index: int, filter: Filter) -> Net
     """The network with one filter of a layer replaced."""
     filters = list(network.layers[depth].filters)
     filters[index] = filter
-    return with_layer(network, depth, filters=tuple(filters))
+    return with_layer(network, depth, replace(network.layers[depth], filters=tuple(filters)))
 
 
 def changed_weights(network: Network, stride: int = 1) -> Iterator[tuple[str, Network]]:
@@ -114,16 +115,16 @@ def late_row(network: Network) -> Network:
 def wrong(build: Build, change: Change) -> Build:
     """The construction ``build`` with ``change`` made to every network."""
 
-    def changed(*arguments: Any, **parameters: Any) -> Network:
+    def changed(*arguments: object, **parameters: object) -> Network:
         return change(build(*arguments, **parameters))
 
     return changed
 
 
-def hard_coded(build: Build, **fixed: Any) -> Build:
+def hard_coded(build: Build, **fixed: object) -> Build:
     """The construction ``build`` that ignores some parameters, takes ``fixed`` for them, and claims what it was given."""
 
-    def deaf(**parameters: Any) -> Network:
+    def deaf(**parameters: object) -> Network:
         claims = build(**parameters).parameters
         return replace(build(**parameters | fixed), parameters=claims)
 
@@ -133,8 +134,9 @@ def hard_coded(build: Build, **fixed: Any) -> Build:
 def at_most(build: Build, **largest: int) -> Build:
     """The construction ``build`` that takes these parameters to be no larger, and claims what it was given."""
 
-    def short(**parameters: Any) -> Network:
-        capped = {name: min(most, parameters[name]) for name, most in largest.items() if name in parameters}
+    def short(**parameters: object) -> Network:
+        given = {name: as_count(name, parameters[name], 0) for name in largest if name in parameters}
+        capped = {name: min(largest[name], count) for name, count in given.items()}
         claims = build(**parameters).parameters
         return replace(build(**parameters | capped), parameters=claims)
 
@@ -152,7 +154,7 @@ def wrong_transformer(network: ExactTransformer) -> ExactTransformer:
 def wrong_part(build: Callable[..., ExactTransformer]) -> Callable[..., ExactTransformer]:
     """The construction ``build`` of Transformers, with :func:`wrong_transformer` made of each."""
 
-    def changed(**parameters: Any) -> ExactTransformer:
+    def changed(**parameters: object) -> ExactTransformer:
         return wrong_transformer(build(**parameters))
 
     return changed
@@ -163,7 +165,7 @@ def deaf_to_step(
 ) -> Callable[..., ExactTransformer]:
     """The construction ``build`` with this step size whatever it is asked for."""
 
-    def deaf(**parameters: Any) -> ExactTransformer:
+    def deaf(**parameters: object) -> ExactTransformer:
         return build(**parameters | {"step_size": step_size})
 
     return deaf

@@ -11,7 +11,7 @@ import math
 import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -47,7 +47,18 @@ class NumericalError(DataError):
         self.fit = fit
 
 
-def fit_to_json(fit: ExactFit) -> dict[str, Any]:
+class FitDocument(TypedDict):
+    """An exact fit as JSON holds it."""
+
+    exact: dict[str, str]
+    standard_errors: dict[str, float | None]
+    t_values: dict[str, float | None]
+    residual_standard_error: float | None
+    r_squared: float | None
+    degrees_of_freedom: int
+
+
+def fit_to_json(fit: ExactFit) -> FitDocument:
     """The exact solution as text, and the statistics that follow from it, each rounded once to a float."""
 
     def root(square: Fraction | None, negative: bool = False) -> float | None:
@@ -93,7 +104,7 @@ class Solution:
         """The coefficient in which the network has the fewest correct digits, and how many."""
         return min(self.digits.items(), key=lambda item: item[1])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The document that ``precls solve --json`` prints."""
         return {
             "coefficients": self.coefficients,
@@ -220,14 +231,19 @@ def sized_network(
             f"{method} takes one layer a step and would need about {wanted} layers here; it was stopped at "
             f"{MAX_DEPTH}: use --method doubling"
         )
-    common: dict[str, Any] = {"n_points": n_points, "n_dims": n_dims, "n_steps": steps}
     if method == "gram":
-        return C.gradient_descent(**common, step_size=alpha * n_points, form="gram"), 0
+        return C.gradient_descent(
+            n_points=n_points, n_dims=n_dims, n_steps=steps, step_size=alpha * n_points, form="gram"
+        ), 0
     if method == "chebyshev":
-        return C.chebyshev(**common, lower=low / n_points, upper=high / n_points), 0
+        return C.chebyshev(
+            n_points=n_points, n_dims=n_dims, n_steps=steps, lower=low / n_points, upper=high / n_points
+        ), 0
     momentum = Fraction(((1 - root) / (1 + root)) ** 2).limit_denominator(10**6)
     step = Fraction(4 / (math.sqrt(float(high)) + math.sqrt(float(low))) ** 2).limit_denominator(10**9)
-    return C.heavy_ball(**common, step_size=step * n_points, momentum=momentum), 0
+    return C.heavy_ball(
+        n_points=n_points, n_dims=n_dims, n_steps=steps, step_size=step * n_points, momentum=momentum
+    ), 0
 
 
 FULL_PRECISION = {"float32": 15.0, "float64": 16.0}

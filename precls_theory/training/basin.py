@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -34,7 +34,7 @@ def basin(
     widths: Sequence[float] = WIDTHS,
     seeds: Sequence[int] = SEEDS,
     steps: int = STEPS,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """One row a run and dtype: what was asked for, the steps taken, the mean squared error on fresh problems."""
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / "exact.safetensors"

@@ -8,7 +8,7 @@ norms.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import torch
 from torch import nn
@@ -17,6 +17,23 @@ from constructions.models.baseconv import BaseConvModel
 from constructions.models.transformer import Transformer
 
 ModelName = Literal["baseconv", "linear_attention", "transformer"]
+
+
+class ModelFields(TypedDict, total=False):
+    """A :class:`ModelConfiguration` as JSON holds it: channels as lists."""
+
+    name: ModelName
+    n_rows: int
+    n_inputs: int
+    n_outputs: int
+    depth: int
+    width: int
+    n_heads: int
+    mlps: bool
+    norms: bool
+    branch_weights: bool
+    hidden: tuple[int, ...] | None
+    channels: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -71,12 +88,16 @@ class ModelConfiguration:
             positions="learned",
         )  # fmt: skip
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ModelConfiguration:
-        known = {**data}
-        for name in ("hidden", "channels"):
-            known[name] = None if known.get(name) is None else tuple(known[name])
-        return cls(**known)
+    def from_json(cls, data: ModelFields) -> ModelConfiguration:
+        """The configuration that :meth:`to_json` wrote; ``TypeError`` for fields that it does not have."""
+        hidden, channels = data.get("hidden"), data.get("channels")
+        fields: ModelFields = {
+            **data,
+            "hidden": None if hidden is None else tuple(hidden),
+            "channels": None if channels is None else tuple(channels),
+        }
+        return cls(**fields)

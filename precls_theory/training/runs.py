@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,8 +28,9 @@ from torch import Tensor, nn
 
 from constructions.files.output import write_output
 from precls_theory.training.levenberg_marquardt import DidNotConverge
-from precls_theory.training.models import ModelConfiguration
+from precls_theory.training.models import ModelConfiguration, ModelFields
 from precls_theory.training.recipes import RECIPES, Setting
+from precls_theory.training.recipes.recipe import Recipe, RecipeState
 from precls_theory.training.tasks import TrainingTask
 
 SETTINGS, LOG, CHECKPOINT = "run.json", "log.csv", "checkpoint.safetensors"
@@ -75,6 +76,14 @@ class RunSettings:
             )
 
 
+class CheckpointData(TypedDict):
+    """The numbers of a checkpoint."""
+
+    n_steps: int
+    seconds: float
+    recipe: RecipeState
+
+
 @dataclass
 class Run:
     """A run in memory: :meth:`start` or :meth:`resume` it, then :meth:`train`."""
@@ -84,7 +93,7 @@ class Run:
     task: TrainingTask
     configuration: ModelConfiguration
     model: nn.Module
-    recipe: Any
+    recipe: Recipe
     generator: torch.Generator
     n_steps: int = 0
     seconds: float = 0.0
@@ -99,7 +108,7 @@ class Run:
         if settings.initial is not None:
             frozen = RECIPES[settings.recipe].frozen(run.model)
             initialise_from(run.model, settings, run.generator, frozen)
-            run.recipe = RECIPES[settings.recipe](run.model, run._setting())
+            run.recipe = RECIPES[settings.recipe](run.model, _setting(settings, run.task, run.generator))
         folder.mkdir(parents=True, exist_ok=True)
         document = {"settings": asdict(settings), "model": run.configuration.to_json()}
         write_output(folder / SETTINGS, json.dumps(document, indent=2) + "\n")
@@ -107,7 +116,7 @@ class Run:
         return run
 
     @classmethod
-    def _prepare(cls, folder: Path, settings: RunSettings, model: dict[str, Any] | None = None) -> Run:
+    def _prepare(cls, folder: Path, settings: RunSettings, model: ModelFields | None = None) -> Run:
         task = TrainingTask(settings.task, settings.n_points, settings.n_dims)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(settings.seed)
         recipe = RECIPES[settings.recipe]
@@ -122,15 +131,8 @@ class Run:
             configuration = recipe.configuration(configuration, task)
         dtype = recipe.trains_in or DTYPES[settings.dtype]
         module = configuration.build(generator, dtype).to(settings.device)
-        run = cls(folder, settings, task, configuration, module, None, generator)
-        run.recipe = recipe(module, run._setting())
-        return run
-
-    def _setting(self) -> Setting:
-        s = self.settings
-        return Setting(
-            self.task, self.generator, DTYPES[s.dtype], torch.device(s.device), s.batch_size, s.learning_rate
-        )
+        setting = _setting(settings, task, generator)
+        return cls(folder, settings, task, configuration, module, recipe(module, setting), generator)
 
     @classmethod
     def resume(cls, folder: Path) -> Run:
@@ -205,15 +207,19 @@ class Run:
         self.save()
 
 
+def _setting(s: RunSettings, task: TrainingTask, generator: torch.Generator) -> Setting:
+    return Setting(task, generator, DTYPES[s.dtype], torch.device(s.device), s.batch_size, s.learning_rate)
+
+
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointData]:
     """Tensors and numbers of a checkpoint. Raises :class:`RunError` for a file that is none."""
     try:
         with safe_open(path, framework="pt") as file:
-            data = json.loads((file.metadata() or {})["precls training run"])
+            data: CheckpointData = json.loads((file.metadata() or {})["precls training run"])
             return {name: file.get_tensor(name) for name in file.keys()}, data  # noqa: SIM118
     except FileNotFoundError as error:
         raise RunError(f"there is no checkpoint {path}") from error

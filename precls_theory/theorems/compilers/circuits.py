@@ -17,7 +17,6 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -36,6 +35,8 @@ from precls_theory.proofs.symbolic import MakeVariables, array_of, flint_variabl
 from precls_theory.proofs.variants import first_weight, last_weight, late_row
 from precls_theory.registry import Evidence, Refuted, Size, listed, theorem
 from precls_theory.theorems.compilers.programs import (
+    Entry,
+    Outputs,
     Program,
     circuit_width_of,
     prefix_sum,
@@ -124,7 +125,7 @@ def power_program(exponent: int) -> Program:
 def chain_program(length: int) -> Program:
     """x ← x (x + y) + j, a chain of products that cannot be taken in parallel."""
 
-    def body(x: Any, y: Any) -> list[Any]:
+    def body(x: Entry, y: Entry) -> Outputs:
         for j in range(length):
             x = x * (x + y) + j
         return [x, x - y]
@@ -135,18 +136,21 @@ def chain_program(length: int) -> Program:
 def elementary_symmetric(n_variables: int) -> Program:
     """All elementary symmetric polynomials by halves: ``e_k(X ∪ Y) = Σ_i e_i(X) e_{k−i}(Y)``."""
 
-    def of(parts: list[Any]) -> list[Any]:
+    def of(parts: list[Entry]) -> list[Entry | int]:
         if len(parts) == 1:
             return [1, parts[0]]
         left, right = of(parts[: len(parts) // 2]), of(parts[len(parts) // 2 :])
-        both = [0] * (len(left) + len(right) - 1)
+        both: list[Entry | int] = [0] * (len(left) + len(right) - 1)
         for i, p in enumerate(left):
             for j, q in enumerate(right):
                 both[i + j] = both[i + j] + p * q
         return both
 
+    def body(x: np.ndarray) -> Outputs:
+        return [entry for entry in of(list(x)) if not isinstance(entry, int)]  # all but e_0 = 1
+
     return Program(
-        f"e_1 … e_{n_variables} of {n_variables} variables", lambda x: of(list(x))[1:], {"x": (n_variables,)},
+        f"e_1 … e_{n_variables} of {n_variables} variables", body, {"x": (n_variables,)},
         depth=(n_variables - 1).bit_length(),
     )  # fmt: skip
 
@@ -154,7 +158,7 @@ def elementary_symmetric(n_variables: int) -> Program:
 def matrix_power_program(size: int, exponent: int) -> Program:
     """X^exponent of a generic matrix by repeated squaring."""
 
-    def body(X: np.ndarray) -> list[Any]:
+    def body(X: np.ndarray) -> Outputs:
         result, square, left = None, X, exponent
         while left:
             if left & 1:
@@ -169,7 +173,7 @@ def matrix_power_program(size: int, exponent: int) -> Program:
 def descent_program(n_points: int, n_dims: int, n_doublings: int, step_size: Fraction) -> Program:
     """Gradient descent as a sequence program of four lines; 2^m steps in m + 2 layers."""
 
-    def body(a: np.ndarray, b: Any, x: np.ndarray) -> list[Any]:
+    def body(a: np.ndarray, b: Entry, x: np.ndarray) -> Outputs:
         step = step_size / n_points
         P, q = identity(n_dims) - step * prefix_sum(np.outer(a, a)), step * prefix_sum(b * a)
         x = P @ prefix_sum(x) + q
@@ -186,7 +190,7 @@ def descent_program(n_points: int, n_dims: int, n_doublings: int, step_size: Fra
 def filter_program(n_rows: int) -> Program:
     """Filters of filters, products of two filtered sequences, row constants, all rows at once."""
 
-    def body(x: Any, y: Any, mask: Any) -> list[Any]:
+    def body(x: Entry, y: Entry, mask: Entry) -> Outputs:
         z = (x * y).total() * x.shift(1) - mask * y.shift(2).total()
         return [z * z.shift(1), x.shift(1).shift(n_rows - 1) - x, mask]
 
@@ -227,16 +231,17 @@ N_RANDOM = 24
 """Random programs that are compiled and compared besides."""
 
 
-def prove_family(program: Program, network: C.Network, failure_log2: float = -67.0) -> dict[str, Any]:
+def prove_family(program: Program, network: C.Network, failure_log2: float = -67.0) -> dict[str, float]:
     """``network`` is ``program``, in its depth and width, proved in two ways; the figures. Raises :class:`Refuted`."""
     proof = prove_program(program, network, failure_log2)
     if program.depth is not None and network.depth != program.depth:
         raise Refuted(f"{program.name}: depth {network.depth}, not {program.depth}", {"circuit": program.name})
     found = prove_circuit(network)
     width = circuit_width(found.circuit, found.outputs)
-    if program.n_rows == 1 and width != circuit_width_of(network.parameters):
+    if program.n_rows == 1 and width != circuit_width_of(recorded(network.parameters, Instructions)):
         raise Refuted(
-            f"{program.name}: w is {circuit_width_of(network.parameters)}, not {width}", {"circuit": program.name}
+            f"{program.name}: w is {circuit_width_of(recorded(network.parameters, Instructions))}, not {width}",
+            {"circuit": program.name},
         )
     if network.width > width:
         raise Refuted(f"{program.name}: width {network.width}, above the circuit's {width}", {"circuit": program.name})
@@ -414,7 +419,7 @@ def cubic_layer() -> tuple[np.ndarray, list[int]]:
     return outputs * outputs, variables
 
 
-def degree_in(polynomial: Any, variables: list[int]) -> int:
+def degree_in(polynomial: flint.fmpq_mpoly, variables: list[int]) -> int:
     """Degree of a polynomial in some of its variables together."""
     return max((sum(int(exponents[i]) for i in variables) for exponents in polynomial.monoms()), default=0)
 

@@ -8,20 +8,47 @@ schedules or networks, so a compiler that misreads a program, and a ``**`` that 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Protocol, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 
 import constructions as C
 from constructions.algebra.rings import Ring
+from constructions.compiler.instructions import Instructions
 from precls_theory.proofs.majorants import MAJORANTS, VARIABLE, network_majorant, worst
 from precls_theory.proofs.residues import Bound, ResidueProof, Unequal, prove_zero
 from precls_theory.registry import Refuted
 
-Body = Callable[..., Any]
+
+class Entry(Protocol):
+    """What a program computes with: a wire of the compiler, or values at the rows."""
+
+    def __add__(self, other: Self | Fraction | int) -> Self: ...
+
+    def __radd__(self, other: Fraction | int) -> Self: ...
+
+    def __sub__(self, other: Self | Fraction | int) -> Self: ...
+
+    def __mul__(self, other: Self | Fraction | int) -> Self: ...
+
+    def __rsub__(self, other: Fraction | int) -> Self: ...
+
+    def __rmul__(self, other: Fraction | int) -> Self: ...
+
+    def __pow__(self, exponent: int) -> Self: ...
+
+    def shift(self, lag: int) -> Self: ...
+
+    def prefix_sum(self) -> Self: ...
+
+    def total(self) -> Self: ...
+
+
+Outputs: TypeAlias = Sequence[Entry | np.ndarray]
+Body = Callable[..., Outputs]
 
 
 class Values:
@@ -33,15 +60,15 @@ class Values:
     def _of(self, rows: np.ndarray) -> Values:
         return Values(self.ring.reduce(rows), self.ring, self.circular)
 
-    def _other(self, other: Any) -> np.ndarray:
+    def _other(self, other: Values | Fraction | int) -> np.ndarray:
         return other.rows if isinstance(other, Values) else self.ring.elements([Fraction(other)])
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Values | Fraction | int) -> Values:
         return NotImplemented if isinstance(other, np.ndarray) else self._of(self.rows + self._other(other))
 
     __radd__ = __add__
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Values | Fraction | int) -> Values:
         return NotImplemented if isinstance(other, np.ndarray) else self._of(self.rows * self._other(other))
 
     __rmul__ = __mul__
@@ -49,14 +76,14 @@ class Values:
     def __neg__(self) -> Values:
         return self * -1
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Values | Fraction | int) -> Values:
         return NotImplemented if isinstance(other, np.ndarray) else self + (-1) * other
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: Values | Fraction | int) -> Values:
         return -self + other
 
-    def __pow__(self, exponent: int) -> Any:
-        result: Any = self._of(self.rows * 0 + self.ring.elements([1]))
+    def __pow__(self, exponent: int) -> Values:
+        result = self._of(self.rows * 0 + self.ring.elements([1]))
         for _ in range(exponent):
             result = result * self
         return result
@@ -79,13 +106,24 @@ class Values:
         return self._of(np.broadcast_to(sums, self.rows.shape))
 
 
-def prefix_sum(value: Any) -> Any:
+E = TypeVar("E", bound=Entry)
+K = TypeVar("K")
+
+
+@overload
+def prefix_sum(value: np.ndarray) -> np.ndarray: ...
+
+
+@overload
+def prefix_sum(value: E) -> E: ...
+
+
+def prefix_sum(value: Entry | np.ndarray) -> Entry | np.ndarray:
     """The prefix sum of a wire, of values, or of each entry of an array of them."""
-    return (
-        np.frompyfunc(lambda entry: entry.prefix_sum(), 1, 1)(value)
-        if isinstance(value, np.ndarray)
-        else value.prefix_sum()
-    )
+    if not isinstance(value, np.ndarray):
+        return value.prefix_sum()
+    sums: np.ndarray = np.frompyfunc(lambda entry: entry.prefix_sum(), 1, 1)(value)
+    return sums
 
 
 @dataclass(frozen=True)
@@ -105,14 +143,14 @@ class Program:
         circuit = C.Circuit(self.n_rows, "circular" if self.circular else "causal")
         wires: dict[str, C.Wire | np.ndarray] = {n: circuit.input(n, *shape) for n, shape in self.inputs.items()}
         wires |= {name: circuit.row_constants(name, rows) for name, rows in (self.constants or {}).items()}
-        return C.compile_circuit(flat((body or self.body)(**wires)))
+        return C.compile_circuit(only(C.Wire, flat((body or self.body)(**wires))))
 
     def run(
         self, draw: Callable[[tuple[int, ...]], np.ndarray], ring: Ring, points: int
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Values drawn for the inputs, (points, n_rows) by channel name, and the outputs (points, n_rows, n_outputs)."""
         data: dict[str, np.ndarray] = {}
-        given: dict[str, Any] = {}
+        given: dict[str, Values | np.ndarray] = {}
 
         def value(name: str, rows: np.ndarray) -> Values:
             data[name] = rows
@@ -122,19 +160,27 @@ class Program:
             if not shape:
                 given[name] = value(name, draw((points, self.n_rows)))
                 continue
-            given[name] = np.empty(shape, dtype=object)
+            family = given[name] = np.empty(shape, dtype=object)
             for index in np.ndindex(*shape):
-                given[name][index] = value(f"{name}[{','.join(map(str, index))}]", draw((points, self.n_rows)))
+                family[index] = value(f"{name}[{','.join(map(str, index))}]", draw((points, self.n_rows)))
         for name, by_row in (self.constants or {}).items():
             rows = ring.elements([by_row.get(row, Fraction(0)) for row in range(self.n_rows)])
             given[name] = Values(np.broadcast_to(rows, (points, self.n_rows)), ring, self.circular)
-        outputs = flat(self.body(**given))
+        outputs = only(Values, flat(self.body(**given)))
         return data, np.stack([np.broadcast_to(output.rows, (points, self.n_rows)) for output in outputs], axis=-1)
 
 
-def flat(outputs: Any) -> list[Any]:
+def flat(outputs: Outputs) -> list[Entry]:
     """Wires or values, taken out of arrays."""
     return [entry for part in outputs for entry in (part.flat if isinstance(part, np.ndarray) else [part])]
+
+
+def only(kind: type[K], entries: Sequence[object]) -> list[K]:
+    """The entries; ``TypeError`` for one of another kind."""
+    for entry in entries:
+        if not isinstance(entry, kind):
+            raise TypeError(f"a program gives {kind.__name__}, got {type(entry).__name__}: {entry!r}")
+    return [entry for entry in entries if isinstance(entry, kind)]
 
 
 def prove_program(program: Program, network: C.Network, failure_log2: float) -> ResidueProof:
@@ -176,7 +222,7 @@ def random_program(seed: int) -> Program:
         weight = Fraction(source.randint(-5, 5), source.randint(1, 4))
         steps.append((kind, source.randrange(count + 3), source.randrange(count + 3), weight))
 
-    def body(x: Any, y: Any, z: Any) -> list[Any]:
+    def body(x: Entry, y: Entry, z: Entry) -> Outputs:
         pool = [x, y, z]
         for kind, i, j, weight in steps:
             left, right = pool[i], pool[j]
@@ -194,7 +240,7 @@ def random_program(seed: int) -> Program:
     return Program(f"random program {seed}", body, {"x": (), "y": (), "z": ()}, n_rows, circular)
 
 
-def circuit_width_of(parameters: dict[str, Any]) -> int:
+def circuit_width_of(parameters: Instructions) -> int:
     """The w of the theorem for a circuit without filters, counted from its instructions by the definition.
 
     A product's level is one more than the highest among the values that it reads. w is the most, over the levels, of the

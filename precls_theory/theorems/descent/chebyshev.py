@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -92,7 +91,7 @@ def as_fmpq(value: Fraction) -> flint.fmpq:
 )
 def chebyshev(size: Size, build: Build = C.chebyshev) -> Evidence:
     N, D = size.n_points, size.n_dims
-    bounds: Any = {"lower": "1/3", "upper": "5/2"}
+    bounds = {"lower": "1/3", "upper": "5/2"}
 
     def prove(network: C.Network, make: MakeVariables = flint_variables) -> None:
         prove_gram(network, chebyshev_schedule(network), make)

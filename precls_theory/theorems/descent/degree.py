@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import flint
 import numpy as np
@@ -267,10 +266,11 @@ def prove_hypotheses_needed() -> None:
         raise Refuted("both take one layer", {"depths": [network.depth, still.depth]})
 
 
-def one_step_more(**parameters: Any) -> Network:
+def one_step_more(n_steps: int, **parameters: object) -> Network:
     """A construction that takes one step more than it claims, in residual form."""
-    network = C.gradient_descent(**parameters)
-    more = C.gradient_descent(**parameters | {"n_steps": parameters["n_steps"] + 1, "form": "residual"})
+    build: Build = C.gradient_descent
+    network = build(n_steps=n_steps, **parameters)
+    more = build(**parameters | {"n_steps": n_steps + 1, "form": "residual"})
     return replace(more, parameters=network.parameters)
 
 

@@ -5,22 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
 
 import constructions as C
 from constructions.algebra.rings import RATIONALS
+from constructions.algorithms.descent.gradient_descent import Form
 from constructions.networks.parameters import IterationParameters, recorded
-from constructions.networks.tasks import LAYOUTS
+from constructions.networks.tasks import LAYOUTS, LayoutName
 from precls_theory.checking.prove import prove_network
 from precls_theory.checking.transformers import descent
 from precls_theory.proofs.residues import ResidueProof, Unequal
 from precls_theory.proofs.variants import Build, hard_coded, last_weight, late_row, wrong
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
-CASES: tuple[dict[str, Any], ...] = (
+
+class Case(TypedDict):
+    """One network."""
+
+    form: Form
+    n_steps: int
+    layout: LayoutName
+
+
+CASES: tuple[Case, ...] = (
     {"form": "residual", "n_steps": 3, "layout": "A"},
     {"form": "gram", "n_steps": 5, "layout": "S"},
     {"form": "doubling", "n_steps": 16, "layout": "E"},
@@ -28,7 +38,7 @@ CASES: tuple[dict[str, Any], ...] = (
 )
 
 
-Decode = Callable[[C.Network, Any], Any]
+Decode = Callable[[C.Network, np.ndarray | torch.Tensor], np.ndarray | torch.Tensor]
 
 
 def prove_by_residues(network: C.Network, seed: int | None = None, failure_log2: float = -60.0) -> ResidueProof:
@@ -50,7 +60,7 @@ def require_run(network: C.Network, decode: Decode = lambda network, output: net
     rng = np.random.default_rng(0)
     A, b, x = (rng.integers(-2, 3, shape).astype(object) for shape in ((N, D), (N,), (D,)))
     x = x + 3 * np.arange(D).astype(object)
-    expected = descent(A, b, x, p["n_steps"], p["step_size"], RATIONALS)
+    expected = descent(A, b, x, p["n_steps"], Fraction(p["step_size"]), RATIONALS)
     if len(set(expected.tolist())) != D or any(Fraction(value) != Fraction(float(value)) for value in expected):
         raise ValueError("the data do not tell the coordinates apart, or are no floats: choose others")
     exact = decode(network, network.evaluate(network.encode(A, b, x)))
@@ -61,7 +71,7 @@ def require_run(network: C.Network, decode: Decode = lambda network, output: net
             raise Refuted(f"run {how} it gives {result}, not {expected.tolist()}", {"how": how})
 
 
-def reversed_decode(network: C.Network, output: Any) -> Any:
+def reversed_decode(network: C.Network, output: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
     """The decoder with the coordinates in the wrong order."""
     result = network.decode(output)
     return result[..., list(range(result.shape[-1]))[::-1]]
@@ -91,19 +101,20 @@ def whole_networks(
     build: Build = C.gradient_descent,
     decode: Decode = lambda network, output: network.decode(output),
 ) -> Evidence:
-    proofs = {}
+    proofs: dict[str, ResidueProof] = {}
     for case in CASES:
         network = build(n_points=size.n_points, n_dims=size.n_dims, step_size="1/10", **case)
-        proofs[case["form"]] = prove_by_residues(network, failure_log2=-62.0).to_json()
+        proofs[case["form"]] = prove_by_residues(network, failure_log2=-62.0)
         for layout in LAYOUTS:
             require_run(
                 build(n_points=3, n_dims=2, n_steps=2, step_size="3/8", form=case["form"], layout=layout), decode
             )
-    chances = [proof["failure_probability_log2"] for proof in proofs.values()]
+    chances = [proof.failure_probability_log2 for proof in proofs.values()]
     return Evidence(
         f"Executed: N={size.n_points}, D={size.n_dims}, {len(CASES)} networks at random residues; every form and layout "
         "at N=3, D=2, 2 steps of 3/8, run from numbers to numbers, over Q and in float64 PyTorch, where no rounding occurs. "
         "Argued: that a nonzero polynomial has few zeros (Schwartz, Zippel) and few primes divide its coefficients",
         "residues modulo random primes; Q; float64 where it is exact", "NumPy int64; PyTorch",
-        detail=proofs, failure_probability_log2=math.log2(sum(2.0**chance for chance in chances)),
+        detail={form: proof.to_json() for form, proof in proofs.items()},
+        failure_probability_log2=math.log2(sum(2.0**chance for chance in chances)),
     )  # fmt: skip

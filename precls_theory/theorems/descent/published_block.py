@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
-from typing import Any
 
 import numpy as np
 import sympy
@@ -86,7 +85,7 @@ def prove_one_point(n_dims: int, build: Build = published_block) -> None:
     require_equal(output, expected, "one data point", v.ring)
 
 
-def second_application(build: Build = published_block) -> tuple[Any, Variables, np.ndarray]:
+def second_application(build: Build = published_block) -> tuple[np.ndarray, Variables, np.ndarray]:
     """(the block's second application less two gradient steps) at N=2, D=1, in symbols; the symbols; η."""
     network, make, eta = generic_step(build, n_points=2, n_dims=1, n_applications=2)
     v = make(A=(2, 1), b=(2,), x=(1,))
@@ -97,7 +96,7 @@ def second_application(build: Build = published_block) -> tuple[Any, Variables, 
     return output - x[:, 0], v, step
 
 
-def smallest_counterexample() -> dict[str, Any]:
+def smallest_counterexample() -> dict[str, object]:
     """Integers of the least ℓ1 norm at which two applications at N=2, D=1 are not two gradient steps; all smaller ones
     agree.
 
@@ -147,7 +146,10 @@ def outer_product(a: np.ndarray) -> np.ndarray:
 
 
 def prove_scalars(
-    n_points: int, n_dims: int, make: MakeVariables = flint_variables, sums: Any = np.add.accumulate
+    n_points: int,
+    n_dims: int,
+    make: MakeVariables = flint_variables,
+    sums: Callable[..., np.ndarray] = np.add.accumulate,
 ) -> None:
     """One application takes ``x_n = x_init − Σ_{m≤n} s_m a_m`` to the same form with ``s + η (ρ − L s)``, for generic
     s.
@@ -212,7 +214,7 @@ def solution(A: np.ndarray, b: np.ndarray, x_init: np.ndarray) -> np.ndarray:
     return x_init + np.array([Fraction(int(entry.p), int(entry.q)) for entry in correction], dtype=object)
 
 
-def require_convergence(build: Build = published_block, reach: Callable[..., np.ndarray] = limit) -> dict[str, Any]:
+def require_convergence(build: Build = published_block, reach: Callable[..., np.ndarray] = limit) -> dict[str, object]:
     """Run the network over Q: it reaches the limit where it is said to, and leaves it where it is not.
 
     With η|a_n|² = 1 for every n the matrix I − ηL is strictly lower triangular, so N applications reach the limit
@@ -222,7 +224,7 @@ def require_convergence(build: Build = published_block, reach: Callable[..., np.
     x_init, b = np.array([2, -1], dtype=object), np.array([1, -2, 3], dtype=object)
     norm_25 = np.array([[3, 4], [5, 0], [-4, 3]], dtype=object)
     small, large = (np.array(rows, dtype=object) for rows in ([[1, 0], [1, 1], [0, 1]], [[1, 0], [2, 2], [0, 1]]))
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, A, step, count in (
         ("exactly", norm_25, "1/25", 3),
         ("in the limit", small, "3/4", 80),
@@ -242,7 +244,7 @@ def require_convergence(build: Build = published_block, reach: Callable[..., np.
     return found
 
 
-def smallest_unsolved() -> dict[str, Any]:
+def smallest_unsolved() -> dict[str, object]:
     """Consistent data at which the limit is not the solution: N=D=2, x* = 0; for D=1 one projection solves all."""
     A, b, start = (
         np.array([[1, 0], [1, 1]], dtype=object),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,8 @@ from precls_theory.proofs.symbolic import MakeVariables, flint_variables, requir
 from precls_theory.registry import Evidence, Size, theorem
 
 MODES: tuple[Mode, ...] = ("causal", "circular")
+AsLayer = Callable[[OperatorWeights], tuple[LayerWeights, np.ndarray]]
+AsOperators = Callable[[LayerWeights, int], Sequence[OperatorWeights]]
 MAPS = ("in_weight", "in_bias", "filter", "conv_bias", "gate_weight", "gate_bias", "out_weight", "out_bias")
 
 
@@ -31,7 +32,7 @@ def prove_operator_as_layer(
     n_dims: int,
     mode: Mode,
     make: MakeVariables = flint_variables,
-    convert: Callable[..., Any] = operator_as_layer,
+    convert: AsLayer = operator_as_layer,
     run: Callable[..., np.ndarray] = apply_layer,
 ) -> None:
     """``convert`` makes a layer of width 2D on padded input that equals the operator: all weights and u are symbols."""
@@ -54,7 +55,7 @@ def prove_layer_as_operators(
     n_out: int,
     mode: Mode,
     make: MakeVariables = flint_variables,
-    convert: Callable[..., Any] = layer_as_operators,
+    convert: AsOperators = layer_as_operators,
 ) -> None:
     """``convert`` makes three operators that equal the layer: every weight is a symbol.
 
@@ -102,7 +103,7 @@ def prove_whole_layer(
     hidden: int,
     mode: Mode,
     make: MakeVariables = flint_variables,
-    convert: Callable[..., Any] = layer_as_operators,
+    convert: AsOperators = layer_as_operators,
 ) -> None:
     """The three operators composed, against the layer, at a size where the composition can be written out."""
     v = make(
@@ -168,7 +169,7 @@ def off_by_one(array: np.ndarray, place: tuple[int, int]) -> np.ndarray:
         ),
     },
 )
-def operator_is_a_layer(size: Size, convert: Callable[..., Any] = operator_as_layer) -> Evidence:
+def operator_is_a_layer(size: Size, convert: AsLayer = operator_as_layer) -> Evidence:
     for mode in MODES:
         prove_operator_as_layer(size.n_points, size.n_dims, mode, convert=convert)
         prove_operator_as_layer(2, 1, mode, sympy_variables, convert)
@@ -193,7 +194,7 @@ def operator_is_a_layer(size: Size, convert: Callable[..., Any] = operator_as_la
         "a tap of the second operator off by one": {"convert": wrong_operator},
     },
 )
-def layer_is_three_operators(size: Size, convert: Callable[..., Any] = layer_as_operators) -> Evidence:
+def layer_is_three_operators(size: Size, convert: AsOperators = layer_as_operators) -> Evidence:
     N, D = size.n_points, size.n_dims
     for mode in MODES:
         for n_out in (D, D + 1):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 import constructions as C
 from constructions.algebra.terms import exact
 from constructions.networks.layer import Mode
-from constructions.networks.parameters import PrimitiveParameters, recorded
+from constructions.networks.parameters import PrimitiveParameters, Rational, recorded
 from precls_theory.proofs.parameters import Symbols
 from precls_theory.proofs.symbolic import MakeVariables, flint_variables, require_equal, sympy_variables
 from precls_theory.proofs.variants import Build, first_weight, hard_coded, last_weight, late_row, wrong
@@ -58,9 +58,9 @@ def prove_every_matrix(n_in: int, n_out: int, build: Build = C.linear) -> None:
     prove_linear(network, symbols.variables)
 
 
-def transposed(**parameters: Any) -> C.Network:
+def transposed(*, n_rows: int, weight: Sequence[Sequence[Rational]], bias: Sequence[Rational]) -> C.Network:
     """``u ↦ u Aᵀ + c``, for the controls."""
-    return C.linear(**parameters | {"weight": np.array(parameters["weight"], dtype=object).T.tolist()})
+    return C.linear(n_rows=n_rows, weight=np.array(weight, dtype=object).T.tolist(), bias=bias)
 
 
 def prove_multiply(network: C.Network, make: MakeVariables = flint_variables) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import flint
+import numpy as np
 
 import constructions as C
 from precls_theory.proofs.parameters import Symbols
@@ -15,13 +15,13 @@ from precls_theory.registry import Evidence, Refuted, Size, theorem
 from precls_theory.theorems.descent.gd_doubling import prove_powers
 
 
-def newton_step(g: Any, M: Any, v: Variables) -> Any:
+def newton_step(g: np.ndarray, M: np.ndarray, v: Variables) -> np.ndarray:
     """``2M − M g M``; M is a polynomial in G, so everything commutes."""
     return v.constant(2) * M - M * g * M
 
 
 def prove_identities(
-    make: MakeVariables = flint_variables, step: Callable[[Any, Any, Variables], Any] = newton_step
+    make: MakeVariables = flint_variables, step: Callable[[np.ndarray, np.ndarray, Variables], np.ndarray] = newton_step
 ) -> None:
     """One Newton step squares ``1 − gM``, and doubles the number of terms of the sum ``M = α Σ_{i<n} z^i``.
 

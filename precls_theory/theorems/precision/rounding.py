@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import sympy
@@ -13,7 +12,8 @@ import torch
 
 import constructions as C
 from constructions.algebra.filters import DELTA
-from constructions.lowering.plan import BlockPlan, plan_network
+from constructions.algorithms.descent.gradient_descent import Form as DescentForm
+from constructions.lowering.plan import BlockPlan, Constants, plan_network
 from constructions.networks.layer import Layer, SparseMap
 from constructions.networks.network import Network
 from constructions.slicing.digits import dyadic
@@ -47,7 +47,9 @@ def block_roundings(plan: BlockPlan) -> dict[str, int]:
     """The most roundings from what a block reads to each of its outputs, by the family of the output."""
     sources = source_roundings(plan)
 
-    def affine(n_out: int, entries: Mapping[tuple[int, int], Fraction], constants: Any, read: Any) -> tuple[Any, Any]:
+    def affine(
+        n_out: int, entries: Mapping[tuple[int, int], Fraction], constants: Constants, read: Sequence[int] | np.ndarray
+    ) -> tuple[list[int], list[int]]:
         deepest, terms = [0] * n_out, [0] * n_out
         for (row, column), weight in entries.items():
             deepest[row] = max(deepest[row], int(read[column]) + weight_roundings(weight))
@@ -57,7 +59,7 @@ def block_roundings(plan: BlockPlan) -> dict[str, int]:
             terms[row] += 1
         return deepest, terms
 
-    def sums(found: tuple[Any, Any]) -> list[int]:
+    def sums(found: tuple[list[int], list[int]]) -> list[int]:
         return [deepest + max(0, terms - 1) for deepest, terms in zip(*found, strict=True)]
 
     conv = sums(affine(plan.n_units, plan.conv.weights, plan.conv.constants, sources))
@@ -89,7 +91,7 @@ def roundings(network: Network) -> list[dict[str, int]]:
     return found
 
 
-def prove_roundings(network: Network, step: int) -> dict[str, Any]:
+def prove_roundings(network: Network, step: int) -> dict[str, int]:
     """At most one in layer 1, N more for the sums of N + 1 rows, D + 4 more for x_1, ``step`` in every later layer.
 
     Raises :class:`Refuted` otherwise. ``x`` before layer 2 is a sum with one term that is not zero, which is exact; that
@@ -217,7 +219,7 @@ def prove_constants(
 # --- The theorem ------------------------------------------------------------------------------------------------------
 
 
-def descent(form: Any, n_points: int = 3, n_dims: int = 2, n_steps: int = 4) -> Network:
+def descent(form: DescentForm, n_points: int = 3, n_dims: int = 2, n_steps: int = 4) -> Network:
     return C.gradient_descent(n_points=n_points, n_dims=n_dims, n_steps=n_steps, step_size="1/10", form=form)
 
 
@@ -240,7 +242,7 @@ def detour(network: Network, size: int = 1000) -> Network:
     return replace(network, layers=(*network.layers[:-1], changed))
 
 
-def prove_form(network: Network) -> dict[str, Any]:
+def prove_form(network: Network) -> dict[str, int]:
     """Roundings and majorants of one network; raises :class:`Refuted` where they are not those of the proof."""
     D = network.task.n_dims  # type: ignore[attr-defined]
     found = prove_roundings(network, D + 4 if parameters_of(network)["form"] == "gram" else D + 1)
@@ -278,8 +280,9 @@ def rounding_a_priori(size: Size) -> Evidence:
     N, D = size.n_points, size.n_dims
     prove_lemmas()
     prove_constants()
-    found: dict[str, Any] = {}
-    for form in ("gram", "doubling"):
+    found: dict[str, dict[str, int]] = {}
+    forms: tuple[DescentForm, ...] = ("gram", "doubling")
+    for form in forms:
         found[form] = prove_form(descent(form, N, D, 8))
         for n_points, n_dims in ((1, 1), (2, 3), (5, 2)):
             prove_form(descent(form, n_points, n_dims))

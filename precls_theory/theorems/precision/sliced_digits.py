@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from functools import partial
 
 import constructions as C
 from constructions.networks.network import Network
@@ -16,7 +16,7 @@ from precls_theory.proofs.residues import FAILURE_LOG2, Unequal
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
-def prove_digits(network: Network, precision: int | None = None) -> dict[str, Any]:
+def prove_digits(network: Network, precision: int | None = None) -> dict[str, object]:
     """Every channel that is neither a carry in the making nor a last digit is exact, in any order of summation.
 
     Raises :class:`Refuted` otherwise; returns what was found.
@@ -96,14 +96,14 @@ def wide_limits() -> Network:
 )
 def sliced_digits(size: Size) -> Evidence:
     N, D = size.n_points, size.n_dims
-    found: dict[str, Any] = {}
-    common: dict[str, Any] = {"n_points": N, "n_dims": D, "step_size": "1/10"}
+    found: dict[str, object] = {}
+    descent = partial(C.gradient_descent, n_points=N, n_dims=D, step_size="1/10")
     chances: list[float] = []
     for name, original, options in (
-        ("doubling, float32", C.gradient_descent(**common, n_steps=256), {"slices": 6, "dtype": "float32"}),
-        ("doubling, float64", C.gradient_descent(**common, n_steps=256), {"slices": 4}),
-        ("gram, float32", C.gradient_descent(**common, n_steps=3, form="gram"), {"slices": 5, "dtype": "float32"}),
-        ("residual, float64", C.gradient_descent(**common, n_steps=3, form="residual"), {"slices": 3}),
+        ("doubling, float32", descent(n_steps=256), {"slices": 6, "dtype": "float32"}),
+        ("doubling, float64", descent(n_steps=256), {"slices": 4}),
+        ("gram, float32", descent(n_steps=3, form="gram"), {"slices": 5, "dtype": "float32"}),
+        ("residual, float64", descent(n_steps=3, form="residual"), {"slices": 3}),
         ("refinement, float64", C.newton(n_points=N, n_dims=D, n_iters=3, alpha="1/64", refinements=1), {"slices": 3}),
     ):
         network = C.sliced(original, **options)  # type: ignore[arg-type]

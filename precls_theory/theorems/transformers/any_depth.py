@@ -15,7 +15,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -37,6 +36,7 @@ from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.counterexample import search
 from precls_theory.expressivity.growth import OPERATIONS, Operation, growth_certificate
 from precls_theory.expressivity.growth.certificate import certify
+from precls_theory.expressivity.growth.operation import Context
 from precls_theory.expressivity.growth.soundness import check, operations
 from precls_theory.expressivity.growth.value import Growth
 from precls_theory.expressivity.targets import make_target
@@ -134,7 +134,7 @@ def half_of_relu() -> Operation:
     """A wrong record."""
     record = OPERATIONS[torch.ops.aten.relu.default]
 
-    def claim(c: Any, **arguments: Any) -> Any:
+    def claim(c: Context, **arguments: object) -> Growth:
         out = record.growth(c, **arguments)
         assert isinstance(out, Growth)
         return replace(out, norm=tuple(p / 2 for p in out.norm))
@@ -142,7 +142,7 @@ def half_of_relu() -> Operation:
     return replace(record, growth=claim)
 
 
-def require_rules_hold(records: Mapping[Any, Operation], tries: int) -> int:
+def require_rules_hold(records: Mapping[torch._ops.OpOverload, Operation], tries: int) -> int:
     """Run rules at random calls of their operations; how many calls got a bound, Refuted where one is violated."""
     calls = 0
     for target, record in records.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import flint
 import numpy as np
@@ -44,7 +43,11 @@ NORMED_BLOCKS: tuple[tuple[Norm, Mask], ...] = (
 
 
 def build(
-    n_points: int, n_dims: int, n_steps: int, form: Any, construct: Construct = linear_attention.gradient_descent
+    n_points: int,
+    n_dims: int,
+    n_steps: int,
+    form: linear_attention.DescentForm,
+    construct: Construct = linear_attention.gradient_descent,
 ) -> ExactTransformer:
     """A construction at the step size of these checks."""
     return construct(n_points=n_points, n_dims=n_dims, n_steps=n_steps, step_size=STEP_SIZE, form=form)
@@ -175,9 +178,11 @@ def require_cubic_layer(mask: str, apply: Callable[..., np.ndarray] = definition
         raise Refuted(f"a layer of linear attention has degree {degree} in its input", {"mask": mask})
 
 
-def quartic_layer(*arguments: Any) -> np.ndarray:
+def quartic_layer(
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, biases: tuple[np.ndarray, ...], u: np.ndarray, mask: str
+) -> np.ndarray:
     """The layer times its input."""
-    return definitions.linear_attention(*arguments) * arguments[4]
+    return definitions.linear_attention(query, key, value, biases, u, mask) * u
 
 
 def require_definition(mask: Mask) -> None:

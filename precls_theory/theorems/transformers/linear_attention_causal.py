@@ -6,12 +6,13 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
+import flint
 import numpy as np
 import sympy as sp
 
 from constructions.algebra.terms import Form, channel_name
+from constructions.algebra.types import RingElement
 from constructions.networks.layer import MASKS, Mask
 from constructions.networks.tasks import Regression
 from constructions.transformers import linear_attention
@@ -29,9 +30,10 @@ MANY_STEPS = (*range(1, 11), 27, 81, 82, 243, 244, 1000, 3**12)
 """Numbers of steps all of whose blocks are proved."""
 
 
-def at_most_243(**parameters: Any) -> ExactTransformer:
+def at_most_243(n_steps: int, **parameters: object) -> ExactTransformer:
     """The construction that never takes more than 243 steps, for the controls."""
-    return linear_attention.gradient_descent(**parameters | {"n_steps": min(243, parameters["n_steps"])})
+    construct: Construct = linear_attention.gradient_descent
+    return construct(n_steps=min(243, n_steps), **parameters)
 
 
 @theorem(
@@ -108,7 +110,7 @@ def prove_blocks(network: ExactTransformer, n_steps: int, step_size: Fraction) -
     column = {name: index for index, name in enumerate(network.channels)}
     eye = v.constants(np.eye(n_dims, dtype=int))
 
-    def state(P: np.ndarray, t: np.ndarray, x: np.ndarray) -> dict[str, Any]:
+    def state(P: np.ndarray, t: np.ndarray, x: np.ndarray) -> dict[str, RingElement]:
         entries = {channel_name("P", i, j): (P - eye)[i, j] for i in range(n_dims) for j in range(n_dims)}
         return (
             entries
@@ -116,7 +118,7 @@ def prove_blocks(network: ExactTransformer, n_steps: int, step_size: Fraction) -
             | {channel_name("x", i): x[i] for i in range(n_dims)}
         )
 
-    def rows(last: dict[str, Any], query: int) -> np.ndarray:
+    def rows(last: dict[str, RingElement], query: int) -> np.ndarray:
         u = v.zeros(n_points + 1, network.width)
         u[:-1, [column[channel_name("a", i)] for i in range(n_dims)]] = A
         u[:-1, column["b"]] = b
@@ -124,7 +126,7 @@ def prove_blocks(network: ExactTransformer, n_steps: int, step_size: Fraction) -
             u[-1, column[name]] = value
         return u
 
-    def run(index: int, u: np.ndarray, read: list[str], expected: dict[str, Any]) -> None:
+    def run(index: int, u: np.ndarray, read: list[str], expected: dict[str, RingElement]) -> None:
         block = replace(
             network, inputs=network.channels, reads=tuple(column[name] for name in read), positions={},
             blocks=(network.blocks[index],),
@@ -154,7 +156,7 @@ def prove_blocks(network: ExactTransformer, n_steps: int, step_size: Fraction) -
         raise Refuted(f"{network.depth} blocks are too few for {n_steps} steps", {"n_steps": n_steps})
 
 
-def top_parts(n_layers: int, mask: str, a: list[Any]) -> list[Any]:
+def top_parts(n_layers: int, mask: str, a: list[flint.fmpq_mpoly]) -> list[flint.fmpq_mpoly]:
     """Q_0, …, Q_{L−1} with ``Q_l = Σ_j w_l(j)²``, ``w_0 = a`` and ``w_{l+1}(n) = w_l(n) Σ_{j visible} w_l(j)²``."""
     w, sums = list(a), []
     for _ in range(n_layers):

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from constructions.algebra.terms import Form
 from constructions.transformers import linear_attention
 from constructions.transformers.blocks import forms_of
 from constructions.transformers.exact import ExactTransformer
@@ -104,10 +104,13 @@ def as_rows(rows: tuple[list[Quotient], list[Quotient]]) -> np.ndarray:
     return array_of([entry for row in rows for entry in row], (2, len(rows[0])))
 
 
-Score = Counter[tuple[frozenset[tuple[str, Fraction]], frozenset[tuple[str, Fraction]]]]
+Seen = frozenset[tuple[str, Fraction]]
+Score = Counter[tuple[Seen, Seen]]
 
 
-def coordinate_weights(net: ExactTransformer, coordinate: int, n_dims: int) -> list[list[tuple[Any, Any]]]:
+def coordinate_weights(
+    net: ExactTransformer, coordinate: int, n_dims: int
+) -> list[list[tuple[Score, dict[str, Seen]]]]:
     """The weights seen by one coordinate of the vectors a, x, power, sum, channels renamed to those of D = 1.
 
     Every query, key and value form may touch one coordinate only (or b's scalars and the constant); refuted otherwise.
@@ -121,7 +124,7 @@ def coordinate_weights(net: ExactTransformer, coordinate: int, n_dims: int) -> l
         # In power and sum the last index is the scalar channel of b.
         return (None, f"{family}[b]") if int(index) == n_dims else (int(index), family)
 
-    def seen(form: Any) -> tuple[int | None, frozenset[tuple[str, Fraction]]]:
+    def seen(form: Form) -> tuple[int | None, frozenset[tuple[str, Fraction]]]:
         named = [(rename(column), weight) for column, weight in form.weights.items()]
         touched = {where for (where, _), _ in named}
         if len(touched) > 1:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 from math import comb
-from typing import Any
 
 import flint
 import numpy as np
@@ -92,7 +91,7 @@ class Monomials:
         return sum((Fraction(size) * bound**d for d, size in enumerate(by_degree)), Fraction(0))
 
 
-def exact_mean_square(polynomial: Any) -> Fraction:
+def exact_mean_square(polynomial: flint.fmpq_mpoly) -> Fraction:
     """``E p²`` for independent N(0, 1) variables, of a ``fmpq_mpoly``, exactly."""
     part, h, order = polynomial, polynomial, 0
     n = len(polynomial.context().names())
@@ -113,7 +112,7 @@ def exact_mean_square(polynomial: Any) -> Fraction:
     return Fraction(int(result.p), int(result.q))
 
 
-def exact_sup_norm(polynomial: Any, bound: Fraction) -> Fraction:
+def exact_sup_norm(polynomial: flint.fmpq_mpoly, bound: Fraction) -> Fraction:
     """An upper bound of ``|p|`` on the box |u| ≤ ``bound``, of a ``fmpq_mpoly``: the sum of absolute coefficients."""
     total = Fraction(0)
     for exponents, coefficient in polynomial.to_dict().items():

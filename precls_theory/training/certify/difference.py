@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import Any
+from typing import overload
 
 import numpy as np
 
@@ -63,7 +63,15 @@ class ErrorPolynomial:
     errors: np.ndarray
 
 
-def gamma(n: Any) -> Any:
+@overload
+def gamma(n: int) -> float: ...
+
+
+@overload
+def gamma(n: np.ndarray) -> np.ndarray: ...
+
+
+def gamma(n: int | np.ndarray) -> float | np.ndarray:
     """``n u / (1 − n u)``, rounded up, of a number or an array."""
     return 1.0000001 * n * UNIT / (1 - n * UNIT)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -95,11 +94,11 @@ def folded(form: np.ndarray) -> np.ndarray:
     return np.where(upper, form + np.where(upper & ~np.eye(n, dtype=bool), form.swapaxes(-1, -2), 0), 0)
 
 
-def _flat(values: np.ndarray) -> list[Any]:
+def _flat(values: np.ndarray) -> list[flint.fmpq]:
     return [flint.fmpq(int(v.numerator), int(v.denominator)) for v in values.flat]
 
 
-def _array(matrix: Any) -> np.ndarray:
+def _array(matrix: flint.fmpq_mat) -> np.ndarray:
     entries = np.empty(matrix.nrows() * matrix.ncols(), dtype=object)
     entries[:] = [Fraction(int(v.p), int(v.q)) for v in matrix.entries()]
     return entries.reshape(matrix.nrows(), matrix.ncols())

@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
 
 from constructions.approximation.ellipses import upper
 
-Map = Callable[[Any], Any]
+Map = Callable[[flint.arb_mat], flint.arb_mat]
 """From an ``arb_mat`` (n, 1) to an ``arb_mat``: (n, 1) for F, (n, n) for its Jacobian."""
 PRECISION = 256
 GROWTH = 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -111,7 +110,7 @@ def bounds(layers: Sequence[LayerWeights], sizes: Sizes, box: Fraction) -> tuple
     return Enclosure(lower, upper), supremum
 
 
-def exact_errors(layers: Sequence[LayerWeights], sizes: Sizes) -> list[Any]:
+def exact_errors(layers: Sequence[LayerWeights], sizes: Sizes) -> list[flint.fmpq_mpoly]:
     """Network minus gradient as ``fmpq_mpoly`` in x_init and the rows, one for each coordinate."""
     N, D = sizes.n_points, sizes.n_dims
     names = [f"x_{d}" for d in range(D)] + [f"u_{n}_{d}" for n in range(N) for d in range(D + 1)]
@@ -129,7 +128,7 @@ def exact_errors(layers: Sequence[LayerWeights], sizes: Sizes) -> list[Any]:
     return [output[i] - wanted for i, wanted in enumerate(gradient(u, sizes))]
 
 
-def gradient(u: np.ndarray, sizes: Sizes) -> list[Any]:
+def gradient(u: np.ndarray, sizes: Sizes) -> list[flint.fmpq_mpoly]:
     """``(1/N) Σ_n (a_n·x − b_n) a_n``, from the definition."""
     N, D = sizes.n_points, sizes.n_dims
     total = [u[0, 0] * 0 for _ in range(D)]

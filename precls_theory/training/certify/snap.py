@@ -20,9 +20,8 @@ in one factor alone, and no exact network is found. Layers whose outputs have hi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
@@ -101,12 +100,14 @@ def structured(layer: LayerWeights, tolerance: float) -> LayerWeights:
 
     if layer.branch_weights is not None:
         raise NoExactNetwork("branch weights are not looked at")
-    cleared: dict[str, Any] = {}
-    for name, values in vars(layer).items():
-        if values is not None:
-            cleared[name] = values.copy()
-            cleared[name][np.abs(values.astype(float)) <= tolerance] = NOUGHT
-    return LayerWeights(**cleared)
+
+    def cleared(values: np.ndarray) -> np.ndarray:
+        kept = values.copy()
+        kept[np.abs(values.astype(float)) <= tolerance] = NOUGHT
+        return kept
+
+    weights = (cleared(getattr(layer, entry.name)) for entry in fields(layer) if entry.name != "branch_weights")
+    return LayerWeights(*weights)
 
 
 def dead(layer: LayerWeights) -> np.ndarray:
@@ -225,7 +226,7 @@ def solve_near(matrix: np.ndarray, targets: np.ndarray, start: np.ndarray) -> tu
     return exact, point, prove_root(square, right, point[columns])
 
 
-def prove_root(square: Any, right: Any, point: np.ndarray) -> Root:
+def prove_root(square: flint.fmpq_mat, right: flint.fmpq_mat, point: np.ndarray) -> Root:
     """The Krawczyk test of ``square X = right`` at ``point`` (rank, P), one column after the other; the largest radii."""
     matrix = flint.arb_mat(square)
     worst = Root(NOUGHT, NOUGHT)
@@ -262,12 +263,12 @@ def apart(left: LayerWeights, right: LayerWeights) -> Fraction:
     )
 
 
-def rational(values: np.ndarray) -> Any:
+def rational(values: np.ndarray) -> flint.fmpq_mat:
     entries = [flint.fmpq(int(v.numerator), int(v.denominator)) for v in values.flat]
     return flint.fmpq_mat(*values.shape, entries)
 
 
-def as_fractions(matrix: Any) -> np.ndarray:
+def as_fractions(matrix: flint.fmpq_mat) -> np.ndarray:
     entries = np.empty(matrix.nrows() * matrix.ncols(), dtype=object)
     entries[:] = [Fraction(int(v.p), int(v.q)) for v in matrix.entries()]
     return entries.reshape(matrix.nrows(), matrix.ncols())

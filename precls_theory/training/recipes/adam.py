@@ -9,13 +9,11 @@ is not a number is left out.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from precls_theory.training.recipes.recipe import Recipe, Setting
+from precls_theory.training.recipes.recipe import Recipe, RecipeState, Setting
 
 
 class Adam(Recipe):
@@ -55,12 +53,12 @@ class Adam(Recipe):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], RecipeState]:
         entries = self.optimizer.state_dict()["state"]
         tensors = {f"{index}.{key}": value for index, kept in entries.items() for key, value in kept.items()}
         return tensors, {"n_steps": self.n_steps, "rate": self.rate}
 
-    def restore(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None:
+    def restore(self, tensors: dict[str, Tensor], data: RecipeState) -> None:
         kept: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             index, _, key = name.partition(".")
@@ -108,14 +106,14 @@ class PublishedAdam(Adam):
         if self.n_steps % self.decay_every == 0:
             self.set_rate(self.rate * self.decay if self.similarity >= self.agreement else self.rate / self.decay)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], RecipeState]:
         tensors, data = super().state()
         for name in ("average", "previous"):
             if getattr(self, name) is not None:
                 tensors[name] = getattr(self, name)
         return tensors, {**data, "similarity": self.similarity}
 
-    def restore(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None:
+    def restore(self, tensors: dict[str, Tensor], data: RecipeState) -> None:
         super().restore(tensors, data)
         self.average, self.previous = tensors.get("average"), tensors.get("previous")
         self.similarity = data["similarity"]

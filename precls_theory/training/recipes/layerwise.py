@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
 from precls_theory.training.recipes.marquardt import FlatParameters, LastRow, step_or_floor
-from precls_theory.training.recipes.recipe import Recipe, Setting
+from precls_theory.training.recipes.recipe import Recipe, RecipeState, Setting
 from precls_theory.training.tasks import TrainingTask
 
 FROZEN = ("in_proj.bias", "conv_bias")
@@ -207,11 +206,11 @@ class Layerwise(Recipe):
                 raise DidNotConverge(f"output {stage.output} is not learned in {ATTEMPTS} attempts", loss)
         return loss
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], RecipeState]:
         damping = None if self.method is None else self.method.damping
         return {}, {"current": self.current, "damping": damping, "n_steps": self.n_steps, "attempt": self.attempt}
 
-    def restore(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None:
+    def restore(self, tensors: dict[str, Tensor], data: RecipeState) -> None:
         self.current, self.n_steps, self.attempt = data["current"], data["n_steps"], data["attempt"]
         if data["damping"] is not None:
             self.method = self._open(fresh=False)

@@ -7,15 +7,13 @@ of the convolution): with them the Jacobian is singular at every solution, and c
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
-from precls_theory.training.recipes.recipe import Recipe, Setting
+from precls_theory.training.recipes.recipe import Recipe, RecipeState, Setting
 from precls_theory.training.tasks import TrainingTask
 
 FLOOR = 1e-28
@@ -132,9 +130,11 @@ class Marquardt(Recipe):
         self.flat.scatter(self.method.parameters)
         return loss
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], RecipeState]:
         return {}, {"damping": self.method.damping, "done": self.done}
 
-    def restore(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None:
+    def restore(self, tensors: dict[str, Tensor], data: RecipeState) -> None:
         self.method.parameters = self.flat.gather()
-        self.method.damping, self.done = data["damping"], data["done"]
+        self.done = data["done"]
+        if data["damping"] is not None:
+            self.method.damping = data["damping"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,18 @@ class Setting:
     device: torch.device
     batch_size: int | None = None
     learning_rate: float | None = None
+
+
+class RecipeState(TypedDict, total=False):
+    """The numbers that a recipe keeps between its steps, beside its tensors."""
+
+    n_steps: int
+    rate: float
+    similarity: float
+    damping: float | None
+    done: bool
+    current: int
+    attempt: int
 
 
 class Recipe(ABC):
@@ -61,10 +73,10 @@ class Recipe(ABC):
     def step(self) -> float: ...
 
     @abstractmethod
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]: ...
+    def state(self) -> tuple[dict[str, Tensor], RecipeState]: ...
 
     @abstractmethod
-    def restore(self, tensors: dict[str, Tensor], data: dict[str, Any]) -> None: ...
+    def restore(self, tensors: dict[str, Tensor], data: RecipeState) -> None: ...
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """Fresh inputs and targets of the task, in the dtype and on the device of the model."""
