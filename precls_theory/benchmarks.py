@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import constructions as C
-from constructions.algorithms.descent.gradient_descent import Form as DescentForm
+from constructions.algorithms.descent.gradient_descent import DescentForm
 from constructions.files.output import check_output
 from constructions.networks.layer import Layer, SparseMap
 from precls_theory.pictures.saving import PICTURES, save_figure

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -34,7 +35,16 @@ from constructions.models.published import followed, scattered
 from constructions.networks.network import Network
 
 MIXER = "layers.{}.mixer"
-SettingsOfMixers = dict[str, int | bool]
+
+
+class SettingsOfMixers(TypedDict, total=False):
+    """Arguments of ``BaseConv`` by its names, and how many there are."""
+
+    d_model: int
+    l_max: int
+    kernel_size: int
+    use_act: bool
+    n_layers: int
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ def from_zoology(mixers: Mixers, like: Network) -> Network:
     settings, state = mixers.settings, dict(mixers.state_dict)
     if settings.get("use_act", False):
         raise ValueError("mixers with use_act=True have activations: they are no polynomials, and no BaseConv network")
-    depth, width, n_rows = (int(settings[name]) for name in ("n_layers", "d_model", "l_max"))
+    depth, width, n_rows = int(settings["n_layers"]), int(settings["d_model"]), int(settings["l_max"])
     taps = min(int(settings.get("kernel_size", 3)), n_rows) if int(settings.get("kernel_size", 3)) > 0 else -1
     if depth > len(state):
         raise ValueError(f"the settings say {depth} mixers, and there are {len(state)} tensors")

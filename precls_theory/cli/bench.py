@@ -13,9 +13,9 @@ from precls_theory.cli.columns import Column, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, wrote
 
 if TYPE_CHECKING:
-    from constructions.algorithms.descent.gradient_descent import Form
+    from constructions.algorithms.descent.gradient_descent import DescentForm
 
-FORMS: tuple[Form, ...] = ("doubling", "tight")
+FORMS: tuple[DescentForm, ...] = ("doubling", "tight")
 Rows = list[dict[str, object]]
 TITLES = {
     "proof": "One symbolic GD step: python-flint against sympy.expand",

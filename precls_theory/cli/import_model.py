@@ -69,8 +69,9 @@ def compute(source: Path, claims: Path | None) -> Network:
     import constructions as C
     from constructions.files.reading import load
     from constructions.models.published import from_published
-    from constructions.models.zoology import Mixers, from_zoology
+    from constructions.models.zoology import Mixers, SettingsOfMixers, from_zoology
     from constructions.networks.network import Network
+    from constructions.networks.parameters import recorded
 
     model = read(source)
     mixers = "d_model" in model.settings
@@ -91,7 +92,11 @@ def compute(source: Path, claims: Path | None) -> Network:
                     "name a network whose function it claims with --claims"
                 )
             like = C.explicit_gradient(n_points=rows - 1, n_dims=outputs)
-        return from_zoology(Mixers(model.state_dict, model.settings), like) if mixers else from_published(model, like)
+        return (
+            from_zoology(Mixers(model.state_dict, recorded(model.settings, SettingsOfMixers)), like)
+            if mixers
+            else from_published(model, like)
+        )
     except KeyError as error:
         raise ValueError(f"{source} lacks the setting {error}") from error
     except TypeError as error:

@@ -12,7 +12,6 @@ from typing import SupportsFloat
 
 import flint
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 Coefficients = tuple[np.ndarray, ...]
@@ -32,7 +31,7 @@ def ball(x: flint.arb | Fraction | SupportsFloat) -> flint.arb:
 _to_balls = np.frompyfunc(ball, 1, 1)
 
 
-def balls(values: Tensor | npt.ArrayLike) -> np.ndarray:
+def balls(values: object) -> np.ndarray:
     """An object array of balls, from a tensor (float64 or narrower, exactly), nested lists or an array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()

@@ -12,7 +12,7 @@ import torch
 
 import constructions as C
 from constructions.algebra.rings import RATIONALS
-from constructions.algorithms.descent.gradient_descent import Form
+from constructions.algorithms.descent.gradient_descent import DescentForm
 from constructions.networks.parameters import IterationParameters, recorded
 from constructions.networks.tasks import LAYOUTS, LayoutName
 from precls_theory.checking.prove import prove_network
@@ -25,7 +25,7 @@ from precls_theory.registry import Evidence, Refuted, Size, theorem
 class Case(TypedDict):
     """One network."""
 
-    form: Form
+    form: DescentForm
     n_steps: int
     layout: LayoutName
 

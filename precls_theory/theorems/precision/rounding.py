@@ -12,7 +12,7 @@ import torch
 
 import constructions as C
 from constructions.algebra.filters import DELTA
-from constructions.algorithms.descent.gradient_descent import Form as DescentForm
+from constructions.algorithms.descent.gradient_descent import DescentForm
 from constructions.lowering.plan import BlockPlan, Constants, plan_network
 from constructions.networks.layer import Layer, SparseMap
 from constructions.networks.network import Network

@@ -36,7 +36,7 @@ from precls_theory.expressivity.balls.evaluator import Evaluator
 from precls_theory.expressivity.counterexample import search
 from precls_theory.expressivity.growth import OPERATIONS, Operation, growth_certificate
 from precls_theory.expressivity.growth.certificate import certify
-from precls_theory.expressivity.growth.operation import Context
+from precls_theory.expressivity.growth.operation import GrowthContext
 from precls_theory.expressivity.growth.soundness import check, operations
 from precls_theory.expressivity.growth.value import Growth
 from precls_theory.expressivity.targets import make_target
@@ -134,7 +134,7 @@ def half_of_relu() -> Operation:
     """A wrong record."""
     record = OPERATIONS[torch.ops.aten.relu.default]
 
-    def claim(c: Context, **arguments: object) -> Growth:
+    def claim(c: GrowthContext, **arguments: object) -> Growth:
         out = record.growth(c, **arguments)
         assert isinstance(out, Growth)
         return replace(out, norm=tuple(p / 2 for p in out.norm))
