@@ -344,7 +344,7 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
             for dtype in both
             for s in (0, slices[dtype])
         ],
-        "tf32": [Case(form, "tf32", n_steps=k, **size) for form, k in forms],
+        "tf32": [sized(form, "tf32", n_steps=k) for form, k in forms],
         "transformers": [
             sized(name, dtype, n_steps=k)
             for name in ("linear attention", "gated")
