@@ -7,6 +7,8 @@ holds a checker of saved networks that is proved sound: where it says yes, the n
 
 * ``coq/``: the library, to be read in the order of :data:`~precls_theory.kernel.library.FILES`.
 * :mod:`~precls_theory.kernel.library`: builds it once and asks Coq what each theorem rests on.
+* :mod:`~precls_theory.kernel.sources`: what the sources may contain.
+* :mod:`~precls_theory.kernel.statements`: what the claimed theorems state, pinned down to the last definition.
 * :mod:`~precls_theory.kernel.theorems`: which theorem of the registry is which theorem of the library.
 * :mod:`~precls_theory.kernel.export`: a network as a list of integers, the one thing that a certificate adds.
 * :mod:`~precls_theory.kernel.certificates`: the checker, run in the kernel.

@@ -30,7 +30,7 @@ SOURCES = Path(__file__).parent / "coq"
 FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives",
     "Layouts", "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "NetworkWidths", "ChebyshevError",
-    "Decode", "Evaluator", "Operators", "LowerBound", "LayoutMistake", "Growth", "LinearAttention", "Ternary",
+    "Decode", "Evaluator", "Operators", "LowerBound", "LayoutMistake", "Growth", "Gated", "LinearAttention", "Ternary",
     "CausalAttention",
 )  # fmt: skip
 """Modules of the library, each after those that it uses."""

@@ -35,6 +35,7 @@ def test_only_registered_theorems_are_claimed_and_the_others_say_why_not():
     assert not set(theorems.EVERY_SIZE) & set(theorems.WHY_NOT)
     for identifier in known:
         assert (theorems.why_not(identifier) is None) == (identifier in theorems.EVERY_SIZE)
+        assert theorems.why_not(identifier) != theorems.NO_REASON, identifier
 
 
 def test_each_claimed_theorem_is_stated_in_the_source_that_it_names():
