@@ -19,7 +19,6 @@ from torch.nn.utils import parametrize
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from constructions.models.transformer import LinearAttention, SoftmaxAttention, Transformer
 from constructions.networks.base import ExactNetwork
-from constructions.transformers.blocks import BlockStack
 
 
 def embedded(
@@ -87,6 +86,8 @@ def embedded_transformer(
     bilinear ones where ``hidden`` is given. There are no norms, which would change the function. ``frozen`` as in
     :func:`embedded`. Raises ``ValueError`` for a model that would be narrower, ``TypeError`` for what is no exact Transformer.
     """
+    from constructions.transformers.blocks import BlockStack  # its room lowers to the models of this one
+
     if not isinstance(network, BlockStack) or not isinstance(network, ExactNetwork):
         raise TypeError(
             f"expected an exact Transformer, got {type(network).__name__}: BaseConv networks go with embedded()"
