@@ -194,7 +194,11 @@ def correct_digits(value: Fraction | None, exact: Fraction, eps: float, most: fl
 def sized_network(
     sigma: np.ndarray, n_points: int, n_dims: int, method: str, eps: float, warnings: list[str]
 ) -> tuple[Network, int]:
-    """Choose depth and refinements from the singular values of the scaled design; returns the network and refinements."""
+    """Choose depth and refinements from the singular values of the scaled design; returns the network and refinements.
+
+    α is the power of two between half and all of 1/λ_max: the large step that the finding ``step-size`` shows to be within twice
+    LAPACK's error, where a step of a fifth of it is four to five times as far off.
+    """
     largest, smallest = float(sigma[0]) ** 2, float(sigma[-1]) ** 2
     alpha = Fraction(2) ** -math.ceil(math.log2(largest * (1 + 1e-9)))
     contraction = min(float(alpha) * smallest, 0.5)
