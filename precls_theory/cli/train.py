@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,11 +15,12 @@ from precls_theory.cli.progress import err
 from precls_theory.cli.progress import steps as log_lines
 
 if TYPE_CHECKING:
+    from precls_theory.training.devices import Ranks
     from precls_theory.training.runs import Run, RunSettings
 
 Task = Literal["explicit_gradient", "multistep_gd", "least_squares", "read", "linear", "multiply", "square"]
 Model = Literal["baseconv", "linear_attention", "transformer"]
-RecipeName = Literal["layerwise", "levenberg-marquardt", "adam", "published"]
+RecipeName = Literal["layerwise", "levenberg-marquardt", "curriculum", "homotopy", "adam", "published"]
 
 
 def train(
@@ -42,6 +45,13 @@ def train(
     spare_width: Annotated[
         float, typer.Option(min=1.0, help="With --init: how many times as many hidden channels the model has.")
     ] = 1.0,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes of this machine that share each batch (first-order recipes).")
+    ] = 1,
+    machines: Annotated[int, typer.Option(min=1, help="Machines, each running this command.")] = 1,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the loss for TensorBoard too, in the folder of the run.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in the folder, as it was set up.")
     ] = False,
@@ -50,9 +60,10 @@ def train(
     """Train a model on a task of the paper, in a folder.
 
     Recipes: "layerwise" trains explicit gradient layer by layer, with intermediate targets, by Levenberg-Marquardt;
-    "levenberg-marquardt" trains all weights at once; "adam" is Adam with step decay; "published" is the recipe of Liu et
-    al. (Adam, filtered gradients, adaptive learning rate). The first two compute in float64, whatever the dtype of the
-    model.
+    "levenberg-marquardt" trains all weights at once; "curriculum" does so on problems of more and more unknowns,
+    "homotopy" from intermediate targets to the end loss alone (both explicit gradient); "adam" is Adam with step decay;
+    "published" is the recipe of Liu et al. (Adam, filtered gradients, adaptive learning rate). All but the last two compute
+    in float64, whatever the dtype of the model.
 
     Ctrl-C saves; --resume goes on with the same bits as a run that was never stopped.
 
@@ -66,10 +77,13 @@ def train(
 
       precls train --recipe published --steps 100000 --device cuda --out runs/published
 
+      precls train --recipe adam --device cuda --devices 4 --out runs/four-devices --tensorboard
+
       precls train --resume --steps 200000 --out runs/published
     """
     watch = Stopwatch()
     check_device(device)
+    from precls_theory.training.devices import launch
     from precls_theory.training.runs import RunError, RunSettings
 
     settings = None if resume else RunSettings(
@@ -77,7 +91,10 @@ def train(
         None if init is None else str(init), noise, spare_width,
     )  # fmt: skip
     try:
-        run = compute(folder, settings, steps)
+        ranks = launch(device, devices, machines)
+        run = compute(folder, settings, steps, ranks, tensorboard)
+        if ranks.rank:
+            return
         plot(run)
     except (ValueError, OSError, MemoryError, RunError) as error:
         fail(str(error), watch if json else None)
@@ -87,20 +104,54 @@ def train(
         out.print(words(run), highlight=False, soft_wrap=True)
 
 
-def compute(folder: Path, settings: RunSettings | None, steps: int) -> Run:
+def compute(
+    folder: Path, settings: RunSettings | None, steps: int, ranks: Ranks | None = None, tensorboard: bool = False
+) -> Run:
     """The run in the folder, trained: a new one with these settings, or the one that is there where there are none."""
+    from precls_theory.training.devices import ALONE
     from precls_theory.training.runs import Run
 
-    run = Run.resume(folder) if settings is None else Run.start(folder, settings)
-    with_progress(run, steps)
+    ranks = ranks or ALONE
+    run = Run.resume(folder, ranks) if settings is None else Run.start(folder, settings, ranks)
+    if ranks.rank:
+        run.train(steps)
+        return run
+    with events(run) if tensorboard else nullcontext(ignore) as record:
+        with_progress(run, steps, record)
     return run
 
 
-def with_progress(run: Run, steps: int) -> None:
+Record = Callable[[int, str, float], None]
+
+
+def ignore(step: int, stage: str, loss: float) -> None:
+    """Where nothing is recorded."""
+
+
+@contextmanager
+def events(run: Run) -> Iterator[Record]:
+    """Writes losses for TensorBoard as they come; those after the step that a resumed run goes on from are dropped."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError("--tensorboard needs TensorBoard: pip install 'precls[tensorboard]'") from error
+    writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.n_steps + 1)
+    try:
+        yield lambda step, stage, loss: writer.add_scalar(f"loss/{stage}", loss, step)
+    finally:
+        writer.close()
+
+
+def with_progress(run: Run, steps: int, record: Record = ignore) -> None:
     """Train with a bar that shows the stage, the loss and the time left; a line now and then where there is no terminal."""
     if not err.is_terminal:
         with log_lines(steps, "training") as lines:
-            run.train(steps, watch=lambda _, stage, loss: lines.begin(f"{stage}, loss {loss:.2e}"))
+
+            def say(step: int, stage: str, loss: float) -> None:
+                record(step, stage, loss)
+                lines.begin(f"{stage}, loss {loss:.2e}")
+
+            run.train(steps, watch=say)
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"),
@@ -108,7 +159,12 @@ def with_progress(run: Run, steps: int) -> None:
     )  # fmt: skip
     with Progress(*columns, console=err, transient=True) as bar:
         line = bar.add_task(run.recipe.stage, total=steps, completed=run.n_steps, loss=float("nan"))
-        run.train(steps, watch=lambda step, stage, loss: bar.update(line, completed=step, description=stage, loss=loss))
+
+        def show(step: int, stage: str, loss: float) -> None:
+            record(step, stage, loss)
+            bar.update(line, completed=step, description=stage, loss=loss)
+
+        run.train(steps, watch=show)
 
 
 def plot(run: Run) -> None:

@@ -27,6 +27,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from constructions.files.output import write_output
+from precls_theory.training.devices import ALONE, Ranks
 from precls_theory.training.levenberg_marquardt import DidNotConverge
 from precls_theory.training.models import ModelConfiguration, ModelFields
 from precls_theory.training.recipes import RECIPES, Setting
@@ -98,25 +99,29 @@ class Run:
     n_steps: int = 0
     seconds: float = 0.0
     log: list[tuple[int, str, float, float]] = field(default_factory=list)
+    ranks: Ranks = ALONE
 
     @classmethod
-    def start(cls, folder: Path, settings: RunSettings) -> Run:
+    def start(cls, folder: Path, settings: RunSettings, ranks: Ranks = ALONE) -> Run:
         """A new run in ``folder``, which may exist but holds no run yet. Raises :class:`RunError`, ``OSError``."""
-        if (folder / SETTINGS).exists():
+        if ranks.rank == 0 and (folder / SETTINGS).exists():
             raise RunError(f"{folder} already holds a run: resume it, or name another folder")
-        run = cls._prepare(folder, settings)
+        run = cls._prepare(folder, settings, ranks)
         if settings.initial is not None:
             frozen = RECIPES[settings.recipe].frozen(run.model)
             initialise_from(run.model, settings, run.generator, frozen)
-            run.recipe = RECIPES[settings.recipe](run.model, _setting(settings, run.task, run.generator))
-        folder.mkdir(parents=True, exist_ok=True)
-        document = {"settings": asdict(settings), "model": run.configuration.to_json()}
-        write_output(folder / SETTINGS, json.dumps(document, indent=2) + "\n")
+            run.recipe = RECIPES[settings.recipe](run.model, _setting(settings, run.task, run.generator, ranks))
+        if ranks.rank == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            document = {"settings": asdict(settings), "model": run.configuration.to_json()}
+            write_output(folder / SETTINGS, json.dumps(document, indent=2) + "\n")
         run.save()
         return run
 
     @classmethod
-    def _prepare(cls, folder: Path, settings: RunSettings, model: ModelFields | None = None) -> Run:
+    def _prepare(
+        cls, folder: Path, settings: RunSettings, ranks: Ranks = ALONE, model: ModelFields | None = None
+    ) -> Run:
         task = TrainingTask(settings.task, settings.n_points, settings.n_dims)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(settings.seed)
         recipe = RECIPES[settings.recipe]
@@ -131,16 +136,16 @@ class Run:
             configuration = recipe.configuration(configuration, task)
         dtype = recipe.trains_in or DTYPES[settings.dtype]
         module = configuration.build(generator, dtype).to(settings.device)
-        setting = _setting(settings, task, generator)
-        return cls(folder, settings, task, configuration, module, recipe(module, setting), generator)
+        setting = _setting(settings, task, generator, ranks)
+        return cls(folder, settings, task, configuration, module, recipe(module, setting), generator, ranks=ranks)
 
     @classmethod
-    def resume(cls, folder: Path) -> Run:
+    def resume(cls, folder: Path, ranks: Ranks = ALONE) -> Run:
         """The run in ``folder`` where its checkpoint left it. Raises :class:`RunError` for a folder without a run, or a
         checkpoint that is damaged or of another run."""
         try:
             document = json.loads((folder / SETTINGS).read_text())
-            run = cls._prepare(folder, RunSettings(**document["settings"]), document["model"])
+            run = cls._prepare(folder, RunSettings(**document["settings"]), ranks, document["model"])
         except FileNotFoundError as error:
             raise RunError(f"{folder} holds no run: there is no {SETTINGS} in it") from error
         except (json.JSONDecodeError, KeyError, TypeError) as error:
@@ -157,7 +162,9 @@ class Run:
         return run
 
     def save(self) -> None:
-        """Write the checkpoint and the log."""
+        """Write the checkpoint and the log; process 0 of several alone does."""
+        if self.ranks.rank:
+            return
         tensors, data = self.recipe.state()
         stored = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         stored |= {f"recipe.{name}": value for name, value in tensors.items()}
@@ -207,8 +214,8 @@ class Run:
         self.save()
 
 
-def _setting(s: RunSettings, task: TrainingTask, generator: torch.Generator) -> Setting:
-    return Setting(task, generator, DTYPES[s.dtype], torch.device(s.device), s.batch_size, s.learning_rate)
+def _setting(s: RunSettings, task: TrainingTask, generator: torch.Generator, ranks: Ranks) -> Setting:
+    return Setting(task, generator, DTYPES[s.dtype], torch.device(s.device), s.batch_size, s.learning_rate, ranks)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,7 +2,9 @@
 
 ``python -m precls_theory.training.seeds layerwise notebooks/data/layerwise.csv`` trains explicit gradient at N = 20, D = 5 layer
 by layer from five seeds; ``… from-exact notebooks/data/from_exact.csv`` trains the exact construction with N(0, 1e-4) added
-to every weight, end to end, by Levenberg–Marquardt. Each row is one run: the steps and the seconds of processor time that
+to every weight, end to end, by Levenberg–Marquardt; ``… end-to-end notebooks/data/end_to_end.csv`` starts from random weights at
+N = 4, D = 2 and compares recipes that see the end loss (homotopy: in the end), each stopped after
+30 seconds of processor time. Each row is one run: the steps and the seconds of processor time that
 it took, and the mean squared errors on 4096 fresh problems of the trained weights in float64 and of the same weights rounded
 to float32. Runs are independent and go one after the other.
 """
@@ -13,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -25,15 +28,26 @@ from precls_theory.training.evaluate import mean_squared_error
 from precls_theory.training.runs import Run, RunError, RunSettings
 
 SEEDS = range(5)
-COLUMNS = ("task", "model", "recipe", "n_points", "n_dims", "noise", "seed")
+COLUMNS = ("task", "model", "recipe", "n_points", "n_dims", "width", "noise", "seed")
 LAYERWISE = RunSettings("explicit_gradient", "baseconv", "layerwise", 20, 5, "float64")
 FROM_EXACT = replace(LAYERWISE, recipe="levenberg-marquardt", initial="exact", noise=1e-2)
-TABLES = {"layerwise": LAYERWISE, "from-exact": FROM_EXACT}
+END_TO_END = [
+    replace(LAYERWISE, n_points=4, n_dims=2, recipe=recipe, depth=2, width=12)
+    for recipe in ("levenberg-marquardt", "curriculum", "homotopy")
+]
+TABLES = {"layerwise": [LAYERWISE], "from-exact": [FROM_EXACT], "end-to-end": END_TO_END}
+SECONDS = 300.0
+"""Processor time after which a run is stopped, in words."""
+LIMITS = {"end-to-end": 30.0}
 
 Row = dict[str, str | int | float | bool]
 
 
-def table(settings: RunSettings, seeds: Iterable[int] = SEEDS, steps: int = 5000) -> Iterator[Row]:
+class OutOfTime(RuntimeError):
+    """A run has used the processor time that it was given."""
+
+
+def table(settings: RunSettings, seeds: Iterable[int] = SEEDS, seconds: float = SECONDS) -> Iterator[Row]:
     """One row a seed. ``initial`` other than None starts from the exact construction of the sizes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -41,18 +55,23 @@ def table(settings: RunSettings, seeds: Iterable[int] = SEEDS, steps: int = 5000
             C.explicit_gradient(n_points=settings.n_points, n_dims=settings.n_dims).save(folder / "exact.safetensors")
             settings = replace(settings, initial=str(folder / "exact.safetensors"))
         for seed in seeds:
-            yield measured(folder / str(seed), replace(settings, seed=seed), steps)
+            yield measured(folder / str(seed), replace(settings, seed=seed), seconds)
 
 
-def measured(folder: Path, settings: RunSettings, steps: int) -> Row:
+def measured(folder: Path, settings: RunSettings, seconds: float) -> Row:
     """One run from its start to its end, in words where that is not the recipe's own."""
     began, stopped = time.process_time(), ""
     run = Run.start(folder, settings)
+
+    def watch(step: int, stage: str, loss: float) -> None:
+        if time.process_time() - began > seconds:
+            raise OutOfTime(f"out of time in step {step}, {stage}")
+
     try:
-        run.train(steps)
-    except RunError as reason:
+        run.train(10**6, watch=watch)
+    except (RunError, OutOfTime) as reason:
         stopped = str(reason)
-    seconds = time.process_time() - began
+    used = time.process_time() - began
     errors = {
         f"mse_{str(dtype).removeprefix('torch.')}": mean_squared_error(
             run.model.to(dtype), run.task, dtype, torch.device("cpu")
@@ -61,7 +80,7 @@ def measured(folder: Path, settings: RunSettings, steps: int) -> Row:
     }
     asked = {name: value for name, value in asdict(settings).items() if name in COLUMNS}
     return {
-        **asked, "steps": run.n_steps, "finished": run.recipe.finished, "cpu_seconds": round(seconds, 1),
+        **asked, "steps": run.n_steps, "finished": run.recipe.finished, "cpu_seconds": round(used, 1),
         **errors, "stopped": stopped,
     }  # fmt: skip
 
@@ -77,7 +96,9 @@ def main(
 
     if name not in TABLES:
         raise typer.BadParameter(f"the table must be one of {', '.join(TABLES)}, got {name!r}")
-    rows = list(progress(table(TABLES[name]), f"training, {name}", len(SEEDS)))
+    seconds, settings = LIMITS.get(name, SECONDS), TABLES[name]
+    runs = chain.from_iterable(table(one, seconds=seconds) for one in settings)
+    rows = list(progress(runs, f"training, {name}", len(settings) * len(SEEDS)))
     write_output(file, pd.DataFrame(rows).to_csv(index=False))
 
 

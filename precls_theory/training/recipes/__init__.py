@@ -2,6 +2,8 @@
 
 from precls_theory.training.recipes.adam import Adam as Adam
 from precls_theory.training.recipes.adam import PublishedAdam as PublishedAdam
+from precls_theory.training.recipes.curriculum import Curriculum as Curriculum
+from precls_theory.training.recipes.homotopy import Homotopy as Homotopy
 from precls_theory.training.recipes.layerwise import Layerwise as Layerwise
 from precls_theory.training.recipes.marquardt import Marquardt as Marquardt
 from precls_theory.training.recipes.recipe import Recipe as Recipe
@@ -9,5 +11,6 @@ from precls_theory.training.recipes.recipe import Setting as Setting
 
 RECIPES: dict[str, type[Recipe]] = {
     "adam": Adam, "published": PublishedAdam, "levenberg-marquardt": Marquardt, "layerwise": Layerwise,
+    "curriculum": Curriculum, "homotopy": Homotopy,
 }  # fmt: skip
 """By the name that ``precls train --recipe`` takes."""

@@ -19,6 +19,7 @@ from precls_theory.training.recipes.recipe import Recipe, RecipeState, Setting
 class Adam(Recipe):
     """Adam; the learning rate is multiplied by ``decay`` every ``decay_every`` steps."""
 
+    several_devices = True
     decay, decay_every = 0.9, 1000
     default_rate, default_batch, eps = 1e-3, 256, 1e-8
 
@@ -30,15 +31,19 @@ class Adam(Recipe):
         self.n_steps = 0
 
     def step(self) -> float:
-        u, target = self.batch(self.batch_size)
+        ranks = self.setting.ranks
+        u, target = map(ranks.share, self.batch(self.batch_size))
         self.optimizer.zero_grad()
         loss = (self.setting.task.answer(self.model(u)) - target).square().mean()
         loss.backward()
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad = ranks.mean(parameter.grad)
         self.n_steps += 1
         if self.filter_gradients():
             self.optimizer.step()
         self.schedule()
-        return float(loss.detach())
+        return float(ranks.mean(loss.detach()))
 
     def filter_gradients(self) -> bool:
         """Change the gradients in place; whether to take the step."""

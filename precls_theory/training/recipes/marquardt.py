@@ -1,11 +1,14 @@
 """Levenberg–Marquardt end to end, on all parameters of a model at once; see :mod:`precls_theory.training.levenberg_marquardt`.
 
-Batches are fresh and have twice as many residuals as there are parameters; arithmetic is float64. It stops at the
+Batches are fresh and have twice as many residuals as there are parameters, 1.3 times as many where those are more than
+:data:`MANY`; arithmetic is float64. It stops at the
 floor of float64. Parameters of a BaseConv model whose part others can play keep their values (positions, the biases of In and
 of the convolution): with them the Jacobian is singular at every solution, and convergence is no longer quadratic.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,7 @@ from precls_theory.training.tasks import TrainingTask
 
 FLOOR = 1e-28
 """A mean squared residual below which float64 has nothing to gain."""
+MANY = 1200
 REDUNDANT = ("positions", "in_proj.bias", "conv_bias")
 ROUNDING = 1e-22
 """A mean squared residual from which a step that lowers nothing is taken for rounding, not for a bad minimum."""
@@ -117,7 +121,9 @@ class Marquardt(Recipe):
 
         self.method = LevenbergMarquardt(residual, self.flat.gather())
         per_sample = len(task.rows) * task.n_outputs
-        self.batch_size = setting.batch_size or -(-2 * self.method.parameters.numel() // per_sample)
+        n_parameters = self.method.parameters.numel()
+        residuals = 2 * n_parameters if n_parameters <= MANY else math.ceil(1.3 * n_parameters)
+        self.batch_size = setting.batch_size or -(-residuals // per_sample)
         self.done = False
 
     @property

@@ -9,6 +9,7 @@ from typing import ClassVar, TypedDict
 import torch
 from torch import Tensor, nn
 
+from precls_theory.training.devices import ALONE, Ranks
 from precls_theory.training.models import ModelConfiguration
 from precls_theory.training.tasks import TrainingTask
 
@@ -23,6 +24,7 @@ class Setting:
     device: torch.device
     batch_size: int | None = None
     learning_rate: float | None = None
+    ranks: Ranks = ALONE
 
 
 class RecipeState(TypedDict, total=False):
@@ -35,6 +37,7 @@ class RecipeState(TypedDict, total=False):
     done: bool
     current: int
     attempt: int
+    weight: float
 
 
 class Recipe(ABC):
@@ -46,7 +49,14 @@ class Recipe(ABC):
     trains_in: ClassVar[torch.dtype | None] = None
     """The dtype of the weights while they are trained, where it is not the one asked for."""
 
+    several_devices: ClassVar[bool] = False
+    """Whether processes can share a batch, by averaging gradients."""
+
     def __init__(self, model: nn.Module, setting: Setting) -> None:
+        if setting.ranks.size > 1 and not self.several_devices:
+            raise ValueError(
+                "this recipe solves one least-squares problem a step: it trains on one device, not several"
+            )
         self.model, self.setting = model, setting
 
     @classmethod

@@ -16,7 +16,8 @@ from precls_theory.training.basin import basin
 from precls_theory.training.evaluate import N_PROBLEMS, construction_for, fresh_problems, mean_squared_error
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes import RECIPES, Layerwise, Setting, layerwise
+from precls_theory.training.recipes import RECIPES, Layerwise, Setting, curriculum, homotopy, layerwise
+from precls_theory.training.recipes.curriculum import smaller_problems
 from precls_theory.training.recipes.marquardt import step_or_floor
 from precls_theory.training.runs import CHECKPOINT, LOG, Run, RunError, RunSettings, read_log
 from precls_theory.training.targets import exact_targets
@@ -156,6 +157,45 @@ def test_an_output_that_is_stuck_starts_again(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="output 0 is not learned in 10 attempts"):
         run.train(2 * layerwise.ATTEMPTS)
     assert len({loss for _, _, loss, _ in run.log}) == layerwise.ATTEMPTS - 1
+
+
+def test_smaller_problems_of_a_curriculum_are_problems():
+    """Zeros outside, the gradient of what is left inside."""
+    task = TrainingTask("explicit_gradient", 4, 3)
+    u, target = smaller_problems(task, 5, seeded(), n_dims=2, n_points=3)
+    assert not u[:, 1].any()
+    assert not u[..., 2].any()
+    assert not target[..., 2].any()
+    assert bool((u[:, 2:, :2] != 0).all())
+    assert np.abs(exact_targets(task, u).errors(target)).max() < 1e-13
+
+
+def test_a_curriculum_goes_on_and_a_homotopy_ends_at_the_end_loss(tmp_path, monkeypatch):
+    """Where every loss counts as learned, each step is a stage; they are taken up where they were, and refuse in words."""
+    for module in (curriculum, homotopy):
+        monkeypatch.setattr(module, "LEARNED", np.inf)
+    run = run_of(tmp_path / "curriculum", "curriculum", n_dims=2, n_points=4)
+    assert run.recipe.n_points == 2
+    run.train(2)
+    assert [stage for _, stage, _, _ in run.log] == ["1 of 2 unknowns", "2 of 2 unknowns"]
+    assert Run.resume(run.folder).recipe.current == 2
+    run = run_of(tmp_path / "homotopy", "homotopy")
+    run.train(8)
+    stages = [stage for _, stage, _, _ in run.log]
+    assert stages[0] == "intermediate targets with weight 1e+00"
+    assert stages[6] != stages[7] == "all layers, end to end"
+    assert Run.resume(run.folder).recipe.weight == 0
+    losses = [loss for _, _, loss, _ in run.log]
+    assert losses[-1] < losses[0]
+    for changes, words in (
+        ({"task": "square"}, "explicit_gradient"),
+        ({"width": 2}, "width 2"),
+        ({"depth": 3}, "depth 2"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run_of(tmp_path / "refused", "homotopy", **changes)
+    with pytest.raises(ValueError, match="curriculum"):
+        run_of(tmp_path / "refused", "curriculum", task="square")
 
 
 def test_layer_by_layer_says_what_it_cannot(tmp_path):
