@@ -35,7 +35,7 @@ def network(kind: str, rng: np.random.Generator) -> Network:
     if kind == "sliced":
         small: dict[str, Any] = {"n_points": 4, "n_dims": 2, "n_steps": 4, "step_size": step}
         return C.sliced(C.gradient_descent(**small), slices=3, slice_bits=8, bounds={"a": 8, "b": 32})
-    most = {"gram": 10, "residual": 10, "doubling": 9, "tight": 200}[kind]
+    most = {"gram": 10, "residual": 10, "doubling": 9, "tight": 20}[kind]
     k = int(rng.integers(1, most))
     return C.gradient_descent(**sizes, n_steps=2 ** (k - 1) if kind == "doubling" else k, step_size=step, form=kind)  # type: ignore[arg-type]
 
