@@ -315,3 +315,27 @@ def test_bounds_of_what_is_computed() -> None:
     plain = claimed_majorant(C.read(n_rows=2, n_channels=1, source=0, target=1, start=0, stop=1))
     assert (plain.degree, plain.denominators) == (1, {})
     assert plain.log2_norm == VARIABLE.log2_norm
+
+
+def test_an_iteration_becomes_a_reference_with_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made here, for those of the module are made when it is imported."""
+    monkeypatch.setattr(references, "REFERENCES", {})
+    assert references.regression("mine")(references.gradient_descent) is references.gradient_descent
+    for layout, form in (("A", "gram"), ("S", "gram"), ("E", "tight")):
+        original = C.gradient_descent(**SIZE, n_steps=2, step_size="2/7", form=form, layout=layout)
+        network = replace(original, algorithm="mine")
+        u = original.encode(A, B, X)
+        seen = [network.task.points_seen(row) for row in network.task.exact_rows]
+        run = descend(2)
+        expected = np.array([run(A[:n], B[:n], X) if n else run(0 * A, 0 * B, X) for n in seen])
+        assert (claimed(network, u, RATIONALS) == expected).all()
+        step, size = Fraction(2, 7) / N, Fraction(1)
+        for _ in range(2):
+            size = size + step * (N * D * size + N)
+        bound = claimed_majorant(network)
+        assert (bound.degree, bound.denominators) == (5, {21: 2})
+        assert 0 <= bound.log2_norm - math.log2(size) < 1e-9
+    from_zero = replace(C.newton(n_points=N, n_dims=D, n_iters=1, alpha="1/9"), algorithm="zero")
+    references.regression("zero")(references.newton)
+    one_step = (2 * Fraction(1, 9) + Fraction(1, 9) ** 2 * N * D) * N
+    assert 0 <= claimed_majorant(from_zero).log2_norm - math.log2(one_step) < 1e-9
