@@ -41,8 +41,9 @@ def of_surface(
     leading = symmetric[len(symmetric) - tangent - 1]
     below = next((value for value in symmetric if is_never_positive(value)), None)
     if not leading and below is None:
+        shown, signature = first(piece, graph)
         yield Component(
-            UNRESOLVED, dimension + orbit, loss, True, equations,
+            UNRESOLVED, dimension + orbit, loss, True, equations, (), shown, signature,
             reason="the Hessian has a larger kernel than the tangent space along a set of several parameters",
         )  # fmt: skip
         return
@@ -73,8 +74,9 @@ def of_surface(
             signature, reason=kind_of(signature, tangent)[1],
         )  # fmt: skip
     if LOCAL not in kinds:
+        shown, signature = first(piece, graph)
         yield Component(
-            UNRESOLVED, dimension + orbit, loss, True, equations,
+            UNRESOLVED, dimension + orbit, loss, True, equations, (), shown, signature,
             reason="all samples are saddles, but that no point is a minimum is not proved",
         )  # fmt: skip
         return
@@ -140,6 +142,14 @@ def points(graph: Graph) -> Iterator[list[flint.fmpq]]:
     for values in itertools.product(candidates, repeat=graph.dimension):
         if graph.denominator(*values) != 0:
             yield list(values)
+
+
+def first(piece: Slice, graph: Graph) -> tuple[dict[str, str], Signature | None]:
+    """A small rational point of the graph and the signature of the Hessian there, where the graph has a small point."""
+    for values in points(graph):
+        point = [graph.point(values)[name] for name in piece.names]
+        return piece.full_point(piece.shown(point)), piece.hessian_at(point)[1]
+    return {}, None
 
 
 def samples(

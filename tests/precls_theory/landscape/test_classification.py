@@ -1,6 +1,7 @@
 """Classifications: complete, true at each listed point by SymPy alone, and lacking nothing that random starts find."""
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 
 import flint
@@ -9,7 +10,7 @@ import pytest
 import sympy
 
 from precls_theory.landscape import classify, classify_all, landscape, products
-from precls_theory.landscape.classification import with_name
+from precls_theory.landscape.classification import with_name, without_point
 from precls_theory.landscape.components import (
     DEGENERATE,
     GLOBAL,
@@ -206,14 +207,21 @@ def test_saddles_that_no_sample_meets_leave_a_surface_open():
     assert not classify(problem).complete
 
 
+def test_every_set_of_two_units_on_two_channels_shows_a_point_that_is_stationary():
+    (part,) = landscape("square", "layer", 2, 1, 2).parts
+    found = classify(part)
+    assert found.complete
+    for component in found.real:
+        at = {name: Fraction(value) for name, value in component.point.items()}
+        assert set(at) == set(part.loss.names)
+        assert not any(part.loss.gradient_at(at))
+        assert part.loss.at(at) == component.loss.rational
+        assert (component.kind == SADDLE) == (component.signature is not None and component.signature.negative > 0)
+        assert "may be empty" not in component.reason
+
+
 def test_a_set_without_a_point_is_not_said_to_have_one():
-    """Two units of Square on two channels: some walls between saddles are described, and no point of them is shown."""
-    found = list(map(classify, landscape("square", "layer", 2, 1, 2).parts))
-    described = [
-        c for part in found for c in part.components if c.real and not c.point and c.kind in (SADDLE, DEGENERATE)
-    ]
-    assert described
-    assert all(component.reason.endswith("the set may be empty") for component in described)
-    shown = [c for part in found for c in part.components if c.point]
-    assert shown
-    assert not any("may be empty" in component.reason for component in shown)
+    described = Component(SADDLE, 1, Value(Fraction(2)), True, ("x*y - 1",), reason="somewhere")
+    assert without_point(described).reason == "somewhere; no point is shown: the set may be empty"
+    assert without_point(replace(described, point={"x": "1", "y": "1"})).reason == "somewhere"
+    assert without_point(replace(described, kind=SPURIOUS)).reason == "somewhere"
