@@ -2,6 +2,8 @@
 
 ``python -m precls_theory.landscape.reach notebooks/data/landscape_reach.csv`` writes one line a size and engine: number
 of weights, seconds of processor time, whether the classification is complete, and what stopped it where it is not.
+A line is written as soon as it is known, and a size whose lines the file has already is not run again: a run that was
+stopped goes on where it was, and ``target,form,channels,rows,units`` after the file runs these sizes alone.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from multiprocessing.queues import Queue
+from pathlib import Path
 from queue import Empty
 from typing import TypeAlias
 
@@ -40,10 +43,10 @@ SIZES: tuple[Size, ...] = (
     *(("square", "layer", d, n, r) for d, n, r in ((1, 1, 1), (1, 1, 2), (1, 1, 3), (2, 1, 1), (2, 1, 2), (3, 1, 1))),
     *(("square", "layer", d, n, r) for d, n, r in ((1, 2, 1), (2, 2, 1), (2, 3, 1), (2, 4, 1), (1, 2, 2))),
     *(("linear", "layer", d, n, r) for d, n, r in ((1, 1, 1), (1, 1, 2), (2, 1, 1), (2, 1, 2))),
-    *(("linear", "layer", d, n, r) for d, n, r in ((1, 2, 1), (2, 2, 1), (2, 3, 1), (2, 4, 1), (3, 2, 1), (1, 2, 2))),
+    *(("linear", "layer", d, n, r) for d, n, r in ((1, 2, 1), (2, 2, 1), (2, 3, 1), (2, 4, 1), (3, 2, 1))),
     *(("multiply", "layer", d, n, r) for d, n, r in ((2, 1, 1), (3, 1, 1), (2, 1, 2))),
     *(("multiply", "layer", d, n, 1) for d, n in ((2, 2), (2, 3), (2, 4), (3, 2))),
-    *(("read", "layer", d, n, r) for d, n, r in ((1, 2, 1), (2, 2, 1), (3, 2, 1), (1, 3, 1), (1, 2, 2))),
+    *(("read", "layer", d, n, r) for d, n, r in ((1, 2, 1), (2, 2, 1), (3, 2, 1))),
 )  # fmt: skip
 ENGINES: dict[str, Decompose] = {"flint": varieties, "singular": partial(singular.decompose, seconds=20 * SECONDS)}
 
@@ -93,26 +96,51 @@ def reached(size: Size, engine: str, seconds: int = SECONDS) -> Reached:
     return Reached(*size, engine, weights_of(size), complete, None if used is None else round(used, 2), reason)
 
 
-def all_reached(seconds: int = SECONDS) -> Iterator[Reached]:
-    """Every size with FLINT; with Singular where FLINT alone is not complete and Singular is installed."""
-    for size in SIZES:
-        found = reached(size, "flint", seconds)
-        yield found
-        if not found.complete and singular.available():
-            yield reached(size, "singular", seconds)
+def lines_of(size: Size, seconds: int = SECONDS) -> Iterator[Reached]:
+    """This size with FLINT; with Singular too where FLINT alone is not complete and Singular is installed."""
+    found = reached(size, "flint", seconds)
+    yield found
+    if not found.complete and singular.available():
+        yield reached(size, "singular", seconds)
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 1:
-        sys.exit("usage: python -m precls_theory.landscape.reach FILE.csv")
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, [field.name for field in fields(Reached)], lineterminator="\n")
-    writer.writeheader()
-    write_output(arguments[0], table.getvalue())
-    for found in all_reached():
-        writer.writerow(asdict(found))
-        write_output(arguments[0], table.getvalue())  # hours of work: every row is kept as soon as it is there
-        print(found, file=sys.stderr, flush=True)
+    chosen = [size for size in SIZES if ",".join(map(str, size)) in arguments[1:]] if arguments[1:] else list(SIZES)
+    if not arguments or len(chosen) < len(arguments[1:]):
+        sys.exit("usage: python -m precls_theory.landscape.reach FILE.csv [TARGET,FORM,CHANNELS,ROWS,UNITS ...]")
+    path, names = Path(arguments[0]), [field.name for field in fields(Reached)]
+    lines = read(path)
+    for size in chosen:
+        if finished(lines.get(size, [])):
+            continue
+        lines[size] = []
+        for found in lines_of(size):
+            lines[size].append({name: "" if value is None else str(value) for name, value in asdict(found).items()})
+            print(found, file=sys.stderr, flush=True)
+            table = io.StringIO(newline="")
+            writer = csv.DictWriter(table, names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(row for known in SIZES for row in lines.get(known, []))
+            write_output(path, table.getvalue())
+
+
+def read(path: Path) -> dict[Size, list[dict[str, str]]]:
+    """The lines of a file by size; nothing where there is no file."""
+    lines: dict[Size, list[dict[str, str]]] = {}
+    shapes = {tuple(map(str, size)): size for size in SIZES}
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                size = shapes.get((row["target"], row["form"], row["channels"], row["rows"], row["units"]))
+                if size is not None:
+                    lines.setdefault(size, []).append(row)
+    return lines
+
+
+def finished(lines: list[dict[str, str]]) -> bool:
+    """Whether the lines of a size are all that there are to be: complete, or with an answer of each engine."""
+    engines = {line["engine"] for line in lines}
+    return any(line["complete"] == "True" for line in lines) or engines == {"flint", "singular"}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 
 from precls_theory.landscape import landscape
 from precls_theory.landscape.attention import attention_loss, attention_problem, best_steps
-from precls_theory.landscape.numerical import FastLoss, adam, gradient_flow
+from precls_theory.landscape.numerical import FastLoss, adam, descend, gradient_flow, stationary
 
 
 def test_flow_and_adam_descend():
@@ -19,6 +19,20 @@ def test_flow_and_adam_descend():
         assert (loss.value(end) <= losses[0] + 1e-9).all()
     _, losses = gradient_flow(loss, starts, time=5.0)
     assert (np.diff(losses, axis=0) < 1e-9).all()
+
+
+def test_starts_that_drift_along_a_valley_are_found_by_a_descent():
+    """Linear in a layer: ‖∇L‖ also falls towards infinity; down the loss all these starts end at its least value."""
+    loss = FastLoss(landscape("linear", "layer", 2).parts[0].loss)
+    starts = 1.5 * np.random.default_rng(0).normal(size=(len(loss.names), 100))
+    _, norms = stationary(loss, starts)
+    drifting = starts[:, norms > 1e-10]
+    assert drifting.shape[1] > 10
+    lower = descend(loss, drifting)
+    assert (loss.value(lower) <= loss.value(drifting)).all()
+    end, norms = stationary(loss, lower, 600)
+    assert (norms < 1e-10).all()
+    assert np.abs(loss.value(end)).max() < 1e-9
 
 
 def test_linear_attention_trained_numerically_takes_the_best_step():
