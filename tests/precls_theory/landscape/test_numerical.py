@@ -13,8 +13,8 @@ from precls_theory.landscape.numerical import FastLoss, adam, descend, gradient_
 def test_flow_and_adam_descend():
     loss = FastLoss(landscape("square", "layer").parts[0].loss)
     starts = np.random.default_rng(1).normal(size=(4, 50))
-    for descend in (lambda: gradient_flow(loss, starts, time=10.0), lambda: adam(loss, starts, n_steps=500)):
-        end, losses = descend()
+    for follow in (lambda: gradient_flow(loss, starts, time=10.0), lambda: adam(loss, starts, n_steps=500)):
+        end, losses = follow()
         assert losses.shape[1] == 50
         assert (loss.value(end) <= losses[0] + 1e-9).all()
     _, losses = gradient_flow(loss, starts, time=5.0)
