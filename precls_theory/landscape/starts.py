@@ -4,7 +4,8 @@
 :data:`CASES` and writes, for each, how many converged, the proved radii, and how many starts each kind received.
 
 With names of cases after the file only these are followed, and the others stay as the file has them. The file is written
-after each case.
+after each case. In the committed file ``of these, after a descent`` marks the cases that were followed a second time; those
+without it stand as one pass left them.
 
 A start whose gradient is not small after 300 steps of Levenberg–Marquardt on ``‖∇L‖²`` is in a valley: towards infinity, where
 the gradient vanishes only in the limit, or towards a degenerate set. It is followed again from where it began: down the
