@@ -28,7 +28,8 @@ The loss E‖model(u) − target(u)‖², u standard Gaussian, is a polynomial i
 Gröbner bases, and split by the signature of the Hessian. "complete" says that nothing was left open. A layer is taken with
 one output. Seconds on one core, all complete: operators at one row and up to four channels below 0.5, at two rows below 1
 (Square, Linear at one channel), 2 (Multiply with three channels) and 5 (Read with two channels); layers of one unit with two
-channels below 1 at one to four rows; two units on two channels at one row 4 (Square) or 12 (Multiply; Linear over 15). Not complete: three rows of an operator,
+channels below 1 at one to four rows; two units on two channels at one row 4 (Square) or 12 (Multiply;
+Linear over 15). Not complete: three rows of an operator,
 Linear's operator with two channels and two rows unless --coefficient is 0, Square in a layer with three channels, two units at
 two rows. --engine singular reaches a little farther.
 
