@@ -10,15 +10,16 @@ import os
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "quick", max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("deep", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
-    "mutation", max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
-)
+    "mutation", max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None,
+    phases=(Phase.explicit, Phase.generate),
+)  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 without_device = pytest.StashKey[int]()

@@ -284,3 +284,16 @@ def test_entries_of_no_ring_are_named() -> None:
         r"fmpq, fmpq_mpoly, fmpq_poly, nmod, arb or acb, or floats$",
     ):
         ring_of(objects("a", 1, []))
+
+
+def test_only_fractions_and_numpy_integers_are_made_python_numbers() -> None:
+    """Elements of other rings that have a numerator and a denominator too stay what they are."""
+    for value in (flint.fmpq(1, 2), sympy.Rational(1, 2), 0.5, "x"):
+        assert python_number(value) is value  # type: ignore[arg-type]
+
+
+def test_integers_that_no_machine_type_holds_together() -> None:
+    """NumPy alone makes floats of 2^63 and −1."""
+    found = RATIONALS.elements([2**63, -1, 2**63 + 1])
+    assert found.tolist() == [2**63, -1, 2**63 + 1]
+    assert {type(value) for value in found} == {int}

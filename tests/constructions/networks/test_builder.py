@@ -11,8 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constructions.algebra.filters import DELTA, EXCLUSIVE, MIDPOINT, PREFIX, Filter, shift
-from constructions.algebra.terms import Form, Terms, as_terms, channel, convolve
-from constructions.networks.builder import Builder, merge_products, represent_affine
+from constructions.algebra.terms import ONE, Form, Terms, as_terms, channel, convolve
+from constructions.networks.builder import (
+    Builder,
+    compile_layer,
+    merge_common_factors,
+    merge_products,
+    represent_affine,
+)
 from constructions.networks.tasks import Sequence
 
 FILTERS = [DELTA, PREFIX, EXCLUSIVE, MIDPOINT, shift(1), Filter.of((1, 2), 3)]
@@ -96,6 +102,7 @@ def test_a_layer_that_repeats_is_written_once():
 def test_a_single_family_is_iterated_as_it_is_written():
     builder = Builder(1, ["x"])
     x = builder.iterate(3, lambda x: {"x": x * x}, x=channel("x"))
+    assert isinstance(x, Form)
     network = builder.build([x], partial(Sequence, 1, 1, n_inputs=1))
     assert network.evaluate(np.array([[3]], dtype=object)).tolist() == [[3**8]]
 
@@ -103,3 +110,115 @@ def test_a_single_family_is_iterated_as_it_is_written():
 def test_a_step_that_leaves_a_family_out_is_refused_in_words():
     with pytest.raises(ValueError, match="a step from x, y must return just these, got x"):
         Builder(1, ["x", "y"]).iterate(2, lambda x, y: {"x": x * y}, x=channel("x"), y=channel("y"))
+
+
+X, Y, Z = (channel(name) for name in "xyz")
+
+
+def one_row(builder: Builder, outputs: list[Form], *values: int) -> list[Fraction]:
+    """The outputs of a network of one row at these inputs."""
+    network = builder.build(outputs, partial(Sequence, 1, len(values), n_inputs=len(values)))
+    result = network.evaluate(np.array([values], dtype=object))[0]
+    return [result[column] for column in network.task.columns]
+
+
+def test_families_come_back_in_their_order():
+    builder = Builder(1, ["x", "y"])
+    pair = builder.layer(a=X + 1, b=np.array([X * Y, 2 * Y], dtype=object))
+    assert isinstance(pair, tuple)
+    assert pair[0] == channel("a")
+    assert pair[1].tolist() == [channel("b[0]"), channel("b[1]")]
+    assert one_row(builder, [pair[1][1], pair[0], pair[1][0]], 5, 7) == [14, 6, 35]
+
+
+@pytest.mark.parametrize("settles", [True, False])
+@pytest.mark.parametrize("times", [0, 1, 2, 3, 5])
+def test_steps_of_several_layers_are_repeated(times, settles):
+    """x, y to x + y², x by two layers; channels by one name settle, channels of a name a step never do."""
+    builder = Builder(1, ["x", "y"])
+    steps = 0
+
+    def step(x: Form, y: Form) -> tuple[Form, Form]:
+        nonlocal steps
+        steps += 1
+        name = "" if settles else f"{steps}."
+        held, square = builder.layer(**{f"{name}held": x, f"{name}square": y * y})
+        return builder.layer(**{f"{name}x": held + square, f"{name}y": held})
+
+    x, y = builder.repeat(times, step, X, Y)
+    assert steps == (min(times, 1) if settles else times)
+    assert len(builder.layers) == 2 * times
+    wanted = [2, 3]
+    for _ in range(times):
+        wanted = [wanted[0] + wanted[1] ** 2, wanted[0]]
+    if times:
+        assert one_row(builder, [x, y], 2, 3) == wanted
+    else:
+        assert (x, y) == (X, Y)
+
+
+def test_a_repeated_step_of_arrays_settles_where_all_of_it_does():
+    builder = Builder(1, ["x", "y"])
+
+    def step(state: np.ndarray) -> tuple[np.ndarray]:
+        return (builder.layer(s=np.array([state[1], state[0] + state[1]], dtype=object)),)
+
+    (state,) = builder.repeat(6, step, np.array([X, Y], dtype=object))
+    assert len(builder.layers) == 6
+    assert builder.layers[1] is builder.layers[5]
+    assert builder.layers[0] is not builder.layers[1]
+    assert one_row(builder, list(state), 0, 1) == [8, 13]
+
+
+def test_equal_layers_written_apart_are_one():
+    builder = Builder(1, ["x"])
+    for _ in range(3):
+        x = builder.layer(x=X * X)
+    network = builder.build([x], partial(Sequence, 1, 1, n_inputs=1))
+    assert network.layers[0] is network.layers[1] is network.layers[2]
+
+
+@pytest.mark.parametrize("filter", [DELTA, PREFIX])
+def test_common_factors_are_taken_out_on_their_side(filter):
+    """By hand: 2x⊙y + 3x⊙z = x⊙(2y + 3z); the other side; and x⊙y + y⊙z, which joins for the identity alone."""
+    y2z3 = Form({"y": Fraction(2), "z": Fraction(3)})
+    x, y, z = X, Y, Z
+    left = merge_common_factors({(filter, x, y): Fraction(2), (filter, x, z): Fraction(3)})
+    assert left.items == Terms.product(filter, x, y2z3).items
+    right = merge_common_factors({(filter, y, x): Fraction(2), (filter, z, x): Fraction(3)})
+    assert right.items == Terms.product(filter, y2z3, x).items
+    crossed = {(filter, x, y): Fraction(2), (filter, z, x): Fraction(3)}
+    joined = Terms.product(filter, x, y2z3) if filter is DELTA else Terms(crossed)
+    assert merge_common_factors(crossed).items == joined.items
+    apart = {(filter, x, x): Fraction(1), (filter, y, y): Fraction(-2), (filter, y, z): Fraction(5)}
+    y2z5 = Form({"y": Fraction(-2), "z": Fraction(5)})
+    assert merge_common_factors(apart).items == (Terms.product(filter, x, x) + Terms.product(filter, y, y2z5)).items
+    assert merge_common_factors({}).items == {}
+
+
+def test_products_of_different_filters_stay_apart():
+    own = {(DELTA, X, Y): Fraction(1), (PREFIX, X, Z): Fraction(1), (EXCLUSIVE, X, Z): Fraction(1)}
+    assert merge_common_factors(own).items == own
+
+
+def test_the_fewest_hidden_channels_represent_affine_parts():
+    """x + y + c for three c: one form; x + y, x − y: as many forms as channels, forms; three of two channels: channels."""
+    same = represent_affine({str(c): dict(as_terms(X + Y + c).items) for c in (1, 2, 3)})
+    assert {key for terms in same.values() for key in terms.items} == {(DELTA, X + Y, ONE), (DELTA, ONE, ONE)}
+    tie = represent_affine({"p": dict(as_terms(X + Y).items), "m": dict(as_terms(X - Y).items)})
+    assert {key[1] for terms in tie.values() for key in terms.items} == {X + Y, X - Y}
+    many = represent_affine({str(k): dict(as_terms(X + k * Y).items) for k in (1, 2, 3)})
+    assert {key[1] for terms in many.values() for key in terms.items} == {X, Y}
+    assert many["3"].items == {(DELTA, X, ONE): 1, (DELTA, Y, ONE): 3}
+
+
+def test_a_layer_says_its_sizes():
+    layer = compile_layer(("x", "y"), {"a": as_terms(X * Y + 3), "b": convolve(PREFIX, X + 1) * Y})
+    assert (layer.conv.n_in, layer.conv.n_out) == (2, 2)
+    assert (layer.gate.n_in, layer.gate.n_out) == (2, 2)
+    assert (layer.out.n_in, layer.out.n_out) == (2, 2)
+    assert layer.outputs == ("a", "b")
+    assert layer.out.entries() == {(0, 0): 1, (0, 2): 3, (1, 1): 1}
+    assert [layer.filters[index] for index in layer.filter_index] == [DELTA, PREFIX]
+    assert layer.conv.entries() == {(0, 0): 1, (1, 0): 1, (1, 2): 1}
+    assert layer.gate.entries() == {(0, 1): 1, (1, 1): 1}

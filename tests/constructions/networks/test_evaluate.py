@@ -262,7 +262,7 @@ def test_maps_by_hand_and_what_they_share():
     before = state.copy()
     for entries in (
         {(0, 2): 1, (1, 0): 1}, {(0, 2): 3, (1, 0): 1}, {(0, 2): 3}, {(1, 1): 1}, {}, {(0, 0): 1, (0, 1): 1, (1, 3): "1/2"},
-        {(0, 0): 2, (0, 3): 5, (1, 0): -1, (1, 2): 1},
+        {(0, 0): 2, (0, 3): 5, (1, 0): -1, (1, 2): 1}, {(0, 0): 1, (0, 1): 1},
     ):  # fmt: skip
         sparse_map = SparseMap.of(3, 2, {key: Fraction(weight) for key, weight in entries.items()})
         expected = [
