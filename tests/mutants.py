@@ -9,12 +9,14 @@ for each mutant, which runs the tests that reach its function, fastest first, up
 
 Without ``--sample`` every mutant is run. A mutant is killed by a test that fails, or by running past its time (three
 times that of its tests, and five seconds). One that no test reaches has survived. What is computed while modules are
-imported is that of the code without the change: such mutants survive and are not killed by it.
+imported is that of the code without the change: such mutants survive and are not killed by it. mutmut changes no
+function with a decorator, which would leave out every growth rule and every reference: decorators are written as calls.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import importlib
 import inspect
@@ -37,6 +39,8 @@ from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("constructions", "precls_theory", "tests", "pyproject.toml", "README.md", "CHANGELOG.md", "constraints.txt")
+KEPT = ("overload", "abstractmethod", "staticmethod", "classmethod")
+"""Decorators that stay: without a body of their own, or known to mutmut."""
 MEMORY = 12 << 30  # bytes of address space: a mutant that allocates without end is killed, not the machine
 
 
@@ -104,7 +108,9 @@ class Mutants:
             raise pytest.UsageError(f"tests that fail without any change: {', '.join(failed)}")
         items = sorted(session.items, key=lambda item: runs[item.nodeid].seconds)
         left_out = [item.nodeid for item in items if runs[item.nodeid].seconds > self.slowest]
-        print(f"{len(items) - len(left_out)} tests; left out as slower than {self.slowest} s: {', '.join(left_out) or 'none'}")
+        print(
+            f"{len(items) - len(left_out)} tests; left out as slower than {self.slowest} s: {', '.join(left_out) or 'none'}"
+        )
         for done, name in enumerate(self.names, 1):
             function = name.rpartition("__mutmut_")[0]
             chosen = [item for item in items if function in runs[item.nodeid].reached and item.nodeid not in left_out]
@@ -134,11 +140,28 @@ def change(name: str) -> str:
         for part in mangled.split("ǁ")[1].split("."):
             owner = getattr(owner, part)
     before, after = (
-        inspect.getsource(inspect.unwrap(vars(owner)[key].__func__ if hasattr(vars(owner)[key], "__func__") else vars(owner)[key]))
+        inspect.getsource(getattr(vars(owner)[key], "__func__", vars(owner)[key])).replace(key, mangled).splitlines()
         for key in (mangled.rpartition("__mutmut_")[0] + "__mutmut_orig", mangled)
-    )  # fmt: skip
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
-    return "\n".join(line for line in lines if line[:3] not in ("---", "+++") and "__mutmut_" not in line)
+    )
+    lines = difflib.unified_diff(before, after, n=0, lineterm="")
+    return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def undecorated(source: str) -> str:
+    """The same module with ``@wrap def f`` written as ``def f`` and ``f = wrap(f)``: mutmut leaves decorated functions alone."""
+    lines = source.splitlines()
+    tree = ast.parse(source)
+    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
+    functions = [node for body in bodies for node in body if isinstance(node, ast.FunctionDef) and node.decorator_list]
+    for function in sorted(functions, key=lambda function: -function.lineno):
+        wraps = [ast.unparse(decorator) for decorator in function.decorator_list]
+        if any(wrap in KEPT or wrap.endswith(".setter") for wrap in wraps):
+            continue
+        indent, name = " " * function.col_offset, function.name
+        assert function.end_lineno is not None
+        lines[function.end_lineno : function.end_lineno] = [f"{indent}{name} = {wrap}({name})" for wrap in wraps[::-1]]
+        del lines[function.decorator_list[0].lineno - 1 : function.lineno - 1]
+    return "\n".join(lines) + "\n"
 
 
 def mutated(module: str, to: Path) -> list[str]:
@@ -146,7 +169,7 @@ def mutated(module: str, to: Path) -> list[str]:
     os.chdir(to)  # mutmut reads its configuration from the folder it is in
     from mutmut.mutation.file_mutation import mutate_file_contents
 
-    result = mutate_file_contents(module, (ROOT / module).read_text())
+    result = mutate_file_contents(module, undecorated((ROOT / module).read_text()))
     (to / module).write_text(result.code)
     dotted = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     return sorted(f"{dotted}.{name}" for name in result.mutant_names)
@@ -183,10 +206,10 @@ def main() -> None:
         sys.path.insert(0, folder)
         mutants = Mutants(options.module, names, options.slowest)
         start = time.perf_counter()
-        plain = ["-p", "no:xdist", "-p", "no:cacheprovider", "-p", "no:randomly", "-q", "-s", "--tb=no", "--hypothesis-profile=mutation"]
-        if status := pytest.main([*plain, "--rootdir", folder, *tests], plugins=[mutants]):
-            if status != pytest.ExitCode.NO_TESTS_COLLECTED:
-                sys.exit(int(status))
+        plain = "-p no:xdist -p no:cacheprovider -q -s --tb=no --hypothesis-profile=mutation --rootdir"
+        status = pytest.main([*plain.split(), folder, *tests], plugins=[mutants])
+        if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            sys.exit(int(status))
         killed = len(names) - len(mutants.survived)
         print(
             f"{options.module}: {len(every)} mutants, {len(names)} run, {killed} killed (of these "

@@ -60,15 +60,17 @@ class Context:
         return slice(places[0], places[-1] + 1) if consecutive else places
 
     def row_constant_outputs(self) -> list[bool]:
-        """For each output: is it the same at every row, because only totals and constants enter it?"""
+        """For each output: is it the same at every row, because only totals and constants enter it?
+
+        In a circular network alone: a causal filter of what is the same at every row is not, so that constants are held at
+        every row there.
+        """
+        if self.mode != "circular":
+            return [False] * len(self.out)
         n_in, width = self.layer.conv.n_in, self.layer.width
 
         def is_constant(columns: Iterable[int], filter: Filter) -> bool:
-            constant_stays = filter == DELTA or self.mode == "circular"
-            return all(
-                constant_stays if column == n_in else is_total(filter, self.mode) or self.location[column][0]
-                for column in columns
-            )
+            return all(column == n_in or is_total(filter, self.mode) or self.location[column][0] for column in columns)
 
         units = [
             is_constant(self.conv[unit], self.filter_of(unit)) and is_constant(self.gate[unit], DELTA)

@@ -61,6 +61,9 @@ class LoweredLayer(nn.Module):
         self.location = plan.location
 
     def forward(self, varying: Tensor | None, constant: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        if self.varying is None and self.constant is None:  # no channel is read: an empty state still says the batch
+            state = varying if varying is not None else constant
+            return None if state is None else state[:0], None
         return (
             None if self.varying is None else self.varying.forward(varying, constant),
             None if self.constant is None else self.constant.forward(varying, constant),

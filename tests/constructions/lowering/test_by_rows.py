@@ -1,0 +1,250 @@
+"""Lowered networks against the exact evaluator, where every float is an integer: whatever the rows, filters and constants."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from fractions import Fraction
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from constructions.algebra.filters import EXCLUSIVE, PREFIX, Filter
+from constructions.algebra.terms import ONE, Form, as_terms, channel, convolve
+from constructions.lowering import maps, module
+from constructions.lowering.maps import Gather, LoweredMap, SparseProduct
+from constructions.lowering.module import Limits, LoweredNetwork
+from constructions.networks.builder import Builder
+from constructions.networks.network import Network
+from constructions.networks.tasks import Sequence
+
+N = 4
+X, Y = channel("x"), channel("y")
+STEPS = Filter.of((1, 2), 3)
+TAPS = Filter.of((0, 5, -1), 0)
+
+
+def families(n: int) -> dict[str, Any]:
+    """Products and sums of two channels, and of filtered, row-constant and constant ones, in the order of ``n``."""
+    p, q = channel("p"), channel("q")
+    choices = {
+        "plain": ({"p": X * Y, "q": X - Y}, {"a": p * q, "b": q, "c": p + 2}),
+        "totals": ({"p": convolve(PREFIX, X), "q": Y + 1}, {"a": p * p, "b": p * q, "c": q - 3, "d": p}),
+        "totals last": ({"p": Y + 1, "q": convolve(PREFIX, X)}, {"c": p - 3, "a": q * q, "d": q, "b": p * q}),
+        "filtered totals": (
+            {"p": convolve(PREFIX, X), "q": convolve(PREFIX, Y)},
+            {"a": convolve(STEPS, p), "b": convolve(TAPS, p) * q, "c": convolve(EXCLUSIVE, q + 1) + p},
+        ),
+        "constants": ({"p": as_terms(Form({}, Fraction(3))), "q": X}, {"a": p * q, "b": p, "c": convolve(STEPS, p)}),
+        "constants alone": (
+            {"p": as_terms(Form({}, Fraction(3))), "q": convolve(STEPS, as_terms(ONE))},
+            {"a": p * q, "b": p - 4},
+        ),
+        "filters": (
+            {"p": convolve(STEPS, X) * Y, "q": convolve(TAPS, Y)},
+            {"b": convolve(TAPS, q) * p, "a": convolve(EXCLUSIVE, p), "c": convolve(PREFIX, q) + p * p},
+        ),
+        "one through": ({"p": X * X, "q": convolve(TAPS, X) * Y}, {"a": q, "b": p}),
+    }
+    return choices[n] if isinstance(n, str) else choices
+
+
+def built(name: str, mode: str, kept: tuple[int, ...], positions: bool) -> Network:
+    builder = Builder(N, ["x", "y"], mode)
+    if positions:
+        where = builder.position("z", {1: 2, 3: -5})
+        _x, _y = builder.layer(x=X + where, y=Y + 2 * where)
+    first, second = families(name)
+    builder.layer(**first)
+    outputs = builder.layer(**second)
+
+    class Kept(Sequence):
+        readout_rows = kept
+
+    return builder.build(list(outputs), partial(Kept, N, 2, n_inputs=3 if positions else 2))
+
+
+def exact_floats(network: Network, u: np.ndarray) -> np.ndarray:
+    return network.evaluate(u).astype(float)
+
+
+@pytest.mark.parametrize("mode", ["causal", "circular"])
+@pytest.mark.parametrize("name", list(families(0)))
+def test_every_row_and_filter_is_exact(name, mode):
+    u = np.random.default_rng(1).integers(-3, 4, (3, N, 2)).astype(object)
+    for kept, positions, sums in itertools.product((tuple(range(N)), (2,), (1, 3)), (False, True), ("any", "fixed")):
+        network = built(name, mode, kept, positions)
+        given = network.task.encode(u)
+        expected = exact_floats(network, given)
+        floats = torch.tensor(given.astype(float))
+        lowered = LoweredNetwork(network, kept, torch.float64, sums)
+        assert np.array_equal(lowered(floats).numpy(), expected[:, list(kept)]), (kept, positions, sums)
+        assert np.array_equal(lowered(floats[0]).numpy(), expected[0][list(kept)])
+        whole = module.lower(network, rows="all", sums=sums)
+        assert np.array_equal(whole(floats).numpy(), expected)
+        states = whole.states(floats)
+        assert len(states) == network.depth
+        varying, constant = states[-1]
+        for output, (is_constant, place) in enumerate(whole.lowered_layers[-1].location):
+            held = (constant if is_constant else varying)[place]
+            assert np.array_equal(held.expand(N, 3).T.numpy(), expected[:, :, output])
+
+
+def test_sums_reach_every_map() -> None:
+    network = built("filters", "causal", (0, 1, 2, 3), False)
+    for sums in ("any", "fixed"):
+        lowered = module.lower(network, rows="all", sums=sums)
+        names = {type(part).__name__ for part in lowered.modules()}
+        assert ("TreeMixRows" in names) == (sums == "fixed")
+    with pytest.raises(ValueError, match=r"^rows must be 'readout' or 'all', got 'ALL'$"):
+        module.lower(network, rows="ALL")
+    with pytest.raises(ValueError, match=r"^sums must be 'any' or 'fixed', got 'FIXED'$"):
+        module.lower(network, sums="FIXED")
+    names = "torch.float64, torch.float32, torch.float16, torch.bfloat16"
+    with pytest.raises(
+        ValueError, match=rf"^a network is lowered to a floating-point dtype \({names}\), got torch.int8$"
+    ):
+        module.lower(network, dtype=torch.int8)
+
+
+def test_a_batch_on_the_cpu_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered = module.lower(built("plain", "causal", (0, 1, 2, 3), False))
+    sizes: list[int] = []
+    run = lowered._run
+    monkeypatch.setattr(lowered, "_run", lambda u: (sizes.append(len(u)), run(u))[1])
+    lowered.batch_chunk = 3
+    lowered(torch.zeros(2, 4, N, 2, dtype=torch.float64))
+    assert sizes == [3, 3, 2]
+
+
+# --- maps -------------------------------------------------------------------------------------------------------------------
+
+
+TABLE = {(0, 1): 2, (1, 0): -1, (1, 1): 3, (1, 2): 4, (3, 2): 1, (3, 0): 5}
+ENTRIES = {key: Fraction(value) for key, value in TABLE.items()}
+
+
+def matrix(n_out: int, n_in: int, entries: dict[tuple[int, int], Fraction]) -> torch.Tensor:
+    rows = [[float(entries.get((row, column), 0)) for column in range(n_in)] for row in range(n_out)]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def test_which_maps_are_dense_and_which_a_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kind(entries: dict[tuple[int, int], Fraction] = ENTRIES, **options: Any) -> str:
+        made = LoweredMap(4, 3, entries, options.pop("dtype", torch.float64), **options)
+        assert (made.matrix is None) == (made.kind != "dense")
+        return made.kind
+
+    permutation = {(row, row % 3): Fraction(1) for row in range(4)}
+    assert (kind(), kind(selects=True), kind(sums="fixed")) == ("dense", "ladder", "ladder")
+    assert (kind(permutation), kind({(0, 0): Fraction(1)})) == ("ladder", "dense")
+    for tiny, wanted in ((12, "dense"), (11, "ladder")):
+        monkeypatch.setattr(maps, "TINY_ELEMENTS", tiny)
+        assert kind() == wanted
+    monkeypatch.setattr(maps, "LADDER_STEPS", 2)
+    for elements, density, wanted in ((12, 2.0, "dense"), (11, 2.0, "csr"), (0, 0.5, "dense"), (0, 0.51, "csr")):
+        monkeypatch.setattr(maps, "DENSE_ELEMENTS", elements)
+        monkeypatch.setattr(maps, "DENSE_DENSITY", density)
+        assert kind() == wanted
+    assert kind(dtype=torch.float16) == "ladder"
+    assert kind(dtype=torch.float32) == "csr"
+
+
+@pytest.mark.parametrize("form", ["ladder", "dense", "csr", "csr without a product"])
+def test_maps_are_their_matrices(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"ladder": (9, 0, 0, 2.0), "dense": (0, 99, 99, 0.0)}.get(form, (0, 0, 0, 2.0))
+    for name, value in zip(("LADDER_STEPS", "TINY_ELEMENTS", "DENSE_ELEMENTS", "DENSE_DENSITY"), limits, strict=True):
+        monkeypatch.setattr(maps, name, value)
+    made = LoweredMap(4, 3, ENTRIES, torch.float64)
+    assert made.kind == form.partition(" ")[0]
+    if form.endswith("product"):
+
+        def refuse(self: SparseProduct) -> torch.Tensor:
+            raise RuntimeError("no compressed rows here")
+
+        monkeypatch.setattr(SparseProduct, "_matrix", refuse)
+    x = torch.tensor([[1.0, 2, -3, 4, 0], [5, 6, 7, -8, 1], [0, 1, 2, 3, 5]], dtype=torch.float64)
+    y = torch.arange(20, dtype=torch.float64).reshape(4, 5)
+    expected = matrix(4, 3, ENTRIES) @ x
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(made(x), expected)
+        assert torch.equal(made.add_to(y.clone(), x), y + expected)
+
+
+def test_gathered_rows_that_follow_each_other_are_a_slice() -> None:
+    one = Fraction(1)
+    together = Gather([(1, 0, one), (2, 1, one)], torch.float64)
+    assert (together.where, together.weights) == (slice(1, 3), None)
+    apart = Gather([(0, 2, one), (2, 0, Fraction(3))], torch.float64)
+    assert apart.where is None
+    assert apart.weights is not None
+    x, y = torch.tensor([[1.0], [2.0], [4.0]]).double(), torch.ones(3, 1).double()
+    together.add_to(y, x)
+    apart.add_to(y, x)
+    assert y.tolist() == [[5], [2], [6]]
+
+
+# --- the ranges of digits ---------------------------------------------------------------------------------------------------
+
+
+def limits() -> Limits:
+    """Outputs a, b, c, d: a and d vary, up to 2 and anywhere; c and b are row-constant, up to 3 and 5."""
+    layer = SimpleNamespace(outputs=("a", "b", "c@x[1]", "d"))
+    network: Any = SimpleNamespace(limits=(None, np.array([2.0, 5.0, 3.0, np.inf])), layers=(layer, layer))
+    return Limits(network, 1, ((False, 0), (True, 1), (True, 0), (False, 1)), torch.float64)
+
+
+def states(a: float, b: float, c: float, d: float) -> tuple[torch.Tensor, torch.Tensor]:
+    varying = torch.zeros(2, N, 3, dtype=torch.float64)
+    constant = torch.zeros(2, 1, 3, dtype=torch.float64)
+    varying[0, 2, 1], varying[1, 0, 0], constant[0, 0, 2], constant[1, 0, 1] = a, d, c, b
+    return varying, constant
+
+
+def test_limits_lie_where_the_outputs_do() -> None:
+    found = limits()
+    assert found.names == {False: ["a", "d"], True: ["c@x[1]", "b"]}
+    assert found.varying is not None
+    assert found.constant is not None
+    assert found.varying.flatten().tolist() == [2, np.inf]
+    assert found.constant.flatten().tolist() == [3, 5]
+    within = states(-2, 5, -3, 1e300)
+    assert [bool(flag) for flag in found.outside(*within)] == [False, False]
+    assert found.describe(*within) is None
+    assert found.describe(None, None) is None
+    assert found.outside(None, None) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "flags", "name", "family", "entry", "value", "limit"),
+    [
+        ((2.5, 0, 0, 0), [True, False], "a", "a", 1, "2.5", "2"),
+        ((0, -5.5, 0, 0), [False, True], "b", "b", 1, "-5.5", "5"),
+        ((0, 0, 4, 0), [False, True], "c@x[1]", "c", 2, "4", "3"),
+        ((float("nan"), 9, 0, 0), [True, True], "a", "a", 1, "nan", "2"),
+    ],
+)
+def test_what_leaves_its_range_is_named(values, flags, name, family, entry, value, limit) -> None:
+    found = limits()
+    pair = states(*values)
+    assert [bool(flag) for flag in found.outside(*pair)] == flags
+    assert found.describe(*pair) == (
+        f"the leading digit {name} of batch entry {entry} is {value}, and the digits are exact up to {limit} only: scale the "
+        f"data, or slice with a larger bounds={{'{family}': …}}"
+    )
+
+
+def test_layers_without_limits_have_none() -> None:
+    layer = SimpleNamespace(outputs=("a", "b"))
+    network: Any = SimpleNamespace(limits=(None, np.array([1.0, np.inf])), layers=(layer, layer))
+    location = ((False, 0), (False, 1))
+    free, bound = module.limits_of(network, [location, location], torch.float64)
+    assert (free.varying, free.constant, bound.constant) == (None, None, None)
+    assert bound.varying is not None
+    assert bound.varying.flatten().tolist() == [1, np.inf]
+    assert module.limits_of(SimpleNamespace(limits=(None, None)), [location, location], torch.float64) == []  # type: ignore[arg-type]
