@@ -13,7 +13,7 @@ A and B positive definite in f'. L_1 is the loss at one row; both lines are mult
 *Stationary points.* ``f'·∂_{f'} L = 2G`` (at constant m), so G = 0, hence ∇G = 0 for G ≥ 0: they are the points with
 ∇(L_1∘φ) = 0, φ = (f_0 in, m, g, q), and f' = 0, or g = q = 0, or in = b = 0. With v = ∂_p L_1 at p = f_0 in:
 v·in = 0, f_0 v = 0. If v ≠ 0, then f_0 = 0, and (f_0, in) has the Hessian block [[·, v], [v, c]] whose first diagonal
-entry in direction in, or whose second in direction v, is 0 (f' = 0: both; in = b = 0: the first): a strict saddle.
+entry in direction in, or whose second in direction v, is 0 (f' = 0: the second; in = b = 0: the first): a strict saddle.
 
 *Where f_0 in ≠ 0 and f' = 0* φ is a submersion and L ≥ N L_1∘φ with equality at f' = 0: the kind is that of (p, m, g, q)
 at one row. Where f_0 in ≠ 0 and f' ≠ 0: g = q = 0, L_1 does not depend on (p, m) there, and ∂_g∂_p L_1 = −4T,
