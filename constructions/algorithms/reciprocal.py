@@ -25,6 +25,10 @@ from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Exact, Rational, recorded
 
 
+MAX_BITS = 2**24
+"""Most binary digits of the proven error, which doubles them with every iterate."""
+
+
 class ReciprocalParameters(TypedDict):
     """What :func:`reciprocal` records."""
 
@@ -44,11 +48,16 @@ def reciprocal(
 
     ``net.encode([x])``, ``net.decode`` of shape (..., 1); ``net.error_bound`` is q^(2^t)/low, which is attained.
     The depth is the least possible, ⌈log2 d⌉ for the degree d = 2^(t+1) − 1. Raises ``ValueError`` for other
-    intervals.
+    intervals, and where the digits of the error would fill the memory (:data:`MAX_BITS`).
     """
     a, b = exact(low), exact(high)
     if not 0 < a < b:
         raise ValueError(f"expected 0 < low < high (1/x has a pole at 0), got [{a}, {b}]")
+    digits = contraction(a, b).denominator.bit_length()
+    if n_iters > 20 or digits << n_iters > MAX_BITS:
+        raise ValueError(
+            f"n_iters is {n_iters}: the proven error q^(2^{n_iters}) would have more than {MAX_BITS} binary digits"
+        )
     builder = Builder(1, ["x"])
     x = channel("x")
     scale = 8 / (a * a + 6 * a * b + b * b)

@@ -102,7 +102,8 @@ class ExactNetwork(ABC):
                 signature.bind(*values, **named)
             except TypeError as unfit:
                 taken = ", ".join(str(parameter).split(":")[0] for parameter in signature.parameters.values())
-                raise TypeError(f"this network takes encode({taken}): {unfit}") from error
+                got = f"got a dictionary of {', '.join(map(str, only))}" if isinstance(only, Mapping) else str(unfit)
+                raise TypeError(f"this network takes encode({taken}): {got}") from error
             raise
 
     @overload

@@ -16,7 +16,7 @@ import flint
 import constructions
 from constructions.algebra.rationals import as_fraction
 from constructions.networks.base import ExactNetwork
-from constructions.networks.parameters import Parameter, declared
+from constructions.networks.parameters import Count, Parameter, declared
 
 
 class Constructions(MutableMapping[str, Callable[..., ExactNetwork]]):
@@ -109,7 +109,9 @@ def _register(function: Callable[P, N], name: str | None, records: bool) -> Call
         bound.apply_defaults()
         recorded = {} if records else {key: plain(value, key) for key, value in bound.arguments.items()}
         for parameter in parameters.values():
-            bound.arguments[parameter.name] = parameter.convert(bound.arguments[parameter.name])
+            bound.arguments[parameter.name] = value = parameter.convert(bound.arguments[parameter.name])
+            if isinstance(parameter.declaration, Count):
+                parameter.declaration.check(parameter.name, value, bound.arguments.get("form"))
         network = function(*bound.args, **bound.kwargs)
         if records:
             return network

@@ -24,6 +24,8 @@ from constructions.networks.tasks import LayoutName
 
 Held = Literal["rows", "channels", "layers", "doublings", "triplings"]
 """What of a file bounds a count: its rows, its largest number of channels, its layers L, or 2^L, or 3^L."""
+MAX_LAYERS = 10**6
+"""Most steps of a construction that writes out a layer, or several, for each."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class Count(Declaration):
     def convert(self, name: str, value: object) -> int:
         """An int; ``ValueError`` for anything else, and below ``minimum``."""
         return as_count(name, value, self.minimum)
+
+    def held(self, form: object) -> Held:
+        """What of a file bounds this count, in this form of the construction."""
+        return self.fits if isinstance(self.fits, str) else self.fits.get(str(form), "layers")
+
+    def check(self, name: str, value: object, form: object) -> None:
+        """``ValueError`` for a count whose layers alone would fill the memory: 10^9 steps, each a layer or more."""
+        if self.held(form) == "layers" and isinstance(value, int) and value > MAX_LAYERS:
+            raise ValueError(f"{name} is {value}, and each takes a layer or more: at most {MAX_LAYERS} are built")
 
     @property
     def metavar(self) -> str:
@@ -253,10 +264,9 @@ class Sizes:
 
     def bound(self, count: Count, form: object) -> int:
         """The largest value of a count that a network of these sizes can have been built with."""
-        held: Held = count.fits if isinstance(count.fits, str) else count.fits.get(str(form), "layers")
         layers = min(self.layers, 4096)
         bounds: dict[Held, int] = {
             "rows": self.rows, "channels": self.channels, "layers": self.layers, "doublings": 2**layers,
             "triplings": 3**layers,
         }  # fmt: skip
-        return bounds[held]
+        return bounds[count.held(form)]

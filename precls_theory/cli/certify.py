@@ -58,9 +58,10 @@ def certify(
     try:
         certificate = compute(model, input_shape, any_growth)
     except (ValueError, TypeError, Inconclusive) as error:
+        words = str(error).replace("exponent=None returns", "--any-growth gives")
         if json:
-            emit_json({"ok": False, "error": str(error)}, watch)
-        fail(str(error))
+            emit_json({"ok": False, "error": words}, watch)
+        fail(words)
     render(certificate, watch, json)
 
 

@@ -41,9 +41,10 @@ def counterexample(
     try:
         found = compute(model, target, margin, (input_shape[0], input_shape[1], input_shape[2]), step_size)
     except (ValueError, TypeError, Inconclusive) as error:
+        words = str(error).replace("give a region to compare", "in Python, a region compares")
         if json:
-            emit_json({"ok": False, "error": str(error)}, watch)
-        fail(str(error))
+            emit_json({"ok": False, "error": words}, watch)
+        fail(words)
     render(found, watch, json)
 
 

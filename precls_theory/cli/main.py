@@ -4,7 +4,7 @@ Standard output carries the answer alone: text, or under ``--json`` one document
 ``{"error": …}``. Words about the run, progress and errors go to standard error.
 
 Exit codes: 0 done; 1 not done, refused or refuted, or the answer could not be written; 2 a command line that is wrong;
-130 interrupted. A closed pipe (``precls verify | head``) ends the run without a word, as it ends other programs.
+130 interrupted. A closed pipe (``precls verify | head``) is a line in words too.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class Precls(TyperGroup):
             try:
                 run()
             except SystemExit as end:
+                if isinstance(end.__context__, BrokenPipeError):  # typer leaves without a word
+                    raise end.__context__ from None
                 code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
             except MemoryError:
                 code = _failed("out of memory: ask for less, or for smaller sizes")
@@ -107,12 +109,12 @@ def _complete(arguments: list[str], watch: Stopwatch) -> None:
 
 
 def _not_written(error: OSError) -> int:
-    """End in words when standard output cannot take the answer, and silently when its reader has gone."""
+    """End in words when standard output cannot take the answer: a full disk, or a pipe whose reader has gone."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         # Python flushes once more at its end, and would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if error.errno == errno.EPIPE:
-        return 1
+        return _failed(f"cannot write to {error.filename or 'standard output'}: who read it has closed the pipe")
     if error.errno is None:  # words of ours
         return _failed(str(error))
     return _failed(f"cannot write to {error.filename or 'standard output'}: {error.strerror}")

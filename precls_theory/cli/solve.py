@@ -92,25 +92,34 @@ def solve(
     if digits is not None and method != "doubling":
         raise typer.BadParameter(f"only --method doubling can be asked for digits, got {method}", param_hint="--digits")
     solution = compute(regression, method, dtype, device, digits, exact, watch, json)
-    try:
-        if output is not None:
-            solution.network.save(output)
-        if coefficients is not None:
-            write_output(coefficients, as_csv(solution), inputs=inputs)
-    except OSError as error:
-        fail(str(error), watch if json else None)
+    not_written = write(solution, output, coefficients, inputs)
     for warning in solution.warnings:
         warn(warning)
     complaint = too_few_digits(solution, min_digits)
     if json:
         more: dict[str, object] = {"min_digits": min_digits, "ok": complaint is None, "n_points": regression.n_points}
         more |= {"n_dropped": regression.n_dropped} | ({} if complaint is None else {"error": complaint})
+        more |= {} if not_written is None else {"ok": False, "error": not_written}
         emit_json(solution.to_json() | more, watch)
     else:
         render(solution, regression, exact)
+    if not_written is not None:
+        fail(not_written)
     wrote(output, coefficients)
     if complaint is not None:
         fail(complaint)
+
+
+def write(solution: Solution, output: Path | None, coefficients: Path | None, inputs: tuple[Path, ...]) -> str | None:
+    """Save what was asked for; words where a file could not be written, and the answer is printed all the same."""
+    try:
+        if output is not None:
+            solution.network.save(output)
+        if coefficients is not None:
+            write_output(coefficients, as_csv(solution), inputs=inputs)
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def read(

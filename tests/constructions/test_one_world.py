@@ -153,6 +153,8 @@ def test_values_of_encode_by_name() -> None:
     assert (network.encode({"A": A, "b": b}) == network.encode(A, b)).all()
     with pytest.raises(TypeError, match=r"takes encode\(A, b, x_init\)"):
         network.encode(A, b, C=1)
+    with pytest.raises(TypeError, match=r"takes encode\(A, b, x_init\): got a dictionary of A, y"):
+        network.encode({"A": A, "y": b})
     function = C.reciprocal(low=1, high=2, n_iters=1)
     assert function.encode({"x": Fraction(3, 2)}) == function.encode([Fraction(3, 2)])
     with pytest.raises(ValueError, match="a value for each of x"):

@@ -215,3 +215,27 @@ def test_repeated_steps_of_several_layers_are_built_once() -> None:
     ):
         assert len({id(layer) for layer in network.layers}) <= 4 * period + 4
         assert network.depth >= 100
+
+
+@pytest.mark.parametrize("build_with", [
+    lambda n: C.gradient_descent(n_points=1, n_dims=1, n_steps=n, step_size=1, form="residual"),
+    lambda n: C.gradient_descent(n_points=1, n_dims=1, n_steps=n, step_size=1, form="gram"),
+    lambda n: C.heavy_ball(n_points=1, n_dims=1, n_steps=n, step_size=1, momentum=0),
+    lambda n: C.chebyshev(n_points=1, n_dims=1, n_steps=n, lower=1, upper=2),
+    lambda n: C.newton(n_points=1, n_dims=1, n_iters=n, alpha=1),
+    lambda n: C.reciprocal(low=1, high=2, n_iters=n),
+    lambda n: C.published_block(n_points=1, n_dims=1, n_applications=n, step_size=1),
+])  # fmt: skip
+def test_counts_whose_layers_would_fill_the_memory_are_refused_at_once(build_with: Any) -> None:
+    with pytest.raises(ValueError, match="each takes a layer or more: at most 1000000"):
+        build_with(10**12)
+
+
+def test_steps_that_take_no_layer_each_are_not_counted_as_layers() -> None:
+    assert C.gradient_descent(n_points=1, n_dims=1, n_steps=2**40, step_size=1).depth == 42
+    assert C.gradient_descent(n_points=1, n_dims=1, n_steps=2**40 + 1, step_size=1, form="tight").depth == 42
+
+
+def test_an_error_of_more_digits_than_the_memory_holds_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="more than 16777216 binary digits"):
+        C.reciprocal(low=1, high=2, n_iters=40)

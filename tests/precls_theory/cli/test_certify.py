@@ -59,6 +59,12 @@ def test_counterexample(run):
     assert run("counterexample", "models_of_a_user:Square", "square", "--shape", "1,3,4").exit_code == 1
 
 
+def test_refusals_speak_of_options(run):
+    assert "--any-growth gives" in run("certify", "models_of_a_user:Square", "--shape", "1,3,4").output
+    refusal = run("counterexample", "models_of_a_user:Square", "square", "--shape", "1,3,4").output
+    assert "in Python, a region compares" in refusal
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

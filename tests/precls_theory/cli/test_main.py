@@ -138,7 +138,7 @@ def test_a_closed_pipe_behind_standard_output(arguments: list[str]) -> None:
     finally:
         os.close(write)
     assert done.returncode == 1
-    assert done.stderr == ""
+    assert done.stderr.splitlines() == ["error: cannot write to standard output: who read it has closed the pipe"]
 
 
 def test_an_interrupt_ends_in_a_word() -> None:

@@ -555,3 +555,19 @@ def test_the_data_are_not_overwritten(tmp_path):
     assert "the same file as" in same.stderr
     assert data.read_bytes() == before
     assert not (tmp_path / "new").exists()
+
+
+def test_an_answer_is_printed_where_its_file_cannot_be_written(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError("cannot write net: No space left on device")
+
+    monkeypatch.setattr("precls_theory.cli.solve.write_output", full)
+    data = csv(tmp_path, "x,y\n1,2\n2,3\n3,5\n")
+    result = run(data, "--target", "y", "--coefficients", str(tmp_path / "fit.csv"))
+    assert result.exit_code == 1
+    assert "x = 3/2" in result.stdout
+    assert "No space left" in result.stderr
+    assert "wrote" not in result.stderr
+    document = json.loads(run(data, "--target", "y", "--coefficients", str(tmp_path / "fit.csv"), "--json").stdout)
+    assert (document["ok"], document["exact"]["x"]) == (False, "3/2")
+    assert "No space left" in document["error"]
