@@ -24,7 +24,6 @@ from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Exact, Rational, recorded
 
-
 MAX_BITS = 2**24
 """Most binary digits of the proven error, which doubles them with every iterate."""
 
