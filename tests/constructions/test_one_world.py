@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,8 @@ def test_equal_networks_are_equal() -> None:
     assert first == again
     assert len({first, again}) == 1
     assert first != C.gradient_descent(n_points=2, n_dims=1, n_steps=2, step_size="1/9")
+    assert first != replace(first, algorithm="newton")  # the same weights, another claim
+    assert first != replace(first, parameters=first.parameters | {"n_steps": 4})
     assert first != "something else"
     assert len(repr(first.layers[0])) < 120
     assert len(repr(first.layers[0].conv)) < 80
