@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
@@ -248,3 +250,76 @@ def test_layers_without_limits_have_none() -> None:
     assert bound.varying is not None
     assert bound.varying.flatten().tolist() == [1, np.inf]
     assert module.limits_of(SimpleNamespace(limits=(None, None)), [location, location], torch.float64) == []  # type: ignore[arg-type]
+
+
+def limited(kept: tuple[int, ...], positions: bool = False, **changes: Any) -> Network:
+    """Circular totals p and the rest of two layers, with the second's outputs a = p², b = p·q, c = q − 3, d = p limited."""
+    network = built("totals", "circular", kept, positions)
+    largest = {"a": 100.0, "b": np.inf, "c": 2.1, "d": 1e9}
+    last = np.array([largest[name] for name in network.outputs])
+    return replace(network, limits=(*[None] * (network.depth - 1), last), **changes)
+
+
+@pytest.mark.parametrize("positions", [False, True])
+@pytest.mark.parametrize("kept", [(0, 1, 2, 3), (3,), (1,)])
+def test_a_network_refuses_what_leaves_its_limits(kept: tuple[int, ...], positions: bool) -> None:
+    """x sums to 10 within, to 11 beyond; positions add 2 − 5 to each sum, whence 13 and 14 do. c is 4 below y at a row."""
+    network = limited(kept, positions)
+    model = network.to_torch()
+    more = 3.0 if positions else 0.0
+    within = torch.zeros(2, N, 2, dtype=torch.float64)
+    within[:, 1, 0], within[:, 2, 0], within[:, :, 1] = 6 + more, 4, 2
+    if positions:
+        within[:, 1, 1], within[:, 3, 1] = -2, 12
+    assert np.array_equal(
+        model(network.task.encode(within)).numpy(),
+        exact_floats(network, network.task.encode(within.numpy().astype(int).astype(object)))[:, list(kept)],
+    )
+    beyond = within.clone()
+    beyond[1, 2, 0] += 1
+    message = (
+        f"layer {network.depth}: the leading digit a of batch entry 1 is 121, and the digits are exact up to 100 only: scale the "
+        "data, or slice with a larger bounds={'a': …}"
+    )
+    with pytest.raises(OverflowError, match=f"^{re.escape(message)}$"):
+        model(network.task.encode(beyond))
+    with pytest.raises(
+        OverflowError, match="a leading digit leaves the range in which digits are exact: run the model"
+    ):
+        torch.func.vmap(model)(network.task.encode(beyond)[:, None])
+    same = torch.func.vmap(model)(network.task.encode(within)[:, None])[:, 0]
+    assert torch.equal(same, model(network.task.encode(within)))
+    for row in kept:
+        low = within.clone()
+        low[0, row, 1] -= 10
+        with pytest.raises(OverflowError, match="the leading digit c of batch entry 0 is"):
+            model(network.task.encode(low))
+
+
+def test_limits_are_those_of_the_format() -> None:
+    for dtype in (torch.float64, torch.float32):
+        found = limited((0, 1)).to_torch(dtype=dtype).limits[1]
+        assert isinstance(found, Limits)
+        assert found.varying is not None
+        assert found.varying.dtype == dtype
+        assert torch.tensor(2.1, dtype=dtype).item() in found.varying.flatten().tolist()
+
+
+def test_a_format_that_is_too_short_for_the_digits_is_refused() -> None:
+    """A format of 24 bits has eps 2^-23."""
+    network = limited((0, 1, 2, 3), precision=24)
+    assert network.to_torch(dtype=torch.float32).dtype == torch.float32
+    message = (
+        "this network's digits need a format of 25 bits, and torch.float32 has fewer: slice the original for that format, "
+        "C.sliced(..., dtype=...)"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        replace(network, precision=25).to_torch(dtype=torch.float32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_positions_are_in_the_format(dtype: torch.dtype) -> None:
+    model = built("plain", "causal", (1, 3), True).to_torch(dtype=dtype)
+    assert model.positions is not None
+    assert model.positions.dtype == dtype
+    assert model.positions.squeeze(2).tolist() == [[0] * 2, [0] * 2, [2, -5]]

@@ -222,3 +222,41 @@ def test_a_layer_says_its_sizes():
     assert [layer.filters[index] for index in layer.filter_index] == [DELTA, PREFIX]
     assert layer.conv.entries() == {(0, 0): 1, (1, 0): 1, (1, 2): 1}
     assert layer.gate.entries() == {(0, 1): 1, (1, 1): 1}
+
+
+def test_positional_values_are_added_at_their_rows() -> None:
+    builder = Builder(3, ["x"])
+    first = builder.position("p", {0: 2, 2: Fraction(-1, 2)})
+    second = builder.position("q", {1: 5})
+    assert (first, second) == (channel("p"), channel("q"))
+    assert builder.inputs == ("x", "p", "q")
+    assert builder.positions == {(0, 1): 2, (2, 1): Fraction(-1, 2), (1, 2): 5}
+    assert {type(value) for value in builder.positions.values()} == {Fraction}
+    out = builder.layer(y=X + 10 * first + 100 * second)
+    network = builder.build([out], partial(Sequence, 3, 1, n_inputs=3))
+    u = np.array([[1, 0, 0]] * 3, dtype=object)
+    assert network.evaluate(u)[:, 0].tolist() == [21, 501, -4]
+    assert (network.algorithm, network.parameters) == ("unnamed", {})
+
+
+def test_iterations_are_written_out_until_they_settle() -> None:
+    """From x, y to families a, b: the second layer reads what the third does, and is the same object."""
+    builder = Builder(1, ["x", "y"])
+    builder.iterate(5, lambda a, b: {"a": a * b, "b": a - b}, a=X, b=Y)
+    first, *later = builder.layers
+    assert len(later) == 4
+    assert all(layer is later[0] for layer in later)
+    assert first is not later[0]
+    partly = Builder(1, ["a", "y"])
+    a, b = partly.iterate(4, lambda a, b: {"a": a + b, "b": 2 * b}, a=channel("a"), b=Y)
+    assert one_row(partly, [a, b], 1, 1) == [16, 16]
+
+
+def test_progress_is_told_in_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr("constructions.networks.builder.tell", lambda *words: told.append(words))
+    builder = Builder(1, ["x"])
+    out = builder.layer(y=builder.layer(x=X * X) + 1)
+    builder.build([out], partial(Sequence, 1, 1, n_inputs=1))
+    written = [("layers written", 1), ("layers written", 2)]
+    assert told == [*written, ("layers compiled", 1, 2), ("layers compiled", 2, 2)]
