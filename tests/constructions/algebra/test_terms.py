@@ -290,3 +290,16 @@ def test_work_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     spent.clear()
     channels("P", 2, 3)
     assert spent == [6]
+
+
+def test_numbers_scale_every_coefficient() -> None:
+    x, y = channel("x"), channel("y")
+    scaled = (2 * (x * y) + 5 * (x * x)) * Fraction(3, 2)
+    assert scaled == 3 * (x * y) + Fraction(15, 2) * (x * x)
+    assert sorted(scaled.items.values()) == [3, Fraction(15, 2)]
+    assert (x * y * 0).items == {}
+
+
+def test_what_is_no_rational_is_named_where_it_is_subtracted() -> None:
+    with pytest.raises(TypeError, match="got str: '1/2'"):
+        channel("x") - "1/2"  # type: ignore[operator]

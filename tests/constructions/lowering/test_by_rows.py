@@ -50,6 +50,14 @@ def families(n: int) -> dict[str, Any]:
             {"p": convolve(STEPS, X) * Y, "q": convolve(TAPS, Y)},
             {"b": convolve(TAPS, q) * p, "a": convolve(EXCLUSIVE, p), "c": convolve(PREFIX, q) + p * p},
         ),
+        "mixed": (
+            {"p": convolve(PREFIX, X), "q": convolve(PREFIX, Y), "r": X * Y},
+            {"a": p * p + channel("r"), "b": convolve(STEPS, channel("r")) * p, "c": convolve(TAPS, q) * channel("r")},
+        ),
+        "mixed, turned": (
+            {"p": convolve(PREFIX, X), "q": convolve(PREFIX, Y), "r": X * Y},
+            {"a": p * p + channel("r"), "b": convolve(TAPS, channel("r")) * p, "c": convolve(STEPS, q) * channel("r")},
+        ),
         "one through": ({"p": X * X, "q": convolve(TAPS, X) * Y}, {"a": q, "b": p}),
     }
     return choices[n] if isinstance(n, str) else choices
@@ -77,7 +85,7 @@ def exact_floats(network: Network, u: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("mode", ["causal", "circular"])
 @pytest.mark.parametrize("name", list(families(0)))
 def test_every_row_and_filter_is_exact(name, mode):
-    u = np.random.default_rng(1).integers(-3, 4, (3, N, 2)).astype(object)
+    u = np.random.default_rng(1).integers(-3, 4, (N, N, 2)).astype(object)
     for kept, positions, sums in itertools.product((tuple(range(N)), (2,), (1, 3)), (False, True), ("any", "fixed")):
         network = built(name, mode, kept, positions)
         given = network.task.encode(u)
@@ -86,6 +94,7 @@ def test_every_row_and_filter_is_exact(name, mode):
         lowered = LoweredNetwork(network, kept, torch.float64, sums)
         assert np.array_equal(lowered(floats).numpy(), expected[:, list(kept)]), (kept, positions, sums)
         assert np.array_equal(lowered(floats[0]).numpy(), expected[0][list(kept)])
+        assert np.array_equal(lowered(floats[:3]).numpy(), expected[:3, list(kept)])
         whole = module.lower(network, rows="all", sums=sums)
         assert np.array_equal(whole(floats).numpy(), expected)
         states = whole.states(floats)
@@ -93,7 +102,7 @@ def test_every_row_and_filter_is_exact(name, mode):
         varying, constant = states[-1]
         for output, (is_constant, place) in enumerate(whole.lowered_layers[-1].location):
             held = (constant if is_constant else varying)[place]
-            assert np.array_equal(held.expand(N, 3).T.numpy(), expected[:, :, output])
+            assert np.array_equal(held.expand(N, N).T.numpy(), expected[:, :, output])
 
 
 def test_sums_reach_every_map() -> None:

@@ -85,6 +85,10 @@ REGRESSIONS: dict[str, tuple[Callable[[], Any], Callable[[np.ndarray, np.ndarray
         lambda: C.newton(**SIZE, n_iters=2, alpha="1/9", refinements=2),
         lambda A, b, x: newton_run(A, b, x, 2),
     ),
+    "Gram refinement": (  # from zero: the first round gives M c
+        lambda: C.gram_refinement(**SIZE, n_iters=2, alpha="1/9", refinements=3),
+        lambda A, b, x: newton_run(A, b, x, 2),
+    ),
 }  # fmt: skip
 
 
@@ -105,6 +109,31 @@ def test_regressions_are_their_loops_at_every_row(name: str) -> None:
         assert (found == expected).all()
         assert (claimed(network, FIELD.elements(given), FIELD) == FIELD.elements(expected)).all()
         assert (computed(network, given, RATIONALS) == expected).all()
+
+
+@pytest.mark.parametrize("scales", [None, ("2/3", -3)])
+def test_centred_regressions_are_taken_back_by_hand(scales: tuple[Any, ...] | None) -> None:
+    """Column by column over fractions: means, differences times scales, Newton, and the first coefficient from the means."""
+    network = C.centred_newton(n_points=4, n_dims=3, n_iters=2, alpha="1/9", constant="5/2", scales=scales)
+    rows = [
+        [Fraction(5, 2), 1, 2],
+        [Fraction(5, 2), -3, 1],
+        [Fraction(5, 2), 0, Fraction(7, 2)],
+        [Fraction(5, 2), 4, -1],
+    ]
+    b = [Fraction(2), Fraction(-1, 3), Fraction(4), Fraction(1)]
+    factors = [Fraction(scale) for scale in scales or (1, 1)]
+    means = [sum((row[j] for row in rows), Fraction(0)) / 4 for j in (1, 2)]
+    Z = [[row[0], *(s * (v - m) for s, v, m in zip(factors, row[1:], means, strict=True))] for row in rows]
+    y = newton(array(Z), array(b), 2, Fraction(1, 9), 0)
+    others = [s * value for s, value in zip(factors, y[1:], strict=True)]
+    first = y[0] - sum(m * value for m, value in zip(means, others, strict=True)) / Fraction(5, 2)
+    u = network.task.encode(array(rows), array(b))
+    expected = [[first, *others]] * len(network.task.exact_rows)
+    for given in (u, np.stack([u, u])):
+        assert (claimed(network, given, RATIONALS) == array(expected)).all()
+        assert claimed(network, given, RATIONALS).shape == (*given.shape[:-2], len(expected), 3)
+        assert (claimed(network, FIELD.elements(given), FIELD) == FIELD.elements(expected)).all()
 
 
 def test_descent_of_no_step_and_of_many() -> None:

@@ -89,6 +89,7 @@ def test_sums_and_products() -> None:
         assert scaled.denominators == {3: 2, 5: 1, 11: 1}
         assert above(scaled.log2_norm, 3 + math.log2(2 / 11))
         assert scaled.degree == 2
+    assert (left + Majorant(0, 0.0, {11: 0})).denominators == {3: 2, 5: 1, 11: 0}
     assert above(left.log2_denominator, math.log2(45))
     assert left.log2_denominator > math.log2(45)
     assert left.log2_height == 3.0 + left.log2_denominator
@@ -229,7 +230,10 @@ def test_degrees_beyond_floats_are_refused_or_rounded_up() -> None:
     assert exact.degree == 2**52
     rounded = network_majorant(network([square] * 53, {}, ((0, 0),)))
     assert 2**53 < rounded.degree <= 2**53 + 2**14
-    with pytest.raises(OverflowError, match=r"^the degree of a network of depth 1100 is too large to bound$"):
+    with (
+        np.errstate(all="raise"),
+        pytest.raises(OverflowError, match=r"^the degree of a network of depth 1100 is too large to bound$"),
+    ):
         network_majorant(network([square] * 1100, {}, ((0, 0),)))
 
 

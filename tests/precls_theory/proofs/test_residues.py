@@ -385,6 +385,9 @@ def test_plans_by_hand() -> None:
     assert plan(Bound(2**40, 1e3, 0.0)).bits == 128
     assert plan(Bound(2**40, 1e3, 0.0)).rounds == 1
     assert plan(Bound(2**130, 1e3, 0.0)).bits == 256
+    # One round modulo 128 bits misses with 2^-48: a longer prime, not a second round on Python integers.
+    long = plan(Bound(2**116, 1e3, 0.0))
+    assert (long.bits, long.rounds) == (256, 1)
 
 
 def test_what_is_drawn_and_what_is_written_down() -> None:
