@@ -93,6 +93,7 @@ class Mutants:
                 runs = {}
                 for item in items:
                     reached.clear()
+                    self.empty_caches()
                     start = time.perf_counter()
                     passed = passes(item)
                     runs[item.nodeid] = Run(time.perf_counter() - start, passed, sorted(reached))
@@ -103,13 +104,17 @@ class Mutants:
                 raise pytest.UsageError(f"the tests themselves ended with status {status}")
             return {name: Run(*run) for name, run in json.load(file).items()}
 
+    def empty_caches(self) -> None:
+        for cache in self.caches:
+            cache.cache_clear()
+
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         from mutmut.mutation.trampoline import set_mutant_under_test
 
-        for cached in gc.get_objects():  # results from while the tests were imported, without a change
-            if isinstance(cached, functools._lru_cache_wrapper) and cached.__module__.startswith(PACKAGES):
-                cached.cache_clear()
+        kept = [entry for entry in gc.get_objects() if type(entry) is functools._lru_cache_wrapper]
+        self.caches = [cache for cache in kept if cache.__module__.startswith(PACKAGES)]
         runs = self.observed(session.items)
+        self.empty_caches()  # of results from while the tests were imported, without a change
         if failed := [name for name, run in runs.items() if not run.passed]:
             raise pytest.UsageError(f"tests that fail without any change: {', '.join(failed)}")
         items = sorted(session.items, key=lambda item: runs[item.nodeid].seconds)

@@ -187,6 +187,21 @@ def test_maps_are_their_matrices(form: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert torch.equal(made.add_to(y.clone(), x), y + expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_compressed_rows_keep_the_format_and_the_last_row(dtype: torch.dtype) -> None:
+    entries = {(0, 1): Fraction(2), (1, 0): Fraction(-3)}  # row 2 holds nothing
+    y = SparseProduct(3, 2, entries, dtype)(torch.tensor([[1.0], [5.0]], dtype=dtype))
+    assert y.dtype == dtype
+    assert y.tolist() == [[10], [-3], [0]]
+
+
+def test_the_largest_weight_is_the_one_that_overflows() -> None:
+    with pytest.raises(OverflowError, match=r"^a weight of about 10\^400 overflows torch.float64$"):
+        maps.rounded([Fraction(1), Fraction(-(10**400)), Fraction(2)], torch.float64)
+    with pytest.raises(OverflowError, match=r"^a weight of about 10\^5 overflows torch.float16$"):
+        maps.rounded([Fraction(1), Fraction(-(10**5))], torch.float16)
+
+
 def test_gathered_rows_that_follow_each_other_are_a_slice() -> None:
     one = Fraction(1)
     together = Gather([(1, 0, one), (2, 1, one)], torch.float64)

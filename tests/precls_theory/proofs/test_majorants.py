@@ -19,6 +19,8 @@ from precls_theory.proofs.majorants import (
     SLACK,
     VARIABLE,
     Majorant,
+    _Channels,
+    _PreparedMap,
     input_majorants,
     log2_add,
     log2_size,
@@ -246,3 +248,21 @@ def test_networks_are_bounded_as_entry_by_entry(name: str) -> None:
     assert by_entry.degree == by_channel.degree
     assert by_entry.log2_norm <= by_channel.log2_norm + 1e-6
     assert by_channel.log2_norm <= by_entry.log2_norm + 2 * built.depth * math.log2(4 * built.n_rows)
+
+
+def test_sums_of_many_terms_leave_room_for_their_rounding() -> None:
+    """4096 terms of norm 1: log2 of the sum is 12, and pairwise logaddexp2 may err by some 4096·2^-48·13."""
+    n = 4096
+    many = _PreparedMap(SparseMap.of(n, 1, {(0, column): Fraction(1) for column in range(n)}))
+    found = many.apply(_Channels(np.zeros(n), np.zeros(n), np.zeros((n, 1))), 0)
+    assert n * 2.0**-48 * 13 <= found.log2_norm[0] - 12 <= n * 2.0**-46 * 13
+
+
+def test_a_layer_without_outputs() -> None:
+    none = SparseMap.of(0, 0, {})
+    empty = Layer(
+        conv=SparseMap.of(3, 0, {}), gate=SparseMap.of(3, 0, {}), out=none, filters=(),
+        filter_index=np.zeros(0, dtype=np.int64), outputs=(),
+    )  # fmt: skip
+    found = network_majorant(network([empty], {}, ((0, 0),)))
+    assert (found.degree, found.log2_norm, found.denominators) == (0, -math.inf, {})
