@@ -148,6 +148,7 @@ def test_which_maps_are_dense_and_which_a_ladder(monkeypatch: pytest.MonkeyPatch
     def kind(entries: dict[tuple[int, int], Fraction] = ENTRIES, **options: Any) -> str:
         made = LoweredMap(4, 3, entries, options.pop("dtype", torch.float64), **options)
         assert (made.matrix is None) == (made.kind != "dense")
+        assert made.sparse is None or made.sparse.weights.dtype == made.dtype
         return made.kind
 
     permutation = {(row, row % 3): Fraction(1) for row in range(4)}

@@ -136,6 +136,20 @@ def test_centred_regressions_are_taken_back_by_hand(scales: tuple[Any, ...] | No
         assert (claimed(network, FIELD.elements(given), FIELD) == FIELD.elements(expected)).all()
 
 
+def test_centred_columns_without_scales_have_factors_one() -> None:
+    sizes: dict[str, Any] = {"n_points": 3, "n_dims": 4, "n_iters": 1, "alpha": "1/9"}
+    plain, ones = C.centred_newton(**sizes), C.centred_newton(**sizes, scales=(1, 1, 1))
+    u = plain.task.encode(array([[1, 2, 3, 4], [1, -1, 0, 2], [1, 5, 1, -3]]), B)
+    assert (claimed(plain, u, RATIONALS) == claimed(ones, u, RATIONALS)).all()
+
+
+def test_a_transformer_is_bounded_entry_by_entry() -> None:
+    network = C.linear_attention_gradient_descent(**SIZE, n_steps=1, step_size="2/7")
+    found = computed_majorant(network)
+    assert found.degree == 3
+    assert math.isfinite(found.log2_norm)
+
+
 def test_descent_of_no_step_and_of_many() -> None:
     for steps in (0, 1, 2, 2048, 2049, 4100):
         network = C.gradient_descent(n_points=2, n_dims=1, n_steps=steps or 1, step_size="1/3", form="gram")
