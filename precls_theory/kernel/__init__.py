@@ -10,7 +10,8 @@ holds a checker of saved networks that is proved sound: where it says yes, the n
 * :mod:`~precls_theory.kernel.sources`: what the sources may contain.
 * :mod:`~precls_theory.kernel.statements`: what the claimed theorems state, pinned down to the last definition.
 * :mod:`~precls_theory.kernel.theorems`: which theorem of the registry is which theorem of the library.
-* :mod:`~precls_theory.kernel.export`: a network as a list of integers, the one thing that a certificate adds.
+* :mod:`~precls_theory.kernel.export`: a network as a list of integers, the one thing that a certificate adds;
+  :mod:`~precls_theory.kernel.attention_export`, the same for linear attention.
 * :mod:`~precls_theory.kernel.certificates`: the checker, run in the kernel.
 
 Coq 8.16 with MathComp 1.15, as Debian 12 has them. Nothing else in the package needs Coq. The sources are written for MathComp 1:

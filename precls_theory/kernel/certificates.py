@@ -18,6 +18,8 @@ from typing import Literal
 
 from constructions.files.reading import load
 from constructions.networks.network import Network
+from constructions.transformers.exact import ExactTransformer
+from precls_theory.kernel.attention_export import attention_stream
 from precls_theory.kernel.export import NotCovered, stream
 from precls_theory.kernel.library import (
     CLOSED,
@@ -39,17 +41,44 @@ LONG = 64
 MOST_WORK = 2**31
 """Largest sum of the squares of the lengths, in bits, of the longer integers of a file: Coq multiplies and reduces fractions
 in time quadratic in their length, which makes this about two minutes."""
-HEADER = f"""From Coq Require Import ZArith.
+
+
+@dataclass(frozen=True)
+class Checker:
+    """A checker of the library: its module, and there what it decides, what that proves, and the theorem that it does."""
+
+    module: str
+    checks: str
+    certified: str
+    theorem: str
+
+    @property
+    def header(self) -> str:
+        """What a generated source begins with."""
+        return f"""From Coq Require Import ZArith.
 From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq.
-From {LOGICAL_NAME} Require Import Decode.
+From {LOGICAL_NAME} Require Import {self.module}.
 Local Open Scope Z_scope.
 """
-# [refine] with the network written out: [apply:] would unfold the check outside the virtual machine, which takes minutes.
-THEOREM = """Theorem proved : certified network.
-Proof. refine (@certificate network _); vm_cast_no_check (erefl true). Qed.
+
+    @property
+    def proof(self) -> str:
+        """The theorem on ``network``."""
+        # [refine] with the network written out: [apply:] would unfold the check outside the virtual machine, which takes minutes.
+        return f"""Theorem proved : {self.certified} network.
+Proof. refine (@{self.theorem} network _); vm_cast_no_check (erefl true). Qed.
 Redirect "assumptions" Print Assumptions proved.
 """
-REFUSED = 'Redirect "verdict" Eval vm_compute in (checks network).\n'
+
+    @property
+    def refusal(self) -> str:
+        """What asks for the verdict where the theorem has no proof."""
+        return f'Redirect "verdict" Eval vm_compute in ({self.checks} network).\n'
+
+
+BASECONV = Checker("Decode", "checks", "certified", "certificate")
+ATTENTION = Checker("AttentionCertificate", "attention_checks", "attention_certified", "attention_certificate")
+HEADER = BASECONV.header
 
 
 @dataclass(frozen=True)
@@ -80,11 +109,15 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
     path = Path(path)
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     network = load(path)
-    if not isinstance(network, Network):
+    if isinstance(network, Network):
+        checker, numbers = BASECONV, stream(network)
+    elif isinstance(network, ExactTransformer):
+        checker, numbers = ATTENTION, attention_stream(network)
+    else:
         raise NotCovered(
-            f"the kernel has theorems about BaseConv networks, and {path} holds a {type(network).__name__}"
+            f"the kernel has theorems about BaseConv networks and linear attention, and {path} holds a "
+            f"{type(network).__name__}"
         )
-    numbers = stream(network)
     require_short(numbers, path)
     if hashlib.sha256(path.read_bytes()).hexdigest() != before:
         raise OSError(f"{path} changed while it was read")
@@ -92,10 +125,11 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
     require_recorded(CERTIFICATES, library)
     progress(f"Coq checks {path}")
     start = time.perf_counter()
-    verdict = prove(numbers, library, f"(* SHA-256 of the file: {before} *)\n")
+    verdict = prove(numbers, library, f"(* SHA-256 of the file: {before} *)\n", checker)
     seconds = time.perf_counter() - start
     rechecked: Literal["accepted"] | None = "accepted" if is_rechecked(library) else None
-    return KernelVerdict(verdict, before, seconds, find_coq().name, coqchk=rechecked)
+    theorem = f"{checker.module}.{checker.theorem}"
+    return KernelVerdict(verdict, before, seconds, find_coq().name, theorem, rechecked)
 
 
 def require_short(numbers: Sequence[int], path: str | Path) -> None:
@@ -109,16 +143,18 @@ def require_short(numbers: Sequence[int], path: str | Path) -> None:
         )
 
 
-def prove(numbers: Sequence[int], library: Path, comment: str = "") -> Literal["proved", "refused"]:
+def prove(
+    numbers: Sequence[int], library: Path, comment: str = "", checker: Checker = BASECONV
+) -> Literal["proved", "refused"]:
     """The verdict of the kernel on one network."""
     data = definition("network", numbers)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
-        (folder / "certificate.v").write_text(comment + HEADER + data + THEOREM)
+        (folder / "certificate.v").write_text(comment + checker.header + data + checker.proof)
         try:
             run_coq(["certificate.v"], folder, library)
         except KernelError as error:
-            (folder / "refusal.v").write_text(comment + HEADER + data + REFUSED)
+            (folder / "refusal.v").write_text(comment + checker.header + data + checker.refusal)
             run_coq(["refusal.v"], folder, library)
             printed = (folder / "verdict.out").read_text().split()
             if printed[:2] != ["=", "false"]:
@@ -150,14 +186,17 @@ def definition(name: str, numbers: Sequence[int]) -> str:
     return "".join(lines) + f"Definition {name} : seq Z := {whole}.\n"
 
 
-def verdicts(networks: Sequence[Sequence[int]], library: Path) -> list[bool]:
+def verdicts(networks: Sequence[Sequence[int]], library: Path, checker: Checker = BASECONV) -> list[bool]:
     """What the checker computes on each of many networks, in one run of Coq; for tests of the checker."""
     answers = []
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         data = "".join(definition(f"network{place}", numbers) for place, numbers in enumerate(networks))
-        ask = [f'Redirect "v{place}" Eval vm_compute in (checks network{place}).\n' for place in range(len(networks))]
-        (folder / "verdicts.v").write_text(HEADER + data + "".join(ask))
+        ask = [
+            f'Redirect "v{place}" Eval vm_compute in ({checker.checks} network{place}).\n'
+            for place in range(len(networks))
+        ]
+        (folder / "verdicts.v").write_text(checker.header + data + "".join(ask))
         run_coq(["verdicts.v"], folder, library)
         for place in range(len(networks)):
             match = re.match(r"\s*= (true|false)\s*: bool\s*\Z", (folder / f"v{place}.out").read_text())

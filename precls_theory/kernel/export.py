@@ -31,9 +31,9 @@ INDICES = {
     2: ("aa", "P", "W", "G", "R", "M", "Y"),
 }
 """How many indices the channels of a family have: each channel has one spelling, so that no other name stands for it."""
-_INDEX = r"(0|[1-9][0-9]{0,5})"
+INDEX = r"(0|[1-9][0-9]{0,5})"
 _NAMES = {
-    family: re.compile(family + (rf"\[{','.join([_INDEX] * count)}\]" if count else "") + r"\Z")
+    family: re.compile(family + (rf"\[{','.join([INDEX] * count)}\]" if count else "") + r"\Z")
     for count, families in INDICES.items()
     for family in families
 }
@@ -56,11 +56,11 @@ def stream(network: Network) -> list[int]:
             if place == len(stored):
                 stored.append(layer)
         order.append(by_identity[id(layer)])
-    positions = [[row, column, *_ratio(weight)] for (row, column), weight in sorted(network.positions.items())]
+    positions = [[row, column, *rational(weight)] for (row, column), weight in sorted(network.positions.items())]
     return [
-        *claim, network.n_rows, _choice(network.mode, ("causal", "circular")),
-        *_many(map(_name, network.inputs)), *_many(positions), *_many(map(_layer, stored)), *_many([p] for p in order),
-        *_many([column] for column in network.task.columns),
+        *claim, network.n_rows, chosen(network.mode, ("causal", "circular")),
+        *many(map(_name, network.inputs)), *many(positions), *many(map(_layer, stored)), *many([p] for p in order),
+        *many([column] for column in network.task.columns),
     ]  # fmt: skip
 
 
@@ -78,10 +78,10 @@ def algorithm(network: Network) -> list[int]:
         return value if isinstance(value, int) else -1
 
     def ratio(key: str) -> list[int]:
-        return _ratio(network.parameters.get(key))
+        return rational(network.parameters.get(key))
 
     def choice(key: str, options: Sequence[str], default: str) -> int:
-        return _choice(network.parameters.get(key, default), options)
+        return chosen(network.parameters.get(key, default), options)
 
     layout = choice("layout", "AES", "A")
     sizes = [count("n_points"), count("n_dims")]
@@ -103,16 +103,16 @@ def algorithm(network: Network) -> list[int]:
         given = recorded(network.parameters, PrimitiveParameters)
         weight, bias = given.get("weight", []), given.get("bias")
         n_out = len(weight[0]) if weight else 0
-        rows = [_many(map(_ratio, row)) for row in weight]
-        return [*kind, count("n_rows"), *_many(rows), *_many(map(_ratio, bias if bias is not None else [0] * n_out))]
+        rows = [many(map(rational, row)) for row in weight]
+        return [*kind, count("n_rows"), *many(rows), *many(map(rational, bias if bias is not None else [0] * n_out))]
     return [*kind, *map(count, ("n_rows", "n_channels", "left", "right", "target", "length"))]
 
 
-def _choice(value: object, options: Sequence[str]) -> int:
+def chosen(value: object, options: Sequence[str]) -> int:
     return list(options).index(value) if value in list(options) else UNKNOWN
 
 
-def _ratio(value: object) -> list[int]:
+def rational(value: object) -> list[int]:
     try:
         fraction = Fraction(value)  # type: ignore[call-overload]  # what it does not take, it refuses
     except (TypeError, ValueError, ZeroDivisionError):
@@ -120,7 +120,7 @@ def _ratio(value: object) -> list[int]:
     return [fraction.numerator, fraction.denominator]
 
 
-def _many(items: Iterable[Sequence[int]]) -> list[int]:
+def many(items: Iterable[Sequence[int]]) -> list[int]:
     """How many, then each."""
     items = list(items)
     return [len(items), *(number for item in items for number in item)]
@@ -135,22 +135,22 @@ def _name(name: str) -> list[int]:
 
 
 def _layer(layer: Layer) -> list[int]:
-    conv, gate, out = (_forms(part) for part in (layer.conv, layer.gate, layer.out))
+    conv, gate, out = (forms(part) for part in (layer.conv, layer.gate, layer.out))
     units = [[index, *c, *g] for index, c, g in zip(layer.filter_index.tolist(), conv, gate, strict=True)]
-    return [*_many(map(_name, layer.outputs)), *_many(map(_filter, layer.filters)), *_many(units), *_many(out)]
+    return [*many(map(_name, layer.outputs)), *many(map(_filter, layer.filters)), *many(units), *many(out)]
 
 
 def _filter(filter: Filter) -> list[int]:
-    return [*_many(map(_ratio, filter.head)), *_ratio(filter.tail)]
+    return [*many(map(rational, filter.head)), *rational(filter.tail)]
 
 
-def _forms(sparse: SparseMap) -> list[list[int]]:
+def forms(sparse: SparseMap) -> list[list[int]]:
     """Each row of an affine map: its weights, then its constant."""
     weights: list[list[list[int]]] = [[] for _ in range(sparse.n_out)]
     constants = [[0, 1] for _ in range(sparse.n_out)]
     for row, column, weight in zip(sparse.rows.tolist(), sparse.columns.tolist(), sparse.weights, strict=True):
         if column == sparse.n_in:
-            constants[row] = _ratio(weight)
+            constants[row] = rational(weight)
         else:
-            weights[row].append([column, *_ratio(weight)])
-    return [[*_many(entries), *constant] for entries, constant in zip(weights, constants, strict=True)]
+            weights[row].append([column, *rational(weight)])
+    return [[*many(entries), *constant] for entries, constant in zip(weights, constants, strict=True)]

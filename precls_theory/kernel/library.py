@@ -31,7 +31,7 @@ FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives",
     "Layouts", "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "NetworkWidths", "ChebyshevError",
     "Decode", "Evaluator", "Operators", "LowerBound", "LayoutMistake", "Growth", "Gated", "LinearAttention", "Ternary",
-    "CausalAttention",
+    "CausalAttention", "Attention", "AttentionModels", "AttentionCertificate",
 )  # fmt: skip
 """Modules of the library, each after those that it uses."""
 LOGICAL_NAME = "Precls"

@@ -64,8 +64,11 @@ GIVEN: dict[str, str] = {
 }
 """What a theorem of the library takes as a hypothesis or leaves to be read."""
 
-CERTIFICATES = ("Decode.certificate", "Soundness.check_sound")
-"""What makes the checker of files count."""
+CERTIFICATES = (
+    "Decode.certificate", "Soundness.check_sound", "AttentionCertificate.attention_certificate",
+    "AttentionCertificate.check_attention_sound",
+)  # fmt: skip
+"""What makes the checkers of files count."""
 
 _ANALYSIS = "needs analysis (limits, analytic continuation, suprema) that the algebra of MathComp does not have"
 _FINITE = "its statement is about given sizes or given functions, and these are what is run"

@@ -49,6 +49,7 @@ Record attention_file := AttentionFile {
   claimed_steps : positive;
   claimed_step_size : Q;
   stored_names : seq chan;
+  stored_inputs : nat;                                        (* how many of them are given; the others start at zero *)
   stored_network : attention;
   stored_columns : seq N
 }.
@@ -92,6 +93,13 @@ Fixpoint ternary_updates (D : nat) (s c r : Q) (ms : seq Ternary.advance) : seq 
   if ms is m :: ms then
     ternary_update D s c r third m :: ternary_updates D s (Qplus (Qplus c c) c) (Qmult r third) ms
   else [::].
+(* In the first layer what starts at zero is not written down. *)
+Definition starts_at_zero (c : option chan) : bool := if c is Some (FW, _, _) then true else if c is Some (Fv, _, _) then true else false.
+Definition without_zeros (l : lin) : lin := [seq t <- l | ~~ starts_at_zero t.2].
+Definition first_update (U : update) : update := fun c =>
+  [seq ([seq (without_zeros p.1, without_zeros p.2) | p <- h.1], without_zeros h.2) | h <- U c].
+Definition all_ternary_updates (D : nat) (s : Q) (ms : seq Ternary.advance) : seq update :=
+  if ternary_updates D s q1 q1 ms is U :: Us then first_update U :: Us else [::].
 Definition updates_of form (md : mask) (N D : nat) (k : positive) (eta : Q) (L : nat) : option (seq update) :=
   let s := per_point eta N in
   match form, md with
@@ -99,7 +107,7 @@ Definition updates_of form (md : mask) (N D : nat) (k : positive) (eta : Q) (L :
   | OneStepE, Strict => if Pos.eqb k 1 then Some [:: step_update D s Fa] else None
   | TernaryForm, Full =>
       let ms := schedule L (Npos k) in
-      if N.eqb (total_stepsN 0 ms) (Npos k) then Some (ternary_updates D s q1 q1 ms) else None
+      if N.eqb (total_stepsN 0 ms) (Npos k) then Some (all_ternary_updates D s ms) else None
   | CausalForm, CausalMask =>
       let ds := digits L.-1 (N.pred (Npos k)) in
       if N.eqb (N.succ (totalN 1 ds)) (Npos k) then Some (gather_update D s :: map (triple_update D) ds) else None
@@ -108,7 +116,8 @@ Definition updates_of form (md : mask) (N D : nat) (k : positive) (eta : Q) (L :
 Definition check_attention (f : attention_file) : bool :=
   let net := stored_network f in let form := claimed_form f in let N := claimed_points f in let D := claimed_dims f in
   let names := attention_names form D in
-  [&& N != 0%N, attention_rows net == (N + 1)%N, stored_names f == names, uniq names,
+  [&& N != 0%N, attention_rows net == (N + 1)%N, stored_names f == names,
+      stored_inputs f == (D + 1 + (if own_x form then D else 0))%N, uniq names,
       (if form is CausalForm then query \in names else true),
       same_positions (attention_positions net) (marked_positions form N D),
       map (column names) (stored_columns f) == map Some (vector_names D (result form)) &
@@ -192,8 +201,31 @@ rewrite mxE; case: ifP => jD; rewrite at_var En.
   by rewrite -[ch Fa j]/(ch Fa (Ordinal jD)) -vecE marked_a ltnNge leq_addr mxE.
 by rewrite marked_b ltnNge leq_addr.
 Qed.
+Lemma first_updateE U v n c : (forall m d, starts_at_zero (Some d) -> v m d = 0) ->
+  eval_update phi Full (N + 1) (first_update U) v n c = eval_update phi Full (N + 1) U v n c.
+Proof.
+move=> zero; have E m l : eval_lin phi v m (without_zeros l) = eval_lin phi v m l.
+  rewrite /eval_lin big_filter big_mkcond; apply: eq_bigr => -[q [d|]] _ //.
+  by case: ifP => // /negbFE z; rewrite /= (zero m d z) mulr0.
+rewrite /eval_update big_map; congr (_ + _); apply: eq_bigr => h _; rewrite /eval_attended; apply: eq_bigr => m _.
+by rewrite /= E big_map; congr (_ * _); apply: eq_bigr => p _; rewrite /= !E.
+Qed.
+Lemma all_ternary_blocks s ms : let v := marked TernaryForm N a b x0 in
+  state phi N D (eval_updates phi Full (N + 1) (all_ternary_updates D s ms) v) =
+  Ternary.blocks A (\col_n b n) (phi s) (phi half) (phi third) (phi q1) (phi q1) ms (state phi N D v).
+Proof.
+move=> v; rewrite -(ternary_blocks s q1 q1 ms marked_base) -/v; case: ms => //= m ms.
+set U := ternary_update _ _ _ _ _ _.
+have E n c : eval_update phi Full (N + 1) (first_update U) v n c = eval_update phi Full (N + 1) U v n c.
+  by apply: first_updateE => k [[[] i] j] //= _; rewrite /v /marked /= addr0; case: j.
+have base : base_of phi N D (eval_update phi Full (N + 1) U v) = Ternary.base A (\col_n b n) := base_kept _ _ _ _ marked_base _.
+have base' : base_of phi N D (eval_update phi Full (N + 1) (first_update U) v) = Ternary.base A (\col_n b n).
+  by rewrite -base; apply/matrixP => n j; rewrite !rows_asE /AttentionModels.base !at_var E.
+rewrite (ternary_blocks _ _ _ _ base) (ternary_blocks _ _ _ _ base'); congr Ternary.blocks.
+by rewrite /state; congr Ternary.Channels; apply/matrixP => n j; rewrite !rows_asE !at_var E.
+Qed.
 Lemma ternary_result s ms :
-  vec D (eval_updates phi Full (N + 1) (ternary_updates D s q1 q1 ms) (marked TernaryForm N a b x0)) N Fx =
+  vec D (eval_updates phi Full (N + 1) (all_ternary_updates D s ms) (marked TernaryForm N a b x0)) N Fx =
   iter (Ternary.total_steps 0 ms) (gd a b (phi s) N) x0.
 Proof.
 set v := marked TernaryForm N a b x0; set w := eval_updates _ _ _ _ _.
@@ -201,7 +233,7 @@ have lastE (v' : named R) : vec D v' N Fx = (dsubmx (Ternary.x (state phi N D v'
   by apply: vectorP => i; rewrite vecE !mxE at_var /= addn0.
 have start : state phi N D v = Ternary.Channels (Ternary.x (state phi N D v)) 0 0.
   by rewrite /state; congr Ternary.Channels; apply/matrixP => n j; rewrite rows_asE at_var mxE /v /marked /= addr0.
-rewrite lastE (ternary_blocks _ _ _ _ marked_base) start !weight1.
+rewrite lastE all_ternary_blocks -/v start !weight1.
 rewrite (Ternary.ternary_correct _ _ _ (half_half phi) thirds) trmxK -lastE marked_x eqxx.
 apply: eq_iter => x1.
 have Ea (n : 'I_N) : a n = (row n A)^T by apply/matrixP => i j; rewrite ord1 !mxE.
@@ -290,8 +322,8 @@ End Correct.
 (* ---- the checker proves the statement ---- *)
 Theorem check_attention_sound f : check_attention f -> attention_statement f.
 Proof.
-case: f => form N D k eta stored [rows md positions layers] columns.
-rewrite /check_attention /attention_statement /=; case/and4P=> _ /eqP -> _ /and4P[un mem /same_positionsP -> /andP[/eqP cols]].
+case: f => form N D k eta stored inputs [rows md positions layers] columns.
+rewrite /check_attention /attention_statement /=; case/and5P=> _ /eqP -> _ _ /and4P[un mem /same_positionsP -> /andP[/eqP cols]].
 case E: updates_of => [Us|] //; case El: check_layers => [live|] // _ R phi a b x0.
 rewrite -(updates_correct phi a b x0 E); apply: vectorP => i; rewrite mxE vecE /eval_attention /=.
 have sz : size columns = D by rewrite -(size_map (column (attention_names form D))) cols size_map size_vector_names.
@@ -310,9 +342,9 @@ Definition a_head : parser head :=
   do qs <- list_of a_form; do ks <- list_of a_form; do vs <- list_of a_value; ret (Head qs ks vs).
 Definition an_attention_file : parser attention_file :=
   do form <- an_attention_form; do N <- count; do D <- count; do k <- positive_; do eta <- fraction;
-  do rows <- count; do md <- a_mask; do names <- list_of a_name; do positions <- list_of a_position;
+  do rows <- count; do md <- a_mask; do names <- list_of a_name; do inputs <- count; do positions <- list_of a_position;
   do layers <- list_of (list_of a_head); do columns <- list_of index;
-  ret (AttentionFile form N D k eta names (Attention rows md positions layers) columns).
+  ret (AttentionFile form N D k eta names inputs (Attention rows md positions layers) columns).
 Definition decode_attention (s : stream) : option attention_file :=
   if an_attention_file s is Some (f, [::]) then Some f else None.
 Definition attention_certified (s : stream) : Prop :=
