@@ -108,7 +108,7 @@ def algorithm(network: Network) -> list[int]:
     return [*kind, *map(count, ("n_rows", "n_channels", "left", "right", "target", "length"))]
 
 
-def chosen(value: object, options: Sequence[str]) -> int:
+def chosen(value: object, options: Sequence[object]) -> int:
     return list(options).index(value) if value in list(options) else UNKNOWN
 
 
