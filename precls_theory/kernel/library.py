@@ -170,7 +170,7 @@ def compile_all(folder: Path, progress: Progress) -> None:
 
 def requirements(source: str) -> set[str]:
     """The modules of the library that a source requires."""
-    found = re.findall(rf"From {LOGICAL_NAME} Require Import ([\w\s]+)\.", without_comments(source))
+    found = re.findall(rf"From {LOGICAL_NAME} Require(?: Import)? ([\w\s]+)\.", without_comments(source))
     return {name for names in found for name in names.split()}
 
 
