@@ -52,7 +52,8 @@ def reciprocal(
     a, b = exact(low), exact(high)
     if not 0 < a < b:
         raise ValueError(f"expected 0 < low < high (1/x has a pole at 0), got [{a}, {b}]")
-    digits = contraction(a, b).denominator.bit_length()
+    q = contraction(a, b)
+    digits = q.denominator.bit_length() if type(q) is Fraction else 1  # a symbol in a proof has no digits
     if n_iters > 20 or digits << n_iters > MAX_BITS:
         raise ValueError(
             f"n_iters is {n_iters}: the proven error q^(2^{n_iters}) would have more than {MAX_BITS} binary digits"

@@ -168,7 +168,7 @@ def test_refuses_every_renamed_channel(name: str) -> None:
     for depth, layer in enumerate(network.layers):
         for index in range(len(layer.outputs)):
             names = tuple("other" if i == index else old for i, old in enumerate(layer.outputs))
-            result = refused(with_layer(network, depth, outputs=names))
+            result = refused(with_layer(network, depth, replace(layer, outputs=names)))
             assert result.first_difference is None
             assert result.to_json()["first_difference"] is None
             assert result.to_json()["entry"]["stored"] == "other"
@@ -181,7 +181,7 @@ def test_refuses_a_filter_given_to_another_channel(name: str) -> None:
         for hidden in range(layer.width if len(layer.filters) > 1 else 0):
             changed = layer.filter_index.copy()
             changed[hidden] = (changed[hidden] + 1) % len(layer.filters)
-            refused(with_layer(network, depth, filter_index=changed))
+            refused(with_layer(network, depth, replace(layer, filter_index=changed)))
 
 
 PARAMETER_CHANGES: list[tuple[str, dict[str, Any]]] = [
