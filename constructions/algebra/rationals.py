@@ -14,7 +14,8 @@ import numpy as np
 MAX_DIGITS = 4200
 """Most digits of a parameter: it is recorded as text, and Python reads integers of up to 4300 digits."""
 
-
+MAX_POWER_BITS = 2**24
+"""Most binary digits of a power."""
 MAX_DECIMAL_EXPONENT = MAX_DIGITS
 _DECIMAL_EXPONENT = re.compile(r"[eE][+-]?([0-9_]+)\s*\Z")
 
@@ -59,6 +60,18 @@ def as_fraction(name: str, value: object) -> Fraction:
     if max(exact.numerator.bit_length(), exact.denominator.bit_length()) > MAX_DIGITS * math.log2(10):
         raise ValueError(f"{name} has more than {MAX_DIGITS} digits in its numerator or denominator")
     return exact
+
+
+def power(name: str, base: Fraction, exponent: int) -> Fraction:
+    """``base ** exponent`` for an exponent of at least 0; ``ValueError`` at once where its digits would fill the memory.
+
+    A kind of fraction with an arithmetic of its own, such as a symbolic parameter, has no digits to be counted.
+    """
+    if type(base) is Fraction:
+        bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+        if bits > 1 and bits * exponent > MAX_POWER_BITS:
+            raise ValueError(f"{name} would have more than {MAX_POWER_BITS} binary digits")
+    return base**exponent
 
 
 def is_integer(value: object) -> TypeGuard[int]:

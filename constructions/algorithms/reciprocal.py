@@ -15,6 +15,7 @@ from typing import Annotated, TypedDict
 
 import numpy as np
 
+from constructions.algebra.rationals import power
 from constructions.algebra.rings import Ring
 from constructions.algebra.terms import channel, exact
 from constructions.approximation.chebyshev_network import Approximation
@@ -23,9 +24,6 @@ from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Exact, Rational, recorded
-
-MAX_BITS = 2**24
-"""Most binary digits of the proven error, which doubles them with every iterate."""
 
 
 class ReciprocalParameters(TypedDict):
@@ -47,17 +45,12 @@ def reciprocal(
 
     ``net.encode([x])``, ``net.decode`` of shape (..., 1); ``net.error_bound`` is q^(2^t)/low, which is attained.
     The depth is the least possible, ⌈log2 d⌉ for the degree d = 2^(t+1) − 1. Raises ``ValueError`` for other
-    intervals, and where the digits of the error would fill the memory (:data:`MAX_BITS`).
+    intervals, and where the digits of the error would fill the memory (:func:`constructions.algebra.rationals.power`).
     """
     a, b = exact(low), exact(high)
     if not 0 < a < b:
         raise ValueError(f"expected 0 < low < high (1/x has a pole at 0), got [{a}, {b}]")
-    q = contraction(a, b)
-    digits = q.denominator.bit_length() if type(q) is Fraction else 1  # a symbol in a proof has no digits
-    if n_iters > 20 or digits << n_iters > MAX_BITS:
-        raise ValueError(
-            f"n_iters is {n_iters}: the proven error q^(2^{n_iters}) would have more than {MAX_BITS} binary digits"
-        )
+    error_bound = power(f"the proven error of {n_iters} iterates", contraction(a, b), 2**n_iters) / a
     builder = Builder(1, ["x"])
     x = channel("x")
     scale = 8 / (a * a + 6 * a * b + b * b)
@@ -65,10 +58,8 @@ def reciprocal(
     y, e = builder.layer(y=y, e=1 - x * y)
     for _ in range(n_iters):
         y, e = builder.layer(y=y + y * e, e=e * e)
-    task = partial(
-        FunctionTask, variables=("x",), domain=((a, b),), degree=2 ** (n_iters + 1) - 1,
-        error_bound=contraction(a, b) ** 2**n_iters / a,
-    )  # fmt: skip
+    degree = 2 ** (n_iters + 1) - 1
+    task = partial(FunctionTask, variables=("x",), domain=((a, b),), degree=degree, error_bound=error_bound)
     return Approximation.of(builder.build([y], task))
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from numbers import Rational
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import Annotated, TypedDict
 
 import flint
 import numpy as np
@@ -18,6 +16,7 @@ from constructions.algebra.rationals import as_fraction
 from constructions.algebra.rings import Ring
 from constructions.compiler.circuit import Wire
 from constructions.compiler.emit import emit
+from constructions.compiler.expansion import MAX_POLYNOMIAL_DEGREE, MAX_TERMS, Term, polynomial_terms
 from constructions.compiler.instructions import Affine, compile_circuit, instructions
 from constructions.compiler.monomials import Polynomial, minimal_depth
 from constructions.compiler.schedule import schedule
@@ -26,15 +25,6 @@ from constructions.networks.construction import construction
 from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
 from constructions.networks.parameters import Declaration, recorded
-
-if TYPE_CHECKING:
-    import sympy as sp
-
-Term = tuple[Rows[int], str]
-"""``[[exponents], "p/q"]``: a term of a polynomial as data."""
-MAX_POLYNOMIAL_DEGREE = 1_024
-MAX_TERMS = 20_000
-"""Most terms of all polynomials together."""
 
 
 class PolynomialParameters(TypedDict):
@@ -152,88 +142,6 @@ def compile_polynomials(
     return polynomials(
         variables=[symbol.name for symbol in symbols], polynomials=[polynomial_terms(item, symbols) for item in items]
     )
-
-
-def polynomial_terms(expr: sp.Expr | Rational, symbols: Rows[sp.Symbol]) -> list[Term]:
-    """``[[exponents], "p/q"]`` of a SymPy polynomial, or the reason why it is none (see
-    :func:`compile_polynomials`)."""
-    import sympy as sp
-
-    from constructions.approximation.expressions import unknown_symbols
-
-    if isinstance(expr, bool) or not isinstance(expr, Rational | sp.Expr):
-        raise TypeError(f"expected a SymPy polynomial or an exact number, got {type(expr).__name__}: {expr!r}")
-    if not isinstance(expr, sp.Expr):
-        expr = sp.Rational(int(expr.numerator), int(expr.denominator))
-    if floats := expr.atoms(sp.Float):
-        raise TypeError(f"{floats.pop()} is a float, in {_short(expr)}: write an exact number such as Rational(1, 10)")
-    if unknown := unknown_symbols(expr, symbols):
-        names = ", ".join(map(str, symbols)) or "none"
-        raise ValueError(f"{unknown} in {_short(expr)} is not one of the variables ({names})")
-    if not expr.is_polynomial(*symbols):
-        raise ValueError(f"{_short(expr)} is not a polynomial in {', '.join(map(str, symbols))}: {_reason(expr)}")
-    degree, n_terms = _size(expr)
-    if degree > MAX_POLYNOMIAL_DEGREE:
-        raise ValueError(f"the degree must be at most {MAX_POLYNOMIAL_DEGREE}, {_short(expr)} has up to {degree}")
-    if n_terms > 10 * MAX_TERMS:
-        raise ValueError(
-            f"{_short(expr)} may have {n_terms} terms when expanded, the limit is {10 * MAX_TERMS}: "
-            "write it as a circuit (constructions.wires)"
-        )
-    # A dummy generator keeps constants within Poly when there are no variables.
-    poly = sp.Poly(expr, *(symbols or [sp.Dummy()]))
-    if not all(weight.is_Rational for weight in poly.coeffs()):
-        weight = next(weight for weight in poly.coeffs() if not weight.is_Rational)
-        raise ValueError(f"the coefficient {_short(weight)} in {_short(expr)} is not rational")
-    return [
-        ([int(e) for e in exponents][: len(symbols)], str(as_fraction("a coefficient", weight)))
-        for exponents, weight in poly.terms()
-        if weight
-    ]
-
-
-def _size(expr: sp.Expr) -> tuple[int, int]:
-    """At most these (degree, terms) when expanded, without expanding."""
-    import sympy as sp
-
-    if not expr.free_symbols:
-        return 0, 1
-    parts = [_size(part) for part in expr.args if isinstance(part, sp.Expr)]
-    if isinstance(expr, sp.Add):
-        degree, terms = max(d for d, _ in parts), sum(t for _, t in parts)
-    elif isinstance(expr, sp.Mul):
-        degree, terms = sum(d for d, _ in parts), math.prod(t for _, t in parts)
-    elif isinstance(expr, sp.Pow):
-        exponent = int(expr.exp)
-        degree = parts[0][0] * exponent
-        terms = math.comb(parts[0][1] + exponent - 1, exponent) if degree <= MAX_POLYNOMIAL_DEGREE else 1
-    else:
-        return 1, 1
-    if degree > MAX_POLYNOMIAL_DEGREE:
-        return degree, terms
-    n_symbols = len(expr.free_symbols)
-    return degree, min(terms, math.comb(n_symbols + degree, min(n_symbols, degree)))
-
-
-def _reason(expr: sp.Expr) -> str:
-    import sympy as sp
-
-    for part in sp.preorder_traversal(expr):
-        if isinstance(part, sp.Pow) and part.free_symbols:
-            if part.exp.free_symbols:
-                return f"{_short(part)} has a variable in its exponent"
-            if part.exp.is_negative:
-                return f"it divides by {_short(part.base)}"
-            if not part.exp.is_Integer:
-                return f"{_short(part)} is a root"
-        elif isinstance(part, sp.Function):
-            return f"{_short(part)} is a function (see constructions.approximation.approximate)"
-    return "it has other operations than + and ×"
-
-
-def _short(expr: object) -> str:
-    text = str(expr)
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _compile_wires(items: list[object], variables: Iterable[object] | None, rebalance: bool) -> Network:

@@ -78,6 +78,8 @@ def _take_over(temporary: Path, replaced: os.stat_result) -> None:
 def _target(path: str | Path, inputs: Iterable[str | Path]) -> tuple[Path, os.stat_result | None]:
     """The file behind all symbolic links, and what is known of it where it exists."""
     try:
+        if os.fspath(path).endswith(("/", os.sep)):
+            raise IsADirectoryError("the name ends like that of a folder, and a file name is needed")
         target = Path(os.path.realpath(path))
         try:
             found = os.stat(target)

@@ -9,7 +9,6 @@ channels that should be exact.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from constructions.algebra.arrays import refuse_reduced_precision
 from constructions.lowering.maps import as_float_dtype
+from constructions.models.memory import check_fits
 from constructions.models.operators import (
     LayerWeights,
     OperatorWeights,
@@ -214,7 +214,8 @@ class BaseConvModel(nn.Module):
         """The trainable model that starts as this exact network: dense, all rows out, the same function.
 
         ``network.decode(model(u))`` is what the network computes; weights are rounded to ``dtype`` once, and layers
-        that the network shares become separate parameters. Raises ``OverflowError`` when a weight overflows ``dtype``.
+        that the network shares become separate parameters. Raises ``OverflowError`` when a weight overflows ``dtype``, and
+        at once ``MemoryError`` for a dense model that does not fit into memory.
         """
         if not isinstance(network, LayerStack):
             raise TypeError(
@@ -222,31 +223,43 @@ class BaseConvModel(nn.Module):
                 + (": its to_torch() is a Transformer to train" if isinstance(network, ExactNetwork) else "")
             )
         dtype, layers = as_float_dtype(dtype), network.layers
-        check_memory(network, dtype)
         channels = [len(network.inputs), *(len(layer.outputs) for layer in layers)]
-        model = cls(network.n_rows, channels, [layer.width for layer in layers], network.mode).to(dtype)
+        hidden = [layer.width for layer in layers]
+        check_memory(network.n_rows, channels, hidden, dtype)
+        model = cls(network.n_rows, channels, hidden, network.mode).to(dtype)
         positions = zeros(network.n_rows, channels[0])
         for place, weight in network.positions.items():
             positions[place] = weight
         assign(model.positions, positions)
-        dense = {id(layer): dense_weights(layer, network.n_rows) for layer in layers}
+        modules: dict[int, list[nn.Module]] = {}
         for module, layer in zip(model.layers, layers, strict=True):
-            module.load_weights(dense[id(layer)])  # type: ignore[operator]
+            modules.setdefault(id(layer), []).append(module)
+        for layer in {id(layer): layer for layer in layers}.values():
+            weights = dense_weights(layer, network.n_rows)
+            for module in modules[id(layer)]:
+                module.load_weights(weights)  # type: ignore[operator]
         return model
 
 
-def check_memory(network: LayerStack, dtype: torch.dtype) -> None:
-    """Raises ``MemoryError`` naming the size where the dense parameters do not fit into the memory of this machine."""
-    count, n_in = network.n_rows * len(network.inputs), len(network.inputs)
-    for layer in network.layers:
-        count += layer.width * (2 * (n_in + 1) + network.n_rows + 1) + len(layer.outputs) * (layer.width + 1)
-        n_in = len(layer.outputs)
-    needed, memory = count * dtype.itemsize, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        raise MemoryError(
-            f"as a dense model this network has {count:,} parameters, {needed / 2**30:,.1f} GiB in {dtype}, and this machine "
-            f"has {memory / 2**30:,.1f} GiB: build a smaller network, or lower it with to_torch(), which keeps it sparse"
-        )
+def parameter_counts(n_rows: int, channels: Sequence[int], hidden: Sequence[int]) -> list[int]:
+    """Numbers of the positional embedding, then of every layer of a :class:`BaseConvModel` (without branch weights)."""
+    layers = zip(channels[:-1], channels[1:], hidden, strict=True)
+    sizes = [width * (2 * (n_in + 1) + n_rows + 1) + n_out * (width + 1) for n_in, n_out, width in layers]
+    return [n_rows * channels[0], *sizes]
+
+
+def check_memory(n_rows: int, channels: Sequence[int], hidden: Sequence[int], dtype: torch.dtype) -> None:
+    """Raises ``MemoryError`` naming the size where a dense model of these sizes does not fit into the memory that is left.
+
+    Counted are the parameters, and the one layer whose weights stand beside them as rationals and as floats.
+    """
+    counts = parameter_counts(n_rows, channels, hidden)
+    itemsize = max(dtype.itemsize, torch.get_default_dtype().itemsize)  # modules are made in the default dtype
+    check_fits(
+        sum(counts) * itemsize + 16 * max(counts),
+        f"as a dense model this network has {sum(counts):,} parameters in {dtype}",
+        "build a smaller network, or lower it with to_torch(), which keeps it sparse",
+    )
 
 
 def assign(parameter: nn.Parameter | Tensor, values: np.ndarray) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from constructions.models.baseconv import BaseConvLayer, BaseConvModel
+from constructions.models.baseconv import BaseConvLayer, BaseConvModel, check_memory
 from constructions.networks.base import ExactNetwork
 
 
@@ -51,6 +51,7 @@ def embedded(
         raise ValueError(f"a model is embedded in one that is at least as wide: {max(own)} channels, got {channels}")
     wide_channels = own if channels is None and not residual else [channels or max(own)] * len(own)
     hidden = [math.ceil(spare_width * layer.in_proj.out_features) for layer in layers]
+    check_memory(exact.n_rows, wide_channels, hidden, dtype)
     model = BaseConvModel(exact.n_rows, wide_channels, hidden, exact.mode, branch_weights=residual).to(dtype)
     with torch.no_grad():
         randomise(model, generator)

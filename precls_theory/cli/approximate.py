@@ -19,7 +19,7 @@ from rich.table import Table
 
 from precls_theory.cli.expressions import ExpressionCommand
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working, wrote
-from precls_theory.cli.paths import check_writable
+from precls_theory.cli.paths import check_writable, file_name
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -89,8 +89,14 @@ def register(app: typer.Typer) -> None:
             typer.Option("--domain", metavar="[NAME=]LOW HIGH", help="The interval of a variable (repeatable)."),
         ],
         tolerance: Annotated[str, typer.Option("--tolerance", "-t", help="The largest error allowed.")] = "1e-6",
-        output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the network to this file.")] = None,
-        plot: Annotated[Path | None, typer.Option("--plot", help="Plot the error against the bound.")] = None,
+        output: Annotated[
+            Path | None,
+            typer.Option("--output", "-o", metavar="FILE", parser=file_name, help="Save the network to this file."),
+        ] = None,
+        plot: Annotated[
+            Path | None,
+            typer.Option("--plot", metavar="FILE", parser=file_name, help="Plot the error against the bound."),
+        ] = None,
         verify: Annotated[
             bool, typer.Option("--verify", help="Prove the error once more, from the weights alone.")
         ] = False,

@@ -13,7 +13,7 @@ from rich.table import Table
 from constructions.files.output import write_output
 from precls_theory.cli.columns import hyphenated
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, wrote
-from precls_theory.cli.paths import check_writable
+from precls_theory.cli.paths import check_writable, file_name
 from precls_theory.cli.progress import steps
 
 if TYPE_CHECKING:
@@ -66,8 +66,13 @@ def register(app: typer.Typer) -> None:
             typer.Option("--architecture", "-a", help="Check this row only (repeatable).", metavar="ID"),
         ] = None,
         prove: Annotated[bool, typer.Option("--prove", help="Also run the check of every theorem named.")] = False,
-        html: Annotated[Path | None, typer.Option("--html", help="Write a page with all evidence.")] = None,
-        svg: Annotated[Path | None, typer.Option("--svg", help="Write the picture.")] = None,
+        html: Annotated[
+            Path | None,
+            typer.Option("--html", metavar="FILE", parser=file_name, help="Write a page with all evidence."),
+        ] = None,
+        svg: Annotated[
+            Path | None, typer.Option("--svg", metavar="FILE", parser=file_name, help="Write the picture.")
+        ] = None,
         json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         watch = Stopwatch()

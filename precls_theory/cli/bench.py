@@ -11,6 +11,7 @@ import typer
 
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, progress, wrote
+from precls_theory.cli.paths import file_name
 
 if TYPE_CHECKING:
     from constructions.algorithms.descent.gradient_descent import DescentForm
@@ -29,7 +30,10 @@ def bench(
     peer: Annotated[
         Path | None, typer.Option(help="Your checkout of HazyResearch/precision-ls: also time its own module.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw how the costs grow into this PNG, SVG or PDF file.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", parser=file_name, help="Draw how the costs grow into this PNG, SVG or PDF file."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="PyTorch threads.")] = 1,
     device: Annotated[str, typer.Option(help="PyTorch device of the forward passes.")] = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes only: a few seconds.")] = False,

@@ -14,7 +14,7 @@ from rich.markup import escape
 from typer.core import TyperCommand
 
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, printable
-from precls_theory.cli.paths import check_writable
+from precls_theory.cli.paths import check_writable, file_name
 from precls_theory.cli.progress import building
 from precls_theory.cli.words import as_options
 
@@ -102,7 +102,10 @@ def build(
     ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="The constructions and what each takes.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to save; without it nothing is saved.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", parser=file_name, help="Where to save; without it nothing is saved."
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from precls_theory.cli.models import load_model, read_shape
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
+from precls_theory.cli.paths import file_name
 from precls_theory.cli.progress import steps
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def certify(
         typer.Option("--coverage", help="Which modules of torch.nn and of transformers are certified, and why not."),
     ] = False,
     remake: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --coverage: certify them all again, into this file.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=file_name, help="With --coverage: certify them all again, into this file."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.expressions import ExpressionCommand
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, printable, working
-from precls_theory.cli.paths import check_writable
+from precls_theory.cli.paths import check_writable, file_name
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -41,10 +41,14 @@ def compile_command(
         typer.Option(metavar="X,Y,…", help="Variables in the order of the input; sorted by name unless given."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to save; without it nothing is saved.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", parser=file_name, help="Where to save; without it nothing is saved."
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the network, layer by layer: .png, .svg or .pdf.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=file_name, help="Draw the network, layer by layer: .png, .svg or .pdf."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:

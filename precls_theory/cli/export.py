@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working, wrote
+from precls_theory.cli.paths import file_name
 
 if TYPE_CHECKING:
     from constructions.models.published import PublishedModel
@@ -21,7 +22,14 @@ def export(
         Path, typer.Argument(metavar="FILE_OR_RUN", help="A saved network, or the folder of a run of `precls train`.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write; torch.load(weights_only=True) reads it.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            parser=file_name,
+            help="File to write; torch.load(weights_only=True) reads it.",
+        ),
     ],
     to: Annotated[
         Literal["precision-ls", "zoology"], typer.Option(help="Whose code the weights are for.")

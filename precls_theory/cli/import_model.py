@@ -9,6 +9,7 @@ import typer
 
 from constructions.networks.parameters import claim_of
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working, wrote
+from precls_theory.cli.paths import file_name
 
 if TYPE_CHECKING:
     from constructions.models.published import PublishedModel
@@ -20,7 +21,9 @@ def import_model(
     source: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A file with state_dict and settings, as `precls export` writes it.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File for the exact network.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", parser=file_name, help="File for the exact network.")
+    ],
     claims: Annotated[
         Path | None,
         typer.Option(

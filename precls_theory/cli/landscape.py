@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from precls_theory.landscape.classification import Classification
-    from precls_theory.landscape.components import Component
-
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, warn
+from precls_theory.cli.output import Stopwatch, emit_json, fail, out, warn, wrote
+from precls_theory.cli.paths import check_writable, file_name
 from precls_theory.cli.progress import steps
+from precls_theory.cli.words import as_options
+
+if TYPE_CHECKING:
+    from precls_theory.landscape.classification import Classification
+    from precls_theory.landscape.components import Component
+    from precls_theory.landscape.graphs import Decompose
+    from precls_theory.landscape.problems import Landscape
 
 EXAMPLES = """Every real stationary point of the population loss of BaseConv on a target: minima, saddles, spurious minima.
 
@@ -44,6 +46,7 @@ Examples:
   precls landscape linear --channels 2 --coefficient 9/10 --plot linear.png
 """
 LONGEST_RATIO = 30
+OPTIONS = ("form", "channels", "rows", "units", "coefficient")
 STYLES = {
     "global minimum": "green",
     "spurious minimum": "bold red",
@@ -70,55 +73,60 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="flint, or singular: Singular's bases where FLINT stops, each re-checked.")
         ] = "flint",
         all_points: Annotated[bool, typer.Option("--all", help="In the table, saddles of products too.")] = False,
-        plot: Annotated[Path | None, typer.Option(help="Draw losses and kinds to this file (png, svg, pdf).")] = None,
+        plot: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", parser=file_name, help="Draw losses and kinds to this file (png, svg, pdf)."),
+        ] = None,
         json_: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        channels = channels if channels is not None else 2 if target == "multiply" else 1
-        rows = rows if rows is not None else 2 if target == "read" else 1
-        _run(target, form, channels, rows, units, coefficient, engine, all_points, plot, json_)
+        watch = Stopwatch()
+        problem = read(target, form, channels, rows, units, coefficient, engine, plot, watch if json_ else None)
+        found = compute(problem)
+        if plot is not None:
+            draw(found, plot, watch if json_ else None)
+        render(problem, found, all_points, watch, json_)
+        wrote(plot)
 
 
-def _run(
+# --- Parse and check ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The landscape, how it was asked for, and what splits its ideals."""
+
+    landscape: Landscape
+    words: dict[str, object]
+    decompose: Decompose
+
+
+def read(
     target: str,
     form: str,
-    channels: int,
-    rows: int,
+    channels: int | None,
+    rows: int | None,
     units: int,
     coefficient: str,
     engine: str,
-    all_points: bool,
     plot: Path | None,
-    json_: bool,
-) -> None:
-    from precls_theory.landscape import classify_all, landscape, products, singular
-    from precls_theory.landscape.classification import charts
+    watch: Stopwatch | None,
+) -> Asked:
+    """The problem; a usage error for what is none, and a failure where a file cannot be written or Singular is not here."""
+    from precls_theory.landscape import landscape, singular
     from precls_theory.landscape.ideals import varieties
-    from precls_theory.pictures.landscape import PICTURES, draw_landscape, save_landscape
 
-    watch = Stopwatch()
-    if plot is not None and plot.suffix.lower() not in PICTURES:
-        raise typer.BadParameter(f"cannot plot to {plot}: expected a file ending in {', '.join(PICTURES)}")
+    check_writable(None, plot, watch)
     if engine not in ("flint", "singular"):
         raise typer.BadParameter(f"engine must be flint or singular, got {engine!r}", param_hint="--engine")
     if engine == "singular" and not singular.available():
-        fail("Singular is not installed (Debian: apt install singular); leave --engine out", watch if json_ else None)
+        fail("Singular is not installed (Debian: apt install singular); leave --engine out", watch)
+    channels = channels if channels is not None else 2 if target == "multiply" else 1
+    rows = rows if rows is not None else 2 if target == "read" else 1
     try:
         whole = landscape(target, form, channels, rows, units, ratio(coefficient))  # type: ignore[arg-type]
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    decompose = singular.decompose if engine == "singular" else varieties
-    slices = sum(1 for part in whole.parts for _ in charts(part.row_wise.one_row if part.row_wise else part))
-    with steps(slices, "classifying") as report:
-        parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"), decompose)
-    complete = all(part.complete for part in parts)
-    shown: list[Component] = []
-    listed = True
-    try:
-        shown = products(whole, parts)
-    except ValueError as error:
-        listed = False  # an empty list beside "complete" would read as if there were no stationary points
-        warn(f"{error}")
-    document = {
+        raise typer.BadParameter(as_options(str(error), OPTIONS, OPTIONS)) from error
+    words: dict[str, object] = {
         "target": target,
         "form": form,
         "channels": channels,
@@ -126,35 +134,8 @@ def _run(
         "units": units,
         "coefficient": coefficient if target == "linear" else None,
         "engine": engine,
-        "complete": complete,
-        "infimum": [part.infimum for part in parts],
-        "components": [component.to_json() for component in shown],
-        "components_listed": listed,
-        "parts": [
-            {"name": part.problem.name, "weights": list(part.problem.loss.names), "complete": part.complete,
-             "components": [component.to_json() for component in part.components]}
-            for part in parts
-        ] if len(parts) > 1 else [],
-    }  # fmt: skip
-    if plot is not None:
-        try:
-            save_landscape(draw_landscape(parts), plot)
-        except OSError as error:
-            fail(str(error), watch if json_ else None)
-    if json_:
-        emit_json(document, watch)
-        return
-    for part in parts:
-        out.print(table(part))
-        out.print(f"least loss: {escape(part.infimum)}", highlight=False)
-    if len(parts) > 1 and shown:
-        out.print(summary(shown), highlight=False)
-        if all_points:
-            out.print(table_of("products", shown))
-    state = "complete" if complete else "not complete: see the unresolved sets"
-    out.print(f"{state}; {watch.seconds:.1f} s", highlight=False)
-    if plot is not None:
-        err.print(f"wrote {plot}")
+    }
+    return Asked(whole, words, singular.decompose if engine == "singular" else varieties)
 
 
 def ratio(text: str) -> Fraction:
@@ -173,6 +154,87 @@ def ratio(text: str) -> Fraction:
         raise typer.BadParameter(
             f"expected a rational number such as 1/2 or 0.5, got {text!r}", param_hint=hint
         ) from error
+
+
+# --- Compute ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """The classification of each part; the products of their components, ``None`` where they are too many to be listed."""
+
+    parts: Sequence[Classification]
+    products: Sequence[Component] | None
+
+    @property
+    def complete(self) -> bool:
+        """Was nothing left open?"""
+        return all(part.complete for part in self.parts)
+
+
+def compute(asked: Asked) -> Found:
+    """Classify, part by part."""
+    from precls_theory.landscape import classify_all, products
+    from precls_theory.landscape.classification import charts
+
+    whole = asked.landscape
+    slices = sum(1 for part in whole.parts for _ in charts(part.row_wise.one_row if part.row_wise else part))
+    with steps(slices, "classifying") as report:
+        parts = classify_all(whole, lambda text: report.begin(f"classifying {text}"), asked.decompose)
+    try:
+        return Found(parts, products(whole, parts))
+    except ValueError as error:
+        warn(str(error))
+        return Found(parts, None)  # an empty list beside "complete" would read as if there were no stationary points
+
+
+def draw(found: Found, plot: Path, watch: Stopwatch | None) -> None:
+    """The picture; a failure in words where it cannot be written."""
+    from precls_theory.pictures.landscape import draw_landscape, save_landscape
+
+    try:
+        save_landscape(draw_landscape(found.parts), plot)
+    except OSError as error:
+        fail(str(error), watch)
+
+
+# --- Show ---------------------------------------------------------------------------------------------------------
+
+
+def render(asked: Asked, found: Found, all_points: bool, watch: Stopwatch, json: bool) -> None:
+    """The document, or a table for each part and what they are together."""
+    if json:
+        emit_json(document(asked, found), watch)
+        return
+    for part in found.parts:
+        out.print(table(part))
+        out.print(f"least loss: {escape(part.infimum)}", highlight=False)
+    if len(found.parts) > 1 and found.products:
+        out.print(summary(found.products), highlight=False)
+        if all_points:
+            out.print(table_of("products", found.products))
+    state = "complete" if found.complete else "not complete: see the unresolved sets"
+    out.print(f"{state}; {watch.seconds:.1f} s", highlight=False)
+
+
+def document(asked: Asked, found: Found) -> dict[str, object]:
+    """What ``--json`` gives."""
+    parts = [
+        {
+            "name": part.problem.name,
+            "weights": list(part.problem.loss.names),
+            "complete": part.complete,
+            "components": [component.to_json() for component in part.components],
+        }
+        for part in found.parts
+    ]
+    return asked.words | {
+        "complete": found.complete,
+        "infimum": [part.infimum for part in found.parts],
+        "components": [component.to_json() for component in found.products or ()],
+        "components_listed": found.products is not None,
+        "parts": parts if len(parts) > 1 else [],
+    }
 
 
 def table(part: Classification) -> Table:

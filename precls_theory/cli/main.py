@@ -4,7 +4,7 @@ Standard output carries the answer alone: text, or under ``--json`` one document
 ``{"error": …}``. Words about the run, progress and errors go to standard error.
 
 Exit codes: 0 done; 1 not done, refused or refuted, or the answer could not be written; 2 a command line that is wrong;
-130 interrupted. A closed pipe (``precls verify | head``) is a line in words too.
+130 interrupted. A closed pipe (``precls verify | head``) and a closed standard output (``>&-``) are a line in words too.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ class Precls(TyperGroup):
         if not standalone_mode:
             return run()
         said.document, said.error = False, None
+        if sys.stdout is None:  # typer and rich write nowhere then, without a word
+            sys.exit(
+                _failed("standard output is closed, and the answer has no other place: send it to a file or a pipe")
+            )
         watch = Stopwatch()
         arguments = list(sys.argv[1:] if args is None else args)
         code = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -9,6 +10,14 @@ import typer
 from constructions.files.output import check_output
 from precls_theory.cli.output import Stopwatch, fail
 from precls_theory.pictures.saving import PICTURES
+
+
+def file_name(text: str) -> Path:
+    """The parser of every option that names a file to be written: a :class:`~pathlib.Path` forgets the slash at the end
+    by which ``picture.png/`` names a folder."""
+    if text.endswith(("/", os.sep)):
+        raise typer.BadParameter(f"{text!r} is the name of a folder, and a file is to be written: leave out the slash")
+    return Path(text)
 
 
 def check_writable(

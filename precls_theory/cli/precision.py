@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
@@ -14,6 +17,9 @@ from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, p
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from precls_theory.precision.by_layer import Row
+    from precls_theory.precision.measure import Measurement
 
 Convolution = Literal["lowered", "direct", "prefix", "fft"]
 NAMES = (
@@ -69,15 +75,33 @@ def precision(
 
       precls precision --network runs/layerwise --convolution fft
     """
-    import tempfile
-
     watch = Stopwatch()
     if network is not None or convolution != "lowered":
-        if network is None or names or out_dir is not None:
-            raise typer.BadParameter("it measures one network alone, without NAME and --out", param_hint="--network")
-        check_device(device)
-        by_layer(network, device, 4 if quick else 16, convolution, watch, json)
+        one = read_one(network, names, out_dir, device)
+        samples = 4 if quick else 16
+        render_one(compute_one(one, device, samples, convolution, watch, json), device, watch, json)
         return
+    chosen = read(names, device, out_dir)
+    measured = compute(chosen, device, quick, out_dir, jobs, watch, json)
+    render(measured, device, quick, watch, json)
+    wrote(*files_of(measured, out_dir))
+    if measured.not_shown:
+        fail("not shown here: " + ", ".join(measured.not_shown))
+
+
+# --- Parse and check ----------------------------------------------------------------------------------------------
+
+
+def read_one(network: Path | None, names: list[str] | None, out_dir: Path | None, device: str) -> Path:
+    """The network to be measured alone; a usage error for what does not go with it."""
+    if network is None or names or out_dir is not None:
+        raise typer.BadParameter("it measures one network alone, without NAME and --out", param_hint="--network")
+    check_device(device)
+    return network
+
+
+def read(names: list[str] | None, device: str, out_dir: Path | None) -> list[str]:
+    """The experiments, each once; a usage error for what is none, a device that is not here, a file for a folder."""
     chosen = list(dict.fromkeys(names or NAMES))
     unknown = [name for name in chosen if name not in NAMES]
     if unknown:
@@ -85,68 +109,64 @@ def precision(
     check_device(device)
     if out_dir is not None and out_dir.exists() and not out_dir.is_dir():
         raise typer.BadParameter(f"{out_dir} is a file, and a folder is needed", param_hint="--out")
-    measured = [name for name in chosen if name != "findings"]
-    table, found = None, None
+    return chosen
+
+
+# --- Compute ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The table of the experiments, and the findings that were run; ``None`` for what was not asked for."""
+
+    table: DataFrame | None
+    findings: list[FoundFinding] | None
+
+    @property
+    def not_shown(self) -> list[str]:
+        """The findings that do not show what they say, here."""
+        return [finding["name"] for finding in self.findings or [] if not finding["shown"]]
+
+
+@dataclass(frozen=True)
+class OneMeasured:
+    """A network or trained model in every format: its errors by layer and result, and how they were found."""
+
+    path: Path
+    name: str
+    formats: Sequence[Measurement]
+    samples: int
+    convolution: Convolution
+
+
+def compute(
+    chosen: list[str], device: str, quick: bool, out_dir: Path | None, jobs: int, watch: Stopwatch, json: bool
+) -> Measured:
+    """Run what was chosen, in ``out_dir`` or a folder that is thrown away."""
+    experiments = [name for name in chosen if name != "findings"]
     try:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) if out_dir is None else out_dir
-            if measured:
-                table = measure_all(measured, device, quick, folder, jobs)
-            if "findings" in chosen:
-                found = reproduce_all(device, folder)
+            return Measured(
+                measure_all(experiments, device, quick, folder, jobs) if experiments else None,
+                reproduce_all(device, folder) if "findings" in chosen else None,
+            )
     except OSError as error:
         fail(str(error), watch if json else None)
-    if json:
-        rows = [] if table is None else table.astype(object).where(table.notna(), None).to_dict("records")
-        more = {} if found is None else {"findings": found}
-        emit_json({"device": device, "quick": quick, "cases": rows, **more}, watch)
-    else:
-        if table is not None:
-            render(table)
-        for finding in found or []:
-            render_finding(finding)
-    if out_dir is not None:
-        wrote(*(out_dir / f"precision.{kind}" for kind in ("parquet", "svg", "png") if table is not None))
-        wrote(*(out_dir / f"finding-{f['name']}.{kind}" for f in found or [] for kind in ("svg", "png")))
-    if any(not finding["shown"] for finding in found or []):
-        fail("not shown here: " + ", ".join(finding["name"] for finding in found or [] if not finding["shown"]))
 
 
-def by_layer(path: Path, device: str, samples: int, convolution: Convolution, watch: Stopwatch, json: bool) -> None:
-    """Measure one network or trained model in float32 and float64, and show where its digits go."""
-    from precls_theory.precision.by_layer import PARTS, measure_formats, rows_of
+def compute_one(
+    path: Path, device: str, samples: int, convolution: Convolution, watch: Stopwatch, json: bool
+) -> OneMeasured:
+    """Measure one network or trained model in float32 and float64."""
+    from precls_theory.precision.by_layer import measure_formats
 
     try:
         with working("measuring against exact values, layer by layer …"):
-            name, measured = measure_formats(path, device, samples, convolution)
+            name, formats = measure_formats(path, device, samples, convolution)
     except (OSError, ValueError, TypeError, ArithmeticError) as error:
         fail(str(error), watch if json else None)
-    rows = [row for found in measured for row in rows_of(found)]
-    if json:
-        cases = [
-            {"construction": name, "convolution": convolution, "samples": samples, **row.to_json()} for row in rows
-        ]
-        emit_json({"device": device, "network": str(path), "cases": cases}, watch)
-        return
-    for found in measured:
-        lines = [row for row in rows if row.dtype == found.dtype]
-        show(
-            f"{name} in {found.dtype}: largest errors against exact values, {samples} inputs",
-            Column("layer or result", [f"{row.at} {row.name}" for row in lines], justify_right=False),
-            *(
-                Column(part, [f"{row.parts[part].largest:.1e}" if part in row.parts else "–" for row in lines])
-                for part in PARTS
-                if any(part in row.parts for row in lines)
-            ),
-            *(
-                Column(heading, [f"{key(row.parts['total']):.1e}" for row in lines])
-                for heading, key in (
-                    ("relative", attrgetter("relative")),
-                    ("ulp", attrgetter("ulp")),
-                    ("mean squared", attrgetter("mean_square")),
-                )
-            ),
-        )
+    return OneMeasured(path, name, formats, samples, convolution)
 
 
 def measure_all(chosen: list[str], device: str, quick: bool, folder: Path, jobs: int) -> DataFrame:
@@ -210,6 +230,62 @@ def reproduce_all(device: str, folder: Path) -> list[FoundFinding]:
     return found
 
 
+# --- Show ---------------------------------------------------------------------------------------------------------
+
+
+def render(measured: Measured, device: str, quick: bool, watch: Stopwatch, json: bool) -> None:
+    """The document, or the table and a table for each finding."""
+    table, findings = measured.table, measured.findings
+    if json:
+        rows = [] if table is None else table.astype(object).where(table.notna(), None).to_dict("records")
+        more = {} if findings is None else {"findings": findings}
+        emit_json({"device": device, "quick": quick, "cases": rows, **more}, watch)
+        return
+    if table is not None:
+        render_table(table)
+    for finding in findings or []:
+        render_finding(finding)
+
+
+def render_one(measured: OneMeasured, device: str, watch: Stopwatch, json: bool) -> None:
+    """The document, or a table for each format: where the digits of the network go."""
+    from precls_theory.precision.by_layer import rows_of
+
+    if json:
+        given = {
+            "construction": measured.name,
+            "convolution": measured.convolution,
+            "samples": measured.samples,
+        }
+        cases = [given | row.to_json() for found in measured.formats for row in rows_of(found)]
+        emit_json({"device": device, "network": str(measured.path), "cases": cases}, watch)
+        return
+    for found in measured.formats:
+        title = f"{measured.name} in {found.dtype}: largest errors against exact values, {measured.samples} inputs"
+        render_format(title, rows_of(found))
+
+
+def render_format(title: str, rows: Sequence[Row]) -> None:
+    """A line for each layer or result; the sources of error that it has."""
+    from precls_theory.precision.by_layer import PARTS
+
+    shown = [part for part in PARTS if any(part in row.parts for row in rows)]
+    totals = (
+        ("relative", attrgetter("relative")),
+        ("ulp", attrgetter("ulp")),
+        ("mean squared", attrgetter("mean_square")),
+    )
+    show(
+        title,
+        Column("layer or result", [f"{row.at} {row.name}" for row in rows], justify_right=False),
+        *(
+            Column(part, [f"{row.parts[part].largest:.1e}" if part in row.parts else "–" for row in rows])
+            for part in shown
+        ),
+        *(Column(heading, [f"{key(row.parts['total']):.1e}" for row in rows]) for heading, key in totals),
+    )
+
+
 def render_finding(found: FoundFinding) -> None:
     """A finding as a table: a line for each x, a column for each series."""
     labels = list(dict.fromkeys(row["series"] for row in found["rows"]))
@@ -226,7 +302,7 @@ def render_finding(found: FoundFinding) -> None:
     )
 
 
-def render(table: DataFrame) -> None:
+def render_table(table: DataFrame) -> None:
     """The table for people."""
 
     def text(name: str, form: str) -> list[str]:
@@ -249,6 +325,15 @@ def render(table: DataFrame) -> None:
         Column("bound/error", text("median_bound_ratio", ".0f")),
         Column("not finite", text("not_finite", ".0f")),
     )  # fmt: skip
+
+
+def files_of(measured: Measured, out_dir: Path | None) -> list[Path]:
+    """The files that are kept."""
+    if out_dir is None:
+        return []
+    tables = [f"precision.{kind}" for kind in ("parquet", "svg", "png")] if measured.table is not None else []
+    drawn = [f"finding-{found['name']}.{kind}" for found in measured.findings or [] for kind in ("svg", "png")]
+    return [out_dir / name for name in (*tables, *drawn)]
 
 
 def register(app: typer.Typer) -> None:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from constructions.files.output import write_output
 from precls_theory.cli.columns import Column, shortened, show
 from precls_theory.cli.output import Stopwatch, check_device, emit_json, fail, out, warn, working, wrote
-from precls_theory.cli.paths import check_writable
+from precls_theory.cli.paths import check_writable, file_name
 from precls_theory.regression.methods import Method
 
 if TYPE_CHECKING:
@@ -60,9 +60,13 @@ def solve(
     ] = 2.0,
     exact: Annotated[bool, typer.Option("--exact", help="Write every exact p/q in full, however long.")] = False,
     coefficients: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the coefficients to this CSV file, p/q in full.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=file_name, help="Write the coefficients to this CSV file, p/q in full."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also save the network here.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", parser=file_name, help="Also save the network here."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
     """Solve a least-squares regression with an exact network, and certify its digits.

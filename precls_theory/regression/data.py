@@ -272,6 +272,9 @@ def _regressors(
     for option, given in (("--columns", columns or ()), ("--drop", drop)):
         if target in given:
             raise DataError(f"{option} names the target {target!r}: it is explained by the other columns")
+    both = [name for name in columns or () if name in drop]
+    if both:
+        raise DataError(f"--columns and --drop both name {both[0]!r}: it cannot be used and left out")
     return [name for name in header if name != target and name not in drop and (columns is None or name in columns)]
 
 

@@ -174,7 +174,7 @@ def test_what_is_no_baseconv_network_is_refused_in_words() -> None:
         with pytest.raises(ValueError, match=r"lowered to a floating-point dtype .*float8"):
             refuse(torch.float8_e4m3fn)
     huge = C.read(n_rows=2**20, n_channels=400, source=0, target=1, start=0, stop=1)
-    with pytest.raises(MemoryError, match=r"has [\d,]+ parameters, [\d,.]+ GiB"):
+    with pytest.raises(MemoryError, match=r"has [\d,]+ parameters in .*: [\d,.]+ GiB are needed"):
         C.BaseConvModel.from_network(huge.__class__(**vars_of(huge)))
 
 

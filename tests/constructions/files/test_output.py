@@ -94,6 +94,7 @@ def test_a_fifo(tmp_path: Path) -> None:
 def test_folders(tmp_path: Path) -> None:
     refused(tmp_path, "it is a folder", IsADirectoryError)
     refused(tmp_path / "missing" / "x", "there is no folder .*missing", FileNotFoundError)
+    refused(f"{tmp_path}/new/", "ends like that of a folder", IsADirectoryError)
     (tmp_path / "file").touch()
     refused(tmp_path / "file" / "x", "there is no folder|Not a directory")
 

@@ -115,7 +115,7 @@ def test_table_and_picture(tmp_path):
         (("multiply", "--channels", "1"), "two channels"),
         (("linear", "--coefficient", "1/0"), "divides by zero"),
         (("square", "--plot", "a.bmp"), "expected a file ending in"),
-        (("square", "--units", "2"), "form='layer'"),
+        (("square", "--units", "2"), "--form layer"),
         (("square", "--engine", "maple"), "flint or singular"),
         (("square", "--form", "matrix"), "form must be"),
         (("read", "--rows", "1"), "rows >= 2"),

@@ -140,6 +140,17 @@ def test_a_closed_pipe_behind_standard_output(arguments: list[str]) -> None:
     assert done.stderr.splitlines() == ["error: cannot write to standard output: who read it has closed the pipe"]
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "README.md", "--json"]])
+def test_a_closed_standard_output(arguments: list[str]) -> None:
+    """``>&-``: Python has no standard output then, and what is printed was lost with exit code 0."""
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *PRECLS, *arguments], cwd=HERE, stderr=subprocess.PIPE, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard output is closed")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_an_interrupt_ends_in_a_word() -> None:
     process = subprocess.Popen(
         [*PRECLS, "solve", "-", "--target", "y", "--json"],
@@ -206,6 +217,33 @@ def test_every_option_that_names_a_file_refuses_a_fifo(arguments: list[str], tmp
     assert result.exit_code == 1
     assert f"cannot write {path}: it is a FIFO" in result.stderr
     assert path.is_fifo()
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS.values(), ids=list(OUTPUTS))
+def test_every_option_that_names_a_file_refuses_a_slash_at_its_end(arguments: list[str], tmp_path: Path) -> None:
+    """``--plot x.png/`` wrote x.png."""
+    result = run(*arguments, f"{tmp_path}/target.svg/")
+    assert result.exit_code == 2
+    assert "is the name of a folder" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+FOLDERS_AND_INPUTS = {
+    "approximate --load", "bench --peer", "import --claims", "precision --out", "precision --network", "train --out",
+    "train --init", "verify --certificates",
+}  # fmt: skip
+
+
+def test_no_option_that_names_a_file_forgets_the_slash() -> None:
+    """Every option that takes a path reads it by :func:`precls_theory.cli.paths.file_name`, or names no file to write."""
+    commands = typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+    paths = {
+        f"{name} {parameter.opts[0]}": parameter.type.name
+        for name, command in commands
+        for parameter in command.params
+        if parameter.param_type_name == "option" and parameter.type.name in ("path", "file", "directory", "file_name")
+    }
+    assert {option for option, kind in paths.items() if kind != "file_name"} == FOLDERS_AND_INPUTS
 
 
 def test_a_certificate_refuses_a_fifo(tmp_path: Path) -> None:

@@ -461,7 +461,13 @@ def test_columns_and_drop(tmp_path):
     assert list(exact(data, "--columns", '"a,b",x')) == ["intercept", "x", "a,b"]
     assert list(exact(data, "--drop", "who")) == ["intercept", "x", "a,b"]
     assert list(exact(data, "--drop", "who", "--drop", "x")) == ["intercept", "a,b"]
-    assert list(exact(data, "--columns", "x,who", "--drop", "who")) == ["intercept", "x"]
+
+
+def test_a_column_that_is_used_and_left_out_is_an_error(tmp_path):
+    data = csv(tmp_path, "who,x,y\nann,1,2\nbob,2,3\n")
+    result = run(data, "--target", "y", "--columns", "x,who", "--drop", "who")
+    assert result.exit_code == 1
+    assert "--columns and --drop both name 'who'" in result.stderr
 
 
 def test_separators_and_decimal_commas(tmp_path):

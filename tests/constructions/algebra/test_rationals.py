@@ -1,4 +1,5 @@
-"""NumPy integers overflow in silence: they must not reach exact arithmetic, alone or inside fractions."""
+"""Exact rationals: NumPy integers overflow in silence, and must not reach exact arithmetic, alone or inside fractions;
+powers whose digits would fill the memory are refused."""
 
 from fractions import Fraction
 from typing import Any
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import constructions as C
-from constructions.algebra.rationals import as_fraction
+from constructions.algebra.rationals import MAX_POWER_BITS, as_fraction, power
 from constructions.algebra.rings import FMPQ, RATIONALS, SYMPY, Residues
 
 
@@ -39,3 +40,10 @@ def test_parameters() -> None:
     assert type(step.numerator) is type(step.denominator) is int
     exact = as_fraction("step_size", Fraction(np.int64(2**40), np.int64(3)))
     assert exact**2 == Fraction(2**80, 9)
+
+
+def test_powers_that_would_fill_the_memory_are_refused_at_once() -> None:
+    assert power("q", Fraction(-2, 3), 5) == Fraction(-32, 243)
+    assert power("q", Fraction(-1), 10**30) == 1
+    with pytest.raises(ValueError, match=f"^the error would have more than {MAX_POWER_BITS} binary digits"):
+        power("the error", Fraction(1, 3), 2**60)
