@@ -3,7 +3,8 @@
 One stage after another, each in a module of its own; :func:`constructions.compiler.polynomials.polynomials` is the whole of
 it in four lines::
 
-    polynomials      monomials   exponents and rational coefficients; degree, and the depth that it takes
+    polynomials      expansion   expressions multiplied out: exponents and rational coefficients
+                     monomials   their degree, and the depth that it takes
       → circuits     search      level by level: sums of products (splitting), or shared monomials (words)
       → schedule     schedule    which product in which layer, and which linear forms (forms) are carried past it
       → layers       emit        every form as terms over the channels of the layer before

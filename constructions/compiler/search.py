@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 
+from constructions.algebra.work import tell
 from constructions.compiler.circuit import Circuit, Wire
 from constructions.compiler.forms import FilteredNode
 from constructions.compiler.monomials import Exponents, Items, Polynomial, as_items, degree, minimal_depth, monic
@@ -35,7 +36,9 @@ def circuits(
     ways = ("star", "first") if large else ("star", *CUTS)
     beam = [Plan(wanted)]
     finished: list[Plan] = []
-    for level in range(minimal_depth(polynomials), 0, -1):
+    depth = minimal_depth(polynomials)
+    for level in range(depth, 0, -1):
+        tell("levels of products searched", depth - level, depth)
         finished += [plan.by_words(level) for plan in beam]
         grown = sorted((plan.descended(level, way) for plan in beam for way in ways), key=lambda plan: plan.rank)
         distinct = {plan.wanted: plan for plan in reversed(grown)}

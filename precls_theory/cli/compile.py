@@ -11,12 +11,12 @@ from rich.markup import escape
 
 from precls_theory.cli.columns import Column, show
 from precls_theory.cli.expressions import ExpressionCommand
-from precls_theory.cli.output import Stopwatch, emit_json, fail, out, printable, working
+from precls_theory.cli.output import Stopwatch, emit_json, err, fail, out, printable, working
 from precls_theory.cli.paths import check_writable, file_name
+from precls_theory.cli.progress import building
 
 if TYPE_CHECKING:
-    import sympy as sp
-
+    from constructions.compiler.expansion import Term
     from constructions.networks.network import Network
     from precls_theory.checking.check import CheckResult
 
@@ -70,6 +70,7 @@ def compile_command(
     watch = Stopwatch()
     check_writable(output, plot, watch if json else None)
     polynomials, names = read(expressions, variables)
+    announce(polynomials)
     compiled = compute(polynomials, names)
     if not compiled.proof.ok:
         fail(f"the compiled network is wrong, please report this: {compiled.proof.message}", watch if json else None)
@@ -80,32 +81,53 @@ def compile_command(
     render(compiled, output, plot, watch, json)
 
 
-def read(expressions: list[str], variables: str | None) -> tuple[list[sp.Expr], list[str]]:
-    """The polynomials and the names of their variables; a usage error for what cannot be read."""
+def read(expressions: list[str], variables: str | None) -> tuple[list[list[Term]], list[str]]:
+    """The polynomials, multiplied out, and the names of their variables; a usage error for what cannot be read, and for
+    what is no polynomial over Q or has too many terms."""
+    from constructions.approximation.expressions import as_symbols
     from constructions.approximation.parser import parse_expression
+    from constructions.compiler.expansion import polynomial_terms
 
     names = None if variables is None else [name.strip() for name in variables.split(",") if name.strip()]
     try:
         parsed = [parse_expression(text, names, functions=False) for text in expressions]
+        if names is None:
+            names = sorted({str(symbol) for expr in parsed for symbol in expr.free_symbols})
+        symbols = as_symbols(names, parsed)
+        with working("multiplying out …"):
+            return [polynomial_terms(expr, symbols) for expr in parsed], names
     except (TypeError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint="POLYNOMIAL") from error
-    if names is None:
-        names = sorted({str(symbol) for expr in parsed for symbol in expr.free_symbols})
-    return parsed, names
 
 
-def compute(polynomials: list[sp.Expr], names: list[str]) -> Compiled:
-    """Compile the polynomials and prove the network; a usage error for what is no polynomial over Q."""
-    from constructions.compiler.polynomials import compile_polynomials
+def announce(polynomials: list[list[Term]]) -> None:
+    """Say what many terms cost, before the work."""
+    from constructions.compiler.monomials import degree, minimal_depth
+    from constructions.compiler.search import LARGE
+
+    exponents = [[tuple(exponents) for exponents, _ in terms] for terms in polynomials]
+    count, levels = sum(map(len, exponents)), minimal_depth(exponents)
+    if count > LARGE:
+        err.print(
+            f"{count} terms of degree {max(map(degree, exponents))}: products are searched on {levels} levels, which takes "
+            "0.3 to 3 seconds a thousand terms and level; a sum of few powers or products is smaller as a circuit in Python",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def compute(terms: list[list[Term]], names: list[str]) -> Compiled:
+    """Compile the polynomials and prove the network; a usage error for more terms than are compiled."""
+    from constructions.compiler.polynomials import polynomials
     from precls_theory.checking.check import check
 
     try:
-        with working("compiling …"):
-            network = compile_polynomials(polynomials, names)
-    except (TypeError, ValueError) as error:
+        with building("the network"):
+            network = polynomials(variables=names, polynomials=terms)
+    except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="POLYNOMIAL") from error
     with working("proving …"):
-        return Compiled(network, check(network), names, len(polynomials))
+        return Compiled(network, check(network), names, len(terms))
 
 
 def write(network: Network, output: Path | None, plot: Path | None) -> None:

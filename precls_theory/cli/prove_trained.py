@@ -11,6 +11,7 @@ from rich import box as boxes
 from rich.table import Table
 
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, wrote
+from precls_theory.cli.paths import file_name
 from precls_theory.cli.progress import steps
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ def prove_trained(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run of `precls train --recipe layerwise`.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File for the exact network; RUN/exact.safetensors by default."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            parser=file_name,
+            help="File for the exact network; RUN/exact.safetensors by default.",
+        ),
     ] = None,
     box: Annotated[
         str, typer.Option(help="The sup norm is over inputs of at most this size, exactly: 3, or 5/2.")

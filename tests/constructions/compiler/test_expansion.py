@@ -35,6 +35,8 @@ def test_terms_are_those_of_sympy(expr: sp.Expr) -> None:
 
 def test_too_many_terms_are_counted_and_refused_at_once() -> None:
     """SymPy multiplied these out for a minute, and then they were refused."""
-    with pytest.raises(ValueError, match=f"has 176851 terms when expanded, the limit is {MAX_TERMS}: write it as a circuit"):
+    with pytest.raises(
+        ValueError, match=f"has 176851 terms when expanded, the limit is {MAX_TERMS}: write it as a circuit"
+    ):
         C.compile_polynomials(["(x+y+z+w)**100"])
     assert size_bound((x + y + z + w) ** 100) == (100, 176851)

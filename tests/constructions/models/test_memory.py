@@ -27,7 +27,9 @@ def test_a_dense_model_is_refused_before_it_is_made(what: str, monkeypatch: pyte
     if what == "alone":
         monkeypatch.setattr(baseconv, "dense_weights", lambda *_: pytest.fail("a layer was made dense"))
         monkeypatch.setattr(torch.nn, "Linear", lambda *_: pytest.fail("a layer was made"))
-    with pytest.raises(MemoryError, match=r"has [\d,]+ parameters in torch.float64: [\d,.]+ GiB are needed, and \d") as error:
+    with pytest.raises(
+        MemoryError, match=r"has [\d,]+ parameters in torch.float64: [\d,.]+ GiB are needed, and \d"
+    ) as error:
         BaseConvModel.from_network(network) if what == "alone" else embedding.embedded(network, 1e6)
     assert "lower it with to_torch(), which keeps it sparse" in str(error.value)
 

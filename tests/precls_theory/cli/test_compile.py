@@ -104,3 +104,21 @@ def test_constants_that_are_not_rational_are_refused():
 def test_a_constant_is_saved_and_checked(tmp_path):
     assert run("5", "-o", tmp_path / "five.safetensors")[0] == 0
     assert check(C.load(tmp_path / "five.safetensors")).ok
+
+
+def test_a_large_polynomial_says_what_it_costs_and_how_far_it_is(monkeypatch):
+    """It was silent for a minute."""
+    monkeypatch.setattr("precls_theory.cli.progress.FIRST", 0.0)
+    code, _, err = run("(x+y+z+1)**14")
+    assert code == 0
+    lines = err.splitlines()
+    assert any(
+        line.startswith("680 terms of degree 14: products are searched on 4 levels, which takes") for line in lines
+    )
+    assert "building the network, levels of products searched: 0 of 4 done, 0 s" in lines
+
+
+def test_what_is_too_large_is_refused_at_once_with_its_size():
+    code, out, err = run("(x+y+z+w)**100")
+    assert (code, out) == (2, "")
+    assert "has 176851 terms when expanded, the limit is 20000" in " ".join(err.replace("│", " ").split())

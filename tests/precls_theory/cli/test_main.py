@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from precls_theory.certificate import precls_version
 from precls_theory.cli import output
 from precls_theory.cli.main import Precls, app
+from precls_theory.cli.paths import file_name
 
 HERE = Path(__file__).resolve().parents[3]
 PRECLS = [sys.executable, "-m", "precls_theory.cli.main"]
@@ -229,21 +230,24 @@ def test_every_option_that_names_a_file_refuses_a_slash_at_its_end(arguments: li
 
 
 FOLDERS_AND_INPUTS = {
-    "approximate --load", "bench --peer", "import --claims", "precision --out", "precision --network", "train --out",
-    "train --init", "verify --certificates",
+    "approximate --load", "bench --peer", "import --claims", "precision --out-dir", "precision --network",
+    "train --folder", "train --init", "verify --certificates",
 }  # fmt: skip
+"""By the names of the parameters; both ``--out`` are folders."""
 
 
 def test_no_option_that_names_a_file_forgets_the_slash() -> None:
     """Every option that takes a path reads it by :func:`precls_theory.cli.paths.file_name`, or names no file to write."""
-    commands = typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
-    paths = {
-        f"{name} {parameter.opts[0]}": parameter.type.name
-        for name, command in commands
-        for parameter in command.params
-        if parameter.param_type_name == "option" and parameter.type.name in ("path", "file", "directory", "file_name")
+    forgetful = {
+        f"{command.name or command.callback.__name__} --{name.replace('_', '-')}"
+        for command in app.registered_commands
+        if command.callback is not None
+        for name, hint in get_type_hints(command.callback, include_extras=True).items()
+        for info in getattr(hint, "__metadata__", ())
+        if isinstance(info, typer.models.OptionInfo) and Path in (get_args(hint)[0], *get_args(get_args(hint)[0]))
+        if info.parser is not file_name
     }
-    assert {option for option, kind in paths.items() if kind != "file_name"} == FOLDERS_AND_INPUTS
+    assert forgetful == FOLDERS_AND_INPUTS
 
 
 def test_a_certificate_refuses_a_fifo(tmp_path: Path) -> None:
