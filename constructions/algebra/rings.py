@@ -155,13 +155,21 @@ class Residues(Ring[int]):
         return value.numerator * pow(value.denominator, -1, self.prime) % self.prime
 
     def coerce(self, array: np.ndarray) -> np.ndarray:
-        return self.elements(array) if array.dtype == object else array.astype(np.int64) % self.prime
+        if array.dtype == object:
+            return self.elements(array)
+        if array.dtype.kind not in "biu":  # a float would lose its fraction in silence
+            raise TypeError(f"residues are those of integers and fractions, got an array of dtype {array.dtype}")
+        if array.dtype.kind == "u":  # NumPy would wrap what int64 does not hold
+            array = array.astype(np.uint64) % np.uint64(self.prime)
+        return array.astype(np.int64) % self.prime
 
     def reduce(self, array: np.ndarray) -> np.ndarray:
         return array % self.prime
 
     def matmul(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         # Splitting the left factor into 15 + 16 bits keeps sums of fewer than 2^16 products below 2^63.
+        if left.shape[-1] >= 2**16:
+            raise ValueError(f"sums of {left.shape[-1]} products of residues may overflow: at most {2**16 - 1} are taken")
         high, low = left >> 16, left & 0xFFFF
         result: np.ndarray = ((np.matmul(high, right) % self.prime << 16) + np.matmul(low, right)) % self.prime
         return result

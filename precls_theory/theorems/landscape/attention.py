@@ -176,9 +176,9 @@ def quiet_step(n_points: int, variances: Sequence[Fraction], noise: Fraction = F
     r"A=n\,\bigl((n+1)\Lambda+(\mathrm{tr}\Lambda+\sigma^2)I\bigr)^{-1}",
     hypotheses=("a_i, a_q ~ N(0, Λ), w ~ N(0, I), b = w·a + noise of variance σ²", "one layer, no softmax"),
     source="Mahankali et al. 2024; Ahn et al. 2023; the exact proof and the k-step polynomial new in this form",
-    covers="every n and d, argued in the module; executed at n ≤ 3, d ≤ 2, with noise and with unequal variances; "
-    "d = 1 all stationary points; k steps "
-    "of best sizes for d = 1, every n, k ≤ 3",
+    covers="every n and d, argued in the module; executed at n ≤ 3, d ≤ 2, of these one with noise, one with unequal "
+    "variances, one with both; d = 1, n = 1, 2, 5: all stationary points; k steps of best sizes for d = 1, every n, k ≤ 3, "
+    "from E s^k, which is executed for n, k ≤ 3",
     controls={
         "the step n/(n + d)": {"steps": other_step},
         "the noise forgotten": {"steps": quiet_step},
@@ -209,7 +209,7 @@ def linear_attention(size: Size, steps: Steps = best_steps, law: Law = Gaussian)
         "executed: the moments, up to degree six, from the generating function; "
         f"F'(M*) = 0 and F convex at {len(cases)} sizes; L(p, q) = F(sym(p ⊗ q)) at two; no "
         "spurious minimum at d = 1, n = 1, 2, 5; the k-step polynomials "
-        "for every n, k ≤ 3, d = 1. Argued: every n, d, Λ, σ²",
+        "for every n, k ≤ 3, d = 1, real and distinct roots at n = 4. Argued: every n, d, Λ, σ²; E s^k for every n, k",
         "Q[M], Q(n)[s]",
         "python-flint; SymPy for Laguerre polynomials",
         least,

@@ -158,8 +158,9 @@ def attention_layers(size: Size, residual: Residual = layers_residual) -> Eviden
     found = prove_layers(2)
     return Evidence(
         f"executed: the residual of the network with all weights symbols, n ≤ 3; for every n the least loss of two steps and "
-        f"E r*s³ = {third}; all stationary points of two steps at n = 1, 2, 5, and with γ at n = 2. Argued: coercive on the "
-        "closed cone, hence the least of the listed minima is global",
+        f"E r*s³ = {third}; all stationary points of two steps at n = 1, 2, 5, and with γ at n = 2. Argued: E s^k for every n; "
+        "that r*, orthogonal to s and s², has the least mean square; coercive on the closed cone, hence the least of the "
+        "listed minima is global",
         "Q[a, w, η, γ], Q(n)[s]",
         "python-flint; SymPy for every n",
         found,

@@ -118,7 +118,7 @@ def data_columns(target: Callable[[np.ndarray], np.ndarray], columns: int) -> Ta
     statement=r"L(\theta^*)=0,\quad\nabla L(\theta^*)=0",
     hypotheses=("u ~ N(0, I)", "Read, Linear, Multiply, one step of gradient descent"),
     source="new",
-    covers="all dense weights symbols, at small sizes; one and two layers",
+    covers="one network each, one and two layers; all dense weights symbols, in the step of gradient descent one at a time",
     controls={
         "a bias off by 1/3": {"change": Fraction(1, 3)},
         "Multiply for Linear": lambda: prove_stationary(

@@ -87,7 +87,7 @@ def prove_recovery(
     statement=r"\nabla L=0,\ H_0\ne0\Rightarrow L=0\ (\text{Square, Multiply});\quad "
     r"\nabla L=0,\ \nabla^2L\succeq0,\ W\ne0\Rightarrow L=0\ (\text{Linear})",
     hypotheses=(
-        "operator form, causal, u ~ N(0, I), one output channel at a time",
+        "operator form, causal, u ~ N(0, I), one output channel at a time: of Multiply the one that multiplies",
         "Square, Multiply: H_0 ≠ 0",
         "Linear: W ≠ 0 and no negative curvature",
     ),

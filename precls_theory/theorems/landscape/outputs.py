@@ -230,10 +230,16 @@ def flat_point(units: int) -> Units:
     return Units(o, p, q)
 
 
-def prove_flat(units: int, seen: int = 0) -> Signature:
-    """Square of two channels: a stationary point above the least loss whose Hessian is semidefinite, at this (odd) width.
+def two_squares(names: Sequence[str]) -> dict[str, Fraction]:
+    """Unit 0 is u_0² for output 0, unit 1 is u_1² for output 1; all else is zero."""
+    ones = {f"{family}_{h}_{h}" for family in "opq" for h in range(2)}
+    return {name: Fraction(int(name in ones)) for name in names}
 
-    The Hessian in all weights and the output biases. ``seen = 1`` lets unit 0's gate see channel 1 as well.
+
+def prove_flat(units: int, seen: int = 0) -> Signature:
+    """Square of two channels: a stationary point of loss 2 whose Hessian is semidefinite, at this (odd) width.
+
+    From width 2 on it is above the least loss: two units have loss 0. The Hessian in all weights and the output biases. ``seen = 1`` lets unit 0's gate see channel 1 as well.
     """
     at = flat_point(units)
     shapes: dict[str, tuple[int, ...]] = {"o": (units, 2), "p": (units, 3), "q": (units, 3), "bias": (2,)}
@@ -258,6 +264,8 @@ def prove_flat(units: int, seen: int = 0) -> Signature:
         raise Refuted("the point is not stationary")
     if loss.at(point) != 2:
         raise Refuted(f"the loss is {loss.at(point)}, not 2")
+    if units > 1 and loss.at(two_squares(loss.names)) != 0:
+        raise Refuted("two units do not reach loss 0")
     values, size = loss.point(point), len(loss.names)
     hessian = flint.fmpq_mat(size, size, [entry(*values) for entry in loss.hessian.flat])
     coefficients = hessian.charpoly().coeffs()
@@ -292,7 +300,8 @@ CASE_F = Units(
     ),
     source="new",
     covers="every C, m, n, r, argued in the module (dimension count); the identity with symbols, the directions and the exact "
-    "loss along them at twelve points, among them all units zero and all the same; semidefinite saddles at widths 1 and 3",
+    "loss along them at twelve points, among them all units zero and all the same; a stationary point of loss 2 with a "
+    "semidefinite Hessian at widths 1 and 3, at 3 above the least loss, which is 0 there",
     controls={
         "two units, as at case F's spurious minimum": lambda: directions(CASE_F),
         "t³ Σxyz counted twice": {"cube": 2},
@@ -318,7 +327,7 @@ def wide_outputs(size: Size, cube: int = 1) -> Evidence:
     return Evidence(
         f"executed: the identity with all weights symbols at two sizes; x, y, z of the proof at {count} points of the width "
         "of the theorem (two outputs, D = 1, 2, Gaussian and uniform) and the exact loss along the curve; the Hessians of "
-        "the flat saddles. Argued: existence of x, y, z at every size",
+        "the flat points, and the loss 0 of two units. Argued: existence of x, y, z at every size",
         "Q[o, p, q, x, y, z, ω, a, b, t]",
         "python-flint",
         flat,

@@ -119,8 +119,8 @@ Make = Callable[..., Moments]
     r"\quad \mathbf E\,x_i\prod_{j\in J}x_j=\sum_{j\in J}\Sigma_{ij}\,\mathbf E\prod_{J\setminus j}x",
     hypotheses=("u Gaussian of any covariance, uniform or Rademacher", "F_θ polynomial in u and θ"),
     source="Isserlis 1918; as an algorithm, new",
-    covers="by exact quadrature, all weights symbols: operator and layer, Square, Linear, Multiply, Read, up to two rows "
-    "and two channels; correlated Gaussians at two entries",
+    covers="by exact quadrature, all weights symbols, u of two entries at most: operators (Square, Multiply, Read) and layers "
+    "(Square, Linear) at two rows of one channel or one row of two; a correlated Gaussian for two operators",
     controls={
         "the fourth moment of a Gaussian taken for 1": {"gaussian": WrongFourth},
         "correlations forgotten": {"correlated": lambda matrix: Gaussian()},
@@ -133,6 +133,7 @@ def population_losses(size: Size, gaussian: Make = Gaussian, correlated: Make = 
         ("operator, Read", operator_model(2, 1), targets.read(0, 1)),
         ("circular operator, Square", operator_model(2, 1, "circular"), targets.square),
         ("layer, Square, two units", layer_model(1, 1, 2, 1), targets.square),
+        ("layer, Square, two rows", layer_model(2, 1, 1, 1), targets.square),
         ("layer, Linear, two channels", layer_model(1, 2, 1, 2), targets.linear([[1, 2], ["1/2", -1]], [0, 3])),
     ]
     for name, model, target in cases:
@@ -142,8 +143,8 @@ def population_losses(size: Size, gaussian: Make = Gaussian, correlated: Make = 
     for name, model, target in (cases[0], cases[1]):
         prove_moments(f"{name}, correlated", model, target, correlated(covariance()), HERMITE, CHOLESKY)
     return Evidence(
-        "executed: operator (causal, circular) and layer, up to two rows, channels and units, all weights symbols, "
-        "Gaussian, uniform, Rademacher, one correlated Gaussian; every size is argued (Isserlis)",
+        f"executed: {len(cases)} operators (causal, one circular) and layers, all weights symbols, of two entries of u at most, "
+        "Gaussian, uniform, Rademacher, one correlated Gaussian. Argued: every size (Isserlis)",
         "Q[weights]",
         "python-flint: moments against Gauss quadrature",
     )

@@ -166,8 +166,9 @@ def misplaced() -> None:
         "Square, Linear or Multiply (targets that act on each row alone); the kinds for one unit",
     ),
     source="new",
-    covers="every N and D, argued in precls_theory.landscape.rows; the identities with all weights symbols at D ≤ 2, N ≤ 3, "
-    "for two units at N = 2; the Hessian blocks at D ≤ 2, N = 2; one classification",
+    covers="every N and D, and the kinds, argued in precls_theory.landscape.rows; executed with all weights symbols: the "
+    "identity at D ≤ 2, N = 2 and at D = 1, N = 3, for two units (Square) at D = 1, N = 2; the Hessian blocks of Square "
+    "and Multiply at D ≤ 2, N = 2; one classification (Square, D = 1, N = 2)",
     controls={
         "taps weighted alike": lambda: prove_units(2, 2, lambda rows, lag: rows),
         "blocks with another τ": lambda: prove_blocks("square", 1, 2, 1),
@@ -187,7 +188,7 @@ def layer_at_rows(size: Size) -> Evidence:
     prove_engine()
     return Evidence(
         f"executed: the identity at {len(shapes)} sizes and for two units, the determinants of both blocks at three, the "
-        "classification of Square at two rows. Argued: every N and D, and the kinds",
+        "classification of Square at two rows. Argued: every N and D, that G = 0 at stationary points, and the kinds",
         "Q[weights]",
         "python-flint",
     )

@@ -190,6 +190,25 @@ def test_residues_are_reduced_and_coerced() -> None:
     assert field.element(-2) == 5
 
 
+def test_residues_are_of_whole_numbers_only() -> None:
+    """1/2 would become 0, and 2^64 − 1 would become −1, in silence."""
+    field = Residues(7)
+    with pytest.raises(TypeError, match=r"^residues are those of integers and fractions, got an array of dtype float64$"):
+        field.coerce(np.array([0.5]))
+    assert field.coerce(objects(0.5)).tolist() == [4]  # a float by itself is the fraction that it is
+    for dtype in (np.uint64, np.uint8, np.int8, bool):
+        largest = int(np.array(-1).astype(dtype))
+        assert field.coerce(np.array([largest, 1], dtype=dtype)).tolist() == [largest % 7, 1]
+    found = Residues(2**31 - 1).coerce(np.array([2**64 - 1], dtype=np.uint64))
+    assert (found.dtype, found.tolist()) == (np.int64, [(2**64 - 1) % (2**31 - 1)])
+
+
+def test_sums_of_residues_that_may_overflow_are_refused() -> None:
+    long = np.ones((1, 2**16), dtype=np.int64)
+    with pytest.raises(ValueError, match=r"^sums of 65536 products of residues may overflow: at most 65535 are taken$"):
+        Residues(7).matmul(long, long.T)
+
+
 def test_sympy_sums_are_expanded_and_others_left_alone() -> None:
     x = sympy.Symbol("x")
     assert rings.SYMPY.reduce(objects((x + 1) * x)).tolist() == [x**2 + x]

@@ -186,6 +186,13 @@ def test_equal_terms_have_one_form() -> None:
         hash(X * Y)
 
 
+def test_products_of_forms_with_constants_are_multiplied_out() -> None:
+    one_side = {(DELTA, X, Y): 1, (DELTA, Y, ONE): 3}
+    assert ((X + 3) * Y).items == one_side
+    assert (Y * (X + 3)).items == one_side
+    assert ((X + Z) * Y).items == {(DELTA, X + Z, Y): 1}
+
+
 def test_degree_and_channels() -> None:
     assert (X * Y + Z).degree == 2
     assert as_terms(X + 1).degree == 1
