@@ -21,12 +21,12 @@ from constructions.algebra.terms import channel, channels, convolve, shifted
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
-from constructions.networks.parameters import Dims, Points
+from constructions.networks.parameters import GramDims, Points
 from constructions.networks.tasks import Regression
 
 
 @construction
-def explicit_gradient(*, n_points: Points, n_dims: Dims) -> Network:
+def explicit_gradient(*, n_points: Points, n_dims: GramDims) -> Network:
     """``g(x_init) = (1/N) Σ_n (a_n·x_init − b_n) a_n`` at the last row of layout S, in two layers.
 
     Hidden widths D(D+1)/2 + 2D and D² + D. ``encode(A, b, x_init)``; ``decode`` gives g, shape (..., D).

@@ -10,7 +10,7 @@ import numpy as np
 
 from constructions.algebra.filters import DELTA
 from constructions.algebra.rationals import as_count, as_fraction, is_integer
-from constructions.algebra.terms import Terms, channels, shifted
+from constructions.algebra.terms import Form, Terms, channels, names, shifted
 from constructions.networks.builder import Builder
 from constructions.networks.construction import construction
 from constructions.networks.layer import Mode
@@ -81,8 +81,9 @@ def linear(
     if len(offset) != matrix.shape[1]:
         raise ValueError(f"bias must have {matrix.shape[1]} entries, one an output channel, got {len(offset)}")
     builder, u = _open(n_rows, len(rows))
-    outputs = u @ matrix + np.array(offset, dtype=object)
-    return _close(builder, builder.layer(y=outputs), len(rows))
+    inputs = names("u", len(u))
+    forms = [Form(dict(zip(inputs, column, strict=True)), start) for column, start in zip(matrix.T, offset, strict=True)]
+    return _close(builder, builder.layer(y=np.array(forms, dtype=object)), len(rows))
 
 
 @construction

@@ -81,7 +81,7 @@ class Builder:
             if families.keys() != state.keys():
                 raise ValueError(f"a step from {', '.join(state)} must return just these, got {', '.join(families)}")
             new: dict[str, Family] = dict(zip(families, self._add(families), strict=True))
-            settled = all(_same(new[family], state[family]) for family in state)
+            settled = all(same_channels(new[family], state[family]) for family in state)
             state = new
             if settled:
                 self.layers += [self.layers[-1]] * (times - done)
@@ -96,12 +96,19 @@ class Builder:
         for done in range(1, times + 1):
             first = len(self.layers)
             new = step(*state)
-            settled = all(map(_same, new, state))
+            settled = all(map(same_channels, new, state))
             state = new
             if settled:
                 self.layers += self.layers[first:] * (times - done)
                 break
         return state
+
+    def again(self, place: int) -> None:
+        """Add the layer written at this place once more, for a state of the same channels as before it."""
+        layer = self.layers[place]
+        self._check_reads(layer)
+        self.layers.append(layer)
+        tell("layers written", len(self.layers))
 
     def _check_reads(self, outputs: dict[str, Terms]) -> None:
         available = set(self.layers[-1]) if self.layers else set(self.inputs)
@@ -146,9 +153,9 @@ class Builder:
         )  # fmt: skip
 
 
-def _same(after: object, before: object) -> bool:
-    """Are two families the same channels?"""
-    if isinstance(after, np.ndarray) and isinstance(before, np.ndarray):
+def same_channels(after: object, before: object) -> bool:
+    """Are two families the same channels? An array and a single channel are not."""
+    if isinstance(after, np.ndarray) or isinstance(before, np.ndarray):
         return np.array_equal(after, before)
     return bool(after == before)
 

@@ -14,6 +14,7 @@ built. A ``Literal`` declares itself. What has no declaration is left to the bui
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,8 +23,9 @@ from typing import Annotated, Literal, TypedDict, TypeVar, cast, get_args, get_o
 from constructions.algebra.rationals import as_count, as_fraction
 from constructions.networks.tasks import LayoutName
 
-Held = Literal["rows", "channels", "layers", "doublings", "triplings"]
-"""What of a file bounds a count: its rows, its largest number of channels, its layers L, or 2^L, or 3^L."""
+Held = Literal["rows", "channels", "layers", "doublings", "triplings", "pairs"]
+"""What of a file bounds a count: its rows, its largest number of channels, its layers L, or 2^L, or 3^L; or its channels and,
+where a network holds more than 4 numbers for each pair, the square root of a fourth of the numbers held."""
 MAX_LAYERS = 10**6
 """Most steps of a construction that writes out a layer, or several, for each."""
 
@@ -118,6 +120,8 @@ class Switch(Declaration):
 Rational = Fraction | int | str
 Points = Annotated[int, Count("data rows N", fits="rows", usual=20)]
 Dims = Annotated[int, Count("unknowns D", usual=5)]
+GramDims = Annotated[int, Count("unknowns D", fits="pairs", usual=5)]
+"""D of a network that holds the D(D+1)/2 products of the data, each with weights of its own."""
 Rows = Annotated[int, Count("rows", fits="rows")]
 Row = Annotated[int, Count("a row, from 0", minimum=0, fits="rows")]
 Place = Annotated[int, Count("a channel, from 0", minimum=0)]
@@ -261,12 +265,13 @@ class Sizes:
     rows: int
     channels: int
     layers: int
+    numbers: int
 
     def bound(self, count: Count, form: object) -> int:
         """The largest value of a count that a network of these sizes can have been built with."""
         layers = min(self.layers, 4096)
         bounds: dict[Held, int] = {
             "rows": self.rows, "channels": self.channels, "layers": self.layers, "doublings": 2**layers,
-            "triplings": 3**layers,
+            "triplings": 3**layers, "pairs": min(self.channels, math.isqrt(self.numbers // 4)),
         }  # fmt: skip
         return bounds[count.held(form)]

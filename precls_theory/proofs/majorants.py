@@ -56,7 +56,12 @@ def log2_size(value: Fraction) -> float:
 def log2_add(left: float, right: float) -> float:
     """log2(2^left + 2^right), rounded up."""
     high, low = max(left, right), min(left, right)
-    return high if low == -math.inf else outward(high + math.log2(1 + 2.0 ** (low - high)))
+    return high if low == -math.inf or high == math.inf else outward(high + math.log2(1 + 2.0 ** (low - high)))
+
+
+def log2_multiply(left: float, right: float) -> float:
+    """log2(2^left · 2^right), rounded up; −inf, which is zero, whatever the other is: infinity stands for what overflowed."""
+    return -math.inf if -math.inf in (left, right) else outward(left + right)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +100,7 @@ class Majorant:
         exponents = dict(self.denominators)
         for base, exponent in other.denominators.items():
             exponents[base] = exponents.get(base, 0) + exponent
-        return Majorant(self.degree + other.degree, outward(self.log2_norm + other.log2_norm), exponents)
+        return Majorant(self.degree + other.degree, log2_multiply(self.log2_norm, other.log2_norm), exponents)
 
     def __neg__(self) -> Majorant:
         return self
@@ -254,9 +259,8 @@ class _PreparedLayer:
         state = state.with_one()
         conv, gate = self.conv.apply(state, self.base), self.gate.apply(state, self.base)
         conv.exponents[:, self.base] += self.filter_fractional
-        hidden = _Channels(
-            conv.degree + gate.degree,
-            outward(conv.log2_norm + self.filter_log2 + gate.log2_norm),
-            conv.exponents + gate.exponents,
-        )
+        norms = np.stack([conv.log2_norm, self.filter_log2, gate.log2_norm])
+        # zero times what overflowed is zero: no NaN, which a maximum would lose
+        norm = np.where(np.isneginf(norms).any(axis=0), -np.inf, outward(norms.sum(axis=0)))
+        hidden = _Channels(conv.degree + gate.degree, norm, conv.exponents + gate.exponents)
         return self.out.apply(hidden.with_one(), self.base)

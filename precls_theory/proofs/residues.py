@@ -76,9 +76,15 @@ class Bound:
 
     @classmethod
     def of_difference(cls, left: Majorant, right: Majorant) -> Bound:
-        """The bound of ``left − right``, over the product of the two denominators."""
+        """The bound of ``left − right``, over the product of the two denominators.
+
+        ``OverflowError`` where the length of the coefficients is beyond the range of floats.
+        """
         denominator = left.log2_denominator + right.log2_denominator
-        return cls(max(left.degree, right.degree), max(0.0, (left + right).log2_norm) + denominator, denominator)
+        height = max(0.0, (left + right).log2_norm) + denominator
+        if not all(length < math.inf for length in (left.log2_norm, right.log2_norm, height)):  # NaN neither
+            raise OverflowError("the coefficients are too long to bound: more than 10^308 binary digits")
+        return cls(max(left.degree, right.degree), height, denominator)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from constructions.algorithms.descent.residual import residual_form
 from constructions.algorithms.descent.tight import tight_form
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count, Dims, Held, Points, StepSize
+from constructions.networks.parameters import Count, Held, Points, StepSize
 from constructions.networks.tasks import LayoutName
 
 DescentForm = Literal["residual", "gram", "doubling", "tight"]
@@ -21,13 +21,15 @@ STEPS_THAT_FIT: dict[str, Held] = {
     "residual": "layers", "gram": "layers", "doubling": "doublings", "tight": "doublings",
 }  # fmt: skip
 """By form: what the steps of a stored network are bounded by."""
+DIMS_THAT_FIT: dict[str, Held] = {"residual": "channels", "gram": "pairs", "doubling": "pairs", "tight": "pairs"}
+"""By form: what the unknowns of a stored network are bounded by."""
 
 
 @construction
 def gradient_descent(
     *,
     n_points: Points,
-    n_dims: Dims,
+    n_dims: Annotated[int, Count("unknowns D", fits=DIMS_THAT_FIT, usual=5)],
     n_steps: Annotated[int, Count("steps", fits=STEPS_THAT_FIT)],
     step_size: StepSize,
     form: DescentForm = "doubling",

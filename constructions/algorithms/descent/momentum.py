@@ -9,7 +9,7 @@ from constructions.algebra.terms import exact
 from constructions.algorithms.descent.gram import gram_form
 from constructions.networks.construction import construction
 from constructions.networks.network import Network
-from constructions.networks.parameters import Count, Dims, Exact, Points, Rational, StepSize
+from constructions.networks.parameters import Count, Exact, GramDims, Points, Rational, StepSize
 from constructions.networks.tasks import LayoutName
 
 
@@ -17,7 +17,7 @@ from constructions.networks.tasks import LayoutName
 def heavy_ball(
     *,
     n_points: Points,
-    n_dims: Dims,
+    n_dims: GramDims,
     n_steps: Annotated[int, Count("steps", fits="layers")],
     step_size: StepSize,
     momentum: Annotated[Rational, Exact("momentum β")],
@@ -35,7 +35,7 @@ def heavy_ball(
 def chebyshev(
     *,
     n_points: Points,
-    n_dims: Dims,
+    n_dims: GramDims,
     n_steps: Annotated[int, Count("steps", fits="layers")],
     lower: Annotated[Rational, Exact("least eigenvalue of G/N")],
     upper: Annotated[Rational, Exact("largest eigenvalue of G/N")],

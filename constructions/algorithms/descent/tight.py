@@ -17,6 +17,7 @@ from fractions import Fraction
 import numpy as np
 
 from constructions.algebra.terms import midpoint
+from constructions.networks.builder import same_channels
 from constructions.networks.layouts import begin
 from constructions.networks.network import Network
 from constructions.networks.tasks import LayoutName
@@ -29,11 +30,19 @@ def tight_form(n_points: int, n_dims: int, n_steps: int, step_size: Fraction, la
     step = step_size / n_points
     W, v, x = layer(W=-step * np.outer(start.a, start.a), v=step * start.b * start.a, x=start.spread)
     digits = [int(digit) for digit in reversed(f"{n_steps:b}")]
-    for digit in digits:
+    written: dict[int, int] = {}
+    for digit in digits[:-1]:
+        if digit in written:
+            start.builder.again(written[digit])
+            continue
         T, q, H = accumulate(W), accumulate(v), midpoint(W)
+        before = W, v, x
         W, v, x = layer(
             W=2 * W + H @ W + W @ H,
             v=2 * v + H @ v + W @ midpoint(v),
             x=x + digit * (T @ x + q),
         )
+        if all(map(same_channels, (W, v, x), before)):
+            written[digit] = len(start.builder.layers) - 1
+    x = layer(x=x + accumulate(W) @ x + accumulate(v))  # the leading digit is 1, and nobody reads W and v after it
     return start.finish(x)

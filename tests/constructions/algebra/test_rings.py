@@ -204,9 +204,9 @@ def test_residues_are_of_whole_numbers_only() -> None:
 
 
 def test_sums_of_residues_that_may_overflow_are_refused() -> None:
-    long = np.ones((1, 2**16), dtype=np.int64)
+    long = np.ones((1, 1, 2**16), dtype=np.int64)
     with pytest.raises(ValueError, match=r"^sums of 65536 products of residues may overflow: at most 65535 are taken$"):
-        Residues(7).matmul(long, long.T)
+        Residues(7).matmul(long, long.transpose(0, 2, 1))
 
 
 def test_sympy_sums_are_expanded_and_others_left_alone() -> None:

@@ -196,6 +196,30 @@ def test_common_factors_are_taken_out_on_their_side(filter):
     assert merge_common_factors({}).items == {}
 
 
+W = channel("w")
+
+
+def test_every_round_of_common_factors_is_kept():
+    """x(2y + 3z) and w(5y + 7v) from four products, and one that shares nothing."""
+    v = channel("v")
+    own = {(DELTA, X, Y): Fraction(2), (DELTA, X, Z): Fraction(3), (DELTA, Y, W): Fraction(5), (DELTA, v, W): Fraction(7)}
+    y2z3, y5v7 = Form({"y": Fraction(2), "z": Fraction(3)}), Form({"y": Fraction(5), "v": Fraction(7)})
+    expected = Terms.product(DELTA, X, y2z3) + Terms.product(DELTA, y5v7, W)
+    assert merge_common_factors(own).items == expected.items
+    alone = {(DELTA, channel("t"), channel("t")): Fraction(-1)}
+    assert merge_common_factors(own | alone).items == (expected + Terms(alone)).items
+
+
+def test_products_of_several_outputs_are_shared_and_not_merged():
+    outputs = {"a": X * Y + 2 * (X * Z), "b": 3 * (X * Y) + Z * W, "c": Z * Z + X * Z + X * W}
+    merged = merge_products(outputs)
+    assert {name: terms.items for name, terms in merged.items()} == {name: t.items for name, t in outputs.items()}
+    builder = Builder(1, ["x", "y", "z", "w"])
+    read = builder.layer(**outputs)
+    assert one_row(builder, list(read), 2, 3, 5, 7) == [6 + 20, 18 + 35, 25 + 10 + 14]
+    assert builder.build(list(read), partial(Sequence, 1, 4, n_inputs=4)).width == 5  # xy, xz, zw, zz, xw
+
+
 def test_products_of_different_filters_stay_apart():
     own = {(DELTA, X, Y): Fraction(1), (PREFIX, X, Z): Fraction(1), (EXCLUSIVE, X, Z): Fraction(1)}
     assert merge_common_factors(own).items == own
@@ -210,6 +234,35 @@ def test_the_fewest_hidden_channels_represent_affine_parts():
     many = represent_affine({str(k): dict(as_terms(X + k * Y).items) for k in (1, 2, 3)})
     assert {key[1] for terms in many.values() for key in terms.items} == {X, Y}
     assert many["3"].items == {(DELTA, X, ONE): 1, (DELTA, Y, ONE): 3}
+
+
+def affine_keys(*outputs: object) -> set[tuple[Filter, Form]]:
+    """The hidden channels of affine outputs, by filter and form."""
+    linear = {str(place): dict(as_terms(output).items) for place, output in enumerate(outputs)}
+    return {key[:2] for terms in represent_affine(linear).values() for key in terms.items}
+
+
+def test_constants_are_counted_where_a_filter_turns_them_into_channels():
+    def sums(*entries: Form) -> set[tuple[Filter, Form]]:
+        return affine_keys(*(convolve(PREFIX, entry) for entry in entries))
+
+    assert affine_keys(X + Y, 2 * X + 2 * Y, 3 * X + 3 * Y) == {(DELTA, X + Y)}
+    assert affine_keys(*(X + k * Y + k for k in (1, 2, 3))) == {(DELTA, X), (DELTA, Y), (DELTA, ONE)}
+    assert sums(*(X + k * Y for k in (1, 2, 3))) == {(PREFIX, X), (PREFIX, Y)}
+    assert sums(X + 1, X + 2, X + 3) == {(PREFIX, X), (PREFIX, ONE)}
+    assert sums(X + 1, 2 * X + 3) == {(PREFIX, X + 1), (PREFIX, X + Fraction(3, 2))}
+
+
+def test_parts_of_several_filters_are_added():
+    outputs = {"a": 2 * as_terms(X) + convolve(PREFIX, Y) + convolve(EXCLUSIVE, 3 * Z + 1)}
+    u = np.arange(12).reshape(4, 3).astype(object)
+    merged = represent_affine({"a": dict(outputs["a"].items)})["a"]
+    assert (value(merged, u, "causal") == value(outputs["a"], u, "causal")).all()
+
+
+def test_a_layer_of_constants_has_places_for_its_filters():
+    layer = compile_layer(("x",), {"a": as_terms(3)})
+    assert (layer.filter_index.dtype, layer.filter_index.shape) == (np.int64, (0,))
 
 
 def test_a_layer_says_its_sizes():
@@ -250,6 +303,40 @@ def test_iterations_are_written_out_until_they_settle() -> None:
     partly = Builder(1, ["a", "y"])
     a, b = partly.iterate(4, lambda a, b: {"a": a + b, "b": 2 * b}, a=channel("a"), b=Y)
     assert one_row(partly, [a, b], 1, 1) == [16, 16]
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_iterations_are_as_many_as_asked(times: int) -> None:
+    builder = Builder(1, ["x"])
+    y = builder.iterate(times, lambda y: {"y": 2 * y + 1}, y=X)
+    assert len(builder.layers) == times
+    if times:
+        assert one_row(builder, [y], 5) == [6 * 2**times - 1]
+    else:
+        assert y == X
+
+
+def test_a_family_may_become_an_array_and_keeps_its_shape() -> None:
+    builder = Builder(1, ["x", "y"])
+
+    def step(s: Form | np.ndarray) -> tuple[Form | np.ndarray]:
+        first, second = (s[1, 0], s[0, 0]) if isinstance(s, np.ndarray) else (s, Y)
+        return (builder.layer(s=np.array([[first], [second]], dtype=object)),)
+
+    (pair,) = builder.repeat(2, step, X)
+    assert isinstance(pair, np.ndarray)
+    assert pair.shape == (2, 1)
+    assert pair.tolist() == [[channel("s[0,0]")], [channel("s[1,0]")]]
+
+
+def test_what_is_missing_is_named_up_to_five_times() -> None:
+    wanted = [channel(name) * 1 for name in "gfedcb"]
+    with pytest.raises(
+        ValueError, match=r"^layer 1 reads channels that do not exist: \['b', 'c', 'd', 'e', 'f'\]$"
+    ):
+        Builder(1, ["x"]).layer(out=np.array(wanted, dtype=object))
+    with pytest.raises(ValueError, match=r"^a step from x, y must return just these, got z, y$"):
+        Builder(1, ["x", "y"]).iterate(1, lambda x, y: {"z": X, "y": Y}, x=X, y=Y)
 
 
 def test_progress_is_told_in_layers(monkeypatch: pytest.MonkeyPatch) -> None:

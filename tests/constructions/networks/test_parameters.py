@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -152,20 +154,25 @@ def test_numbers_whose_digits_would_fill_the_memory_are_refused_at_once(build_wi
 
 
 @pytest.mark.parametrize(
-    ("n_dims", "n_steps", "form"),
-    [(100, 1, "tight"), (300, 1, "gram"), (20, 2**900, "doubling")],
-    ids=["100 unknowns", "300 unknowns", "2^900 steps"],
-)
+    ("n_dims", "n_steps", "form", "filled"),
+    [
+        (100, 1, "tight", 0), (300, 1, "gram", 0), (20, 2**900, "doubling", 0), (300, 1, "gram", 8), (30, 1, "tight", 8),
+        (300, 1, "residual", 0),
+    ],
+    ids=["100 unknowns", "300 unknowns", "2^900 steps", "300 unknowns in 80 KB", "30 unknowns", "300 in residual form"],
+)  # fmt: skip
 def test_a_small_file_that_claims_much_is_refused_before_it_is_built(
-    n_dims: int, n_steps: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    n_dims: int, n_steps: int, form: str, filled: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few channels and hardly a weight: what the parameters ask for would take minutes, or half an hour.
+    """A few channels and few weights: what the parameters ask for would take minutes, or half an hour.
 
-    Counted in steps of the algebra of layers, of which a file has so many for each number that it holds.
+    Counted in steps of the algebra of layers, of which a file has so many for each number that it holds: none at all where
+    the numbers are too few for the products of the data.
     """
     path = tmp_path / "hostile.safetensors"
     width = 2 * n_dims + 1 if form != "doubling" else 4
-    C.linear(n_rows=2, weight=[[int(row == 0)] for row in range(width)]).save(path)
+    weight = [[row + column**2 + 1 if filled else int(row == 0) for column in range(filled or 1)] for row in range(width)]
+    C.linear(n_rows=2, weight=weight).save(path)
     with safe_open(path, framework="numpy") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     claims = {"n_points": 2, "n_dims": n_dims, "n_steps": n_steps, "step_size": "1", "form": form, "layout": "A"}
@@ -178,14 +185,41 @@ def test_a_small_file_that_claims_much_is_refused_before_it_is_built(
         count(number)
 
     monkeypatch.setattr(terms, "spend", counted)
-    held = sum(tensor.size for tensor in tensors.values())
+    held = sum(tensor.size for name, tensor in tensors.items() if name != "pool")
     message = rf"a much larger network than the {held} numbers that it holds|too large for 2 rows"
     with pytest.raises(C.CorruptFileError, match=message):
         C.load(path)
-    before_the_last = sum(steps[:-1])
-    assert before_the_last <= reading.WORK + reading.WORK_PER_NUMBER * held
-    assert sum(steps) < 10**6  # what n_dims=100 asks for takes 10^8 and more
-    assert steps or n_dims == 20
+    assert sum(steps[:-1]) <= reading.work_for(held)
+    assert bool(steps) == (form == "residual")
+
+
+def test_a_file_may_be_rebuilt_by_work_in_proportion_to_its_numbers() -> None:
+    """A few seconds for 70 KB, and more than honest networks take (the next test)."""
+    assert reading.work_for(0) == 20_000
+    assert reading.work_for(1000) == 20_000 + 1000 * 8
+    assert reading.work_for(13_850) < 230_000
+
+
+HONEST: dict[str, Callable[[], Any]] = {
+    "tight, many steps": lambda: C.gradient_descent(
+        n_points=2, n_dims=4, n_steps=3**100, step_size="1/10", form="tight"
+    ),
+    "tight, one step": lambda: C.gradient_descent(n_points=1, n_dims=12, n_steps=1, step_size="1/10", form="tight"),
+    "Newton by doubling": lambda: C.newton(n_points=2, n_dims=8, n_iters=3, alpha="1/7"),
+    "a dense matrix": lambda: C.linear(n_rows=1, weight=[[i * j + 1 for j in range(40)] for i in range(40)]),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_files_are_far_from_the_limit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, path = HONEST[name](), tmp_path / "network.safetensors"
+    network.save(path)
+    steps: list[int] = []
+    monkeypatch.setattr(terms, "spend", steps.append)
+    assert C.load(path) == network
+    with safe_open(path, framework="numpy") as file:
+        held = sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys() if key != "pool")  # noqa: SIM118
+    assert 2 * sum(steps) < reading.work_for(held)
 
 
 def test_every_parameter_of_the_package_is_declared() -> None:

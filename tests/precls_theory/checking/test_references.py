@@ -111,6 +111,14 @@ def test_regressions_are_their_loops_at_every_row(name: str) -> None:
         assert (computed(network, given, RATIONALS) == expected).all()
 
 
+def test_channels_beyond_the_data_are_not_read() -> None:
+    for layout in ("A", "E", "S"):
+        network = C.gradient_descent(**SIZE, n_steps=1, step_size="2/7", layout=layout, form="gram")
+        u = network.task.encode(A, B, X)
+        wide = np.concatenate([u, u + 1], -1)
+        assert (claimed(network, wide, RATIONALS) == claimed(network, u, RATIONALS)).all()
+
+
 @pytest.mark.parametrize("scales", [None, ("2/3", -3)])
 def test_centred_regressions_are_taken_back_by_hand(scales: tuple[Any, ...] | None) -> None:
     """Column by column over fractions: means, differences times scales, Newton, and the first coefficient from the means."""
@@ -263,6 +271,10 @@ def test_sliced_networks_claim_what_the_original_claims_of_the_sums() -> None:
     last = x - Fraction(1, 4) * (a * a * x[:, None] - a * b).sum(1)
     assert claimed(network, u, RATIONALS)[:, -1, 0].tolist() == last.tolist()
     assert (claimed(network, u, FIELD)[:, -1, 0] == FIELD.elements(last)).all()
+    free = 0 * u
+    for row, column in task.free_channels:
+        free[:, row, column] = u[:, row, column]
+    assert (computed(network, free, RATIONALS) == claimed(network, free, RATIONALS)).all()
     output = np.arange(2 * 40).reshape(2, 40)
     assert results(network, output, Residues(7)).tolist() == [
         [sum(int(row[c]) for c in group) % 7 for group in task.groups] for row in output
@@ -276,6 +288,8 @@ def test_sliced_networks_claim_what_the_original_claims_of_the_sums() -> None:
     assert 0 < claim.log2_norm - plain.log2_norm - plain.degree * math.log2(digits) < 1e-9
     assert most > 1
     assert digits > 1
+    single = replace(network, task=replace(task, digits=tuple(places[:1] for places in task.digits)))
+    assert 0 <= claimed_majorant(single).log2_norm - plain.log2_norm < 1e-9
 
 
 def test_weights_of_their_own_claim_what_the_original_claims() -> None:
@@ -297,7 +311,8 @@ def test_the_registry() -> None:
     assert find("read").bound is None
     with pytest.raises(
         LookupError,
-        match=r"^no reference says what 'magic' computes: known are (\w+, )+\w+; see precls_theory\.checking\.references$",
+        match=rf"^no reference says what 'magic' computes: known are {', '.join(sorted(REFERENCES))}; "
+        r"see precls_theory\.checking\.references$",
     ):
         find("magic")
     assert find("gd") is known
@@ -382,3 +397,14 @@ def test_an_iteration_becomes_a_reference_with_its_bound(monkeypatch: pytest.Mon
     references.regression("zero")(references.newton)
     one_step = (2 * Fraction(1, 9) + Fraction(1, 9) ** 2 * N * D) * N
     assert 0 <= claimed_majorant(from_zero).log2_norm - math.log2(one_step) < 1e-9
+    assert find("zero").bound is not None
+    references.regression("descent from zero")(references.gradient_descent)
+    no_start = {"n_points": N, "n_dims": D, "n_steps": 1, "step_size": "2/7"}
+    without = replace(from_zero, algorithm="descent from zero", parameters=no_start)
+    assert 0 <= claimed_majorant(without).log2_norm - math.log2(Fraction(2, 7)) < 1e-9
+
+
+def test_newton_without_refinements_in_its_record_has_none() -> None:
+    parameters = {"n_points": N, "n_dims": D, "n_iters": 2, "alpha": "1/9"}
+    G, c = (A.T @ A)[None], (A.T @ B)[None]
+    assert (references.newton(parameters, G, c, 0 * c, RATIONALS)[0] == newton_run(A, B, X)).all()

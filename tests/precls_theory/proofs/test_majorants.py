@@ -28,6 +28,7 @@ from precls_theory.proofs.majorants import (
     outward,
     worst,
 )
+from precls_theory.proofs.residues import Bound
 
 
 def above(found: float, exact: float, width: float = 1e-9) -> bool:
@@ -54,6 +55,40 @@ def test_logarithms_are_rounded_outward() -> None:
     assert log2_add(2.0, -math.inf) == 2.0
     assert log2_add(-math.inf, 2.0) == 2.0
     assert log2_add(-math.inf, -math.inf) == -math.inf
+    assert log2_size(Fraction(1)) > 0
+
+
+def test_what_overflows_stays_infinite_and_zero_stays_zero() -> None:
+    """NaN would be lost in the next maximum, and the bound with it."""
+    big, zero = Majorant(1, 1.5e308), Majorant.of(0)
+    overflowed = big * big
+    assert overflowed.log2_norm == math.inf
+    for total in (overflowed + overflowed, overflowed + 1, 1 + overflowed, overflowed * 5, overflowed * overflowed):
+        assert total.log2_norm == math.inf
+    for product in (zero * overflowed, overflowed * zero, zero * zero):
+        assert product.log2_norm == -math.inf
+    assert log2_add(math.inf, math.inf) == log2_add(math.inf, 1.0) == log2_add(-math.inf, math.inf) == math.inf
+    with pytest.raises(OverflowError, match=r"^the coefficients are too long to bound: more than 10\^308 binary digits$"):
+        Bound.of_difference(overflowed, VARIABLE)
+    with pytest.raises(OverflowError, match="too long to bound"):
+        Bound.of_difference(VARIABLE, Majorant(1, math.nan))
+    assert Bound.of_difference(big, VARIABLE).log2_height == outward(1.5e308) + 2 * SLACK
+
+
+def test_networks_whose_coefficients_overflow_are_not_bounded_by_nothing() -> None:
+    """Weights of 10^308 digits and more: 1020 squarings of 2^1000 x, and a product with a channel that is zero."""
+    large = str(2**1000)
+    square = Layer(
+        conv=entries(3, 2, r0c0=large, r1c0="1"), gate=entries(3, 2, r0c0="1", r1c2="1"),
+        out=entries(2, 3, r0c0="1", r1c1="1"), filters=(Filter.of((1,), 0),), filter_index=np.array([0, 0]),
+        outputs=("x", "y", "z"),
+    )  # fmt: skip
+    with np.errstate(all="raise"):
+        found = network_majorant(network([square] * 1020, {}, ((0, 0),)))
+    assert found.degree >= 2**1020
+    assert found.log2_norm == math.inf
+    with pytest.raises(OverflowError, match="too long to bound"):
+        Bound.of_difference(found, VARIABLE)
 
 
 def test_constants() -> None:
@@ -65,6 +100,7 @@ def test_constants() -> None:
     assert Majorant.of(0).log2_norm == -math.inf
     assert (VARIABLE.degree, VARIABLE.log2_norm, VARIABLE.denominators) == (1, 0.0, {})
     assert MAJORANTS.element(Fraction(1, 3)).denominators == {3: 1}
+    assert MAJORANTS.element(Fraction(1, 2)).denominators == {2: 1}
     coerced = MAJORANTS.coerce(np.array([[VARIABLE, 2]], dtype=object))
     assert coerced.shape == (1, 2)
     assert coerced[0, 0] is VARIABLE
@@ -103,6 +139,7 @@ def test_the_worst_of_several() -> None:
     found = worst(entries)
     assert (found.degree, found.log2_norm, found.denominators) == (7, 9.0, {3: 2, 5: 1, 2: 6})
     assert worst(entries[::-1]).denominators == {2: 6, 3: 2, 5: 1}
+    assert worst(np.array([Majorant(0, 0.0, {3: 0})], dtype=object)).denominators == {3: 0}
     nothing = worst(np.array([], dtype=object))
     assert (nothing.degree, nothing.log2_norm, nothing.denominators) == (0, -math.inf, {})
 
@@ -185,6 +222,31 @@ def test_a_layer_that_repeats_shares_its_denominator() -> None:
     assert mixed.degree == 4
 
 
+def product(weight: str, out: str = "1") -> Layer:
+    """``out · (weight · x) · x`` in channel x; a weight of a fifth in a hidden channel that nobody reads."""
+    return Layer(
+        conv=entries(3, 2, r0c0=weight, r1c0="1/5"), gate=entries(3, 2, r0c0="1", r1c0="1"), out=entries(2, 3, r0c0=out),
+        filters=(Filter.of((1,), 0),), filter_index=np.array([0, 0]), outputs=("x", "y", "z"),
+    )  # fmt: skip
+
+
+def test_denominators_of_layers_and_inputs() -> None:
+    def found(*layers: Layer, positions: dict[tuple[int, int], Fraction] | None = None) -> dict[int, int]:
+        return network_majorant(network(list(layers), positions or {}, ((0, 0),))).denominators
+
+    assert found(product("1")) == {5: 0}
+    whole = replace(product("1"), conv=entries(3, 2, r0c0="1"))
+    halves = replace(whole, conv=entries(3, 2, r0c0="1/2"))
+    assert found(halves) == {2: 1 + 1}
+    # two layers of one denominator: exponents 2 (squared) and 1, each rounded up
+    assert found(halves, replace(halves, gate=entries(3, 2, r0c0="-1"))) == {2: 2 + 1 + 1 + 1}
+    prime = 10**20 + 39  # no float holds it
+    assert found(replace(whole, conv=entries(3, 2, r0c0=f"1/{prime}"))) == {prime: 1 + 1}
+    assert found(whole, positions={(0, 0): Fraction(1, 2)}) == {2: 2 + 1}
+    # the channel that is read holds whole numbers, another a half
+    assert found(whole, positions={(0, 0): Fraction(3), (0, 1): Fraction(1, 2)}) == {2: 0}
+
+
 def test_filters_count_the_taps_within_the_rows() -> None:
     def norm(filter: Filter, n_rows: int) -> float:
         layer = Layer(
@@ -255,7 +317,7 @@ def test_sums_of_many_terms_leave_room_for_their_rounding() -> None:
     n = 4096
     many = _PreparedMap(SparseMap.of(n, 1, {(0, column): Fraction(1) for column in range(n)}))
     found = many.apply(_Channels(np.zeros(n), np.zeros(n), np.zeros((n, 1))), 0)
-    assert n * 2.0**-48 * 13 <= found.log2_norm[0] - 12 <= n * 2.0**-46 * 13
+    assert 0 <= found.log2_norm[0] - 12 - n * 2.0**-48 * 13 <= SLACK * (13 + 4)  # of each term, and of the sum
 
 
 def test_a_layer_without_outputs() -> None:

@@ -27,6 +27,7 @@ from precls_theory.proofs.residues import (
     FAILURE_LOG2,
     BigResidues,
     Bound,
+    ResidueProof,
     Unequal,
     plan,
     prove_zero,
@@ -426,3 +427,23 @@ def test_what_is_drawn_and_what_is_written_down() -> None:
     with pytest.raises(Unequal) as later:
         prove_zero(lambda ring, draw, points: objects, Bound(2**40, 1e3, 0.0), seed=3)
     assert later.value.index == (2,)
+
+
+def test_the_number_of_points_is_weighed_against_eight() -> None:
+    """d/2^30 = 2/5: three points, for the prime's own chance c is nearly all: c + 0.4^3 < 1.25 (c + 0.4^8), not with 0.4^9."""
+    primes = 3 * 2**30 / (5 * 30 * math.log(2))
+    bound = Bound(int(0.4 * 2**30), 0.2532 * primes * 30, 0.0)
+    assert (plan(bound).bits, plan(bound).points) == (30, 3)
+
+
+def test_a_seed_has_256_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("precls_theory.proofs.residues.secrets.randbits", lambda bits: bits)
+    bound = Bound(degree=0, log2_height=1, log2_denominator=0)
+    assert prove_zero(lambda ring, draw, points: ring.zeros((points, 1)), bound).seed == 256
+
+
+def test_integers_that_json_readers_round_are_written_as_text() -> None:
+    primes = (2**31 - 1, 2**53 - 111, 2**53, 2**53 + 5, 3**53)
+    found = ResidueProof(-60.0, primes, 1, 2**255, 2, 3.0, 0.0).to_json()
+    assert found["primes"] == [2**31 - 1, 2**53 - 111, str(2**53), str(2**53 + 5), str(3**53)]
+    assert found["seed"] == str(2**255)
