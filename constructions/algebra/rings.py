@@ -169,7 +169,9 @@ class Residues(Ring[int]):
     def matmul(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         # Splitting the left factor into 15 + 16 bits keeps sums of fewer than 2^16 products below 2^63.
         if left.shape[-1] >= 2**16:
-            raise ValueError(f"sums of {left.shape[-1]} products of residues may overflow: at most {2**16 - 1} are taken")
+            raise ValueError(
+                f"sums of {left.shape[-1]} products of residues may overflow: at most {2**16 - 1} are taken"
+            )
         high, low = left >> 16, left & 0xFFFF
         result: np.ndarray = ((np.matmul(high, right) % self.prime << 16) + np.matmul(low, right)) % self.prime
         return result

@@ -82,7 +82,9 @@ def linear(
         raise ValueError(f"bias must have {matrix.shape[1]} entries, one an output channel, got {len(offset)}")
     builder, u = _open(n_rows, len(rows))
     inputs = names("u", len(u))
-    forms = [Form(dict(zip(inputs, column, strict=True)), start) for column, start in zip(matrix.T, offset, strict=True)]
+    forms = [
+        Form(dict(zip(inputs, column, strict=True)), start) for column, start in zip(matrix.T, offset, strict=True)
+    ]
     return _close(builder, builder.layer(y=np.array(forms, dtype=object)), len(rows))
 
 

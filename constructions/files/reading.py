@@ -141,7 +141,7 @@ def work_for(held: int) -> int:
     Sums of D terms take D² steps, a product of D × D matrices so D⁴ for 3 D³ numbers and more: steps for each number grow as
     its cube root. Measured: 0.2 of it at most, for Newton's iteration by doubling at D = 14 and less.
     """
-    return WORK + held * (3 + round(held ** (1 / 3) / 2))
+    return WORK + held * (3 + round(math.cbrt(held) / 2))
 
 
 @dataclass(frozen=True)

@@ -155,9 +155,9 @@ class Builder:
 
 def same_channels(after: object, before: object) -> bool:
     """Are two families the same channels? An array and a single channel are not."""
-    if isinstance(after, np.ndarray) or isinstance(before, np.ndarray):
+    if isinstance(after, np.ndarray) and isinstance(before, np.ndarray):
         return np.array_equal(after, before)
-    return bool(after == before)
+    return type(after) is type(before) and bool(after == before)
 
 
 def compile_layer(inputs: tuple[str, ...], outputs: Mapping[str, Terms]) -> Layer:

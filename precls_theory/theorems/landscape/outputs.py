@@ -239,7 +239,8 @@ def two_squares(names: Sequence[str]) -> dict[str, Fraction]:
 def prove_flat(units: int, seen: int = 0) -> Signature:
     """Square of two channels: a stationary point of loss 2 whose Hessian is semidefinite, at this (odd) width.
 
-    From width 2 on it is above the least loss: two units have loss 0. The Hessian in all weights and the output biases. ``seen = 1`` lets unit 0's gate see channel 1 as well.
+    From width 2 on it is above the least loss: two units have loss 0. The Hessian in all weights and the output biases.
+    ``seen = 1`` lets unit 0's gate see channel 1 as well.
     """
     at = flat_point(units)
     shapes: dict[str, tuple[int, ...]] = {"o": (units, 2), "p": (units, 3), "q": (units, 3), "bias": (2,)}

@@ -193,7 +193,9 @@ def test_residues_are_reduced_and_coerced() -> None:
 def test_residues_are_of_whole_numbers_only() -> None:
     """1/2 would become 0, and 2^64 − 1 would become −1, in silence."""
     field = Residues(7)
-    with pytest.raises(TypeError, match=r"^residues are those of integers and fractions, got an array of dtype float64$"):
+    with pytest.raises(
+        TypeError, match=r"^residues are those of integers and fractions, got an array of dtype float64$"
+    ):
         field.coerce(np.array([0.5]))
     assert field.coerce(objects(0.5)).tolist() == [4]  # a float by itself is the fraction that it is
     for dtype in (np.uint64, np.uint8, np.int8, bool):

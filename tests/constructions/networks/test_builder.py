@@ -202,7 +202,12 @@ W = channel("w")
 def test_every_round_of_common_factors_is_kept():
     """x(2y + 3z) and w(5y + 7v) from four products, and one that shares nothing."""
     v = channel("v")
-    own = {(DELTA, X, Y): Fraction(2), (DELTA, X, Z): Fraction(3), (DELTA, Y, W): Fraction(5), (DELTA, v, W): Fraction(7)}
+    own = {
+        (DELTA, X, Y): Fraction(2),
+        (DELTA, X, Z): Fraction(3),
+        (DELTA, Y, W): Fraction(5),
+        (DELTA, v, W): Fraction(7),
+    }
     y2z3, y5v7 = Form({"y": Fraction(2), "z": Fraction(3)}), Form({"y": Fraction(5), "v": Fraction(7)})
     expected = Terms.product(DELTA, X, y2z3) + Terms.product(DELTA, y5v7, W)
     assert merge_common_factors(own).items == expected.items
@@ -331,9 +336,7 @@ def test_a_family_may_become_an_array_and_keeps_its_shape() -> None:
 
 def test_what_is_missing_is_named_up_to_five_times() -> None:
     wanted = [channel(name) * 1 for name in "gfedcb"]
-    with pytest.raises(
-        ValueError, match=r"^layer 1 reads channels that do not exist: \['b', 'c', 'd', 'e', 'f'\]$"
-    ):
+    with pytest.raises(ValueError, match=r"^layer 1 reads channels that do not exist: \['b', 'c', 'd', 'e', 'f'\]$"):
         Builder(1, ["x"]).layer(out=np.array(wanted, dtype=object))
     with pytest.raises(ValueError, match=r"^a step from x, y must return just these, got z, y$"):
         Builder(1, ["x", "y"]).iterate(1, lambda x, y: {"z": X, "y": Y}, x=X, y=Y)

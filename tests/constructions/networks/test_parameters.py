@@ -171,7 +171,9 @@ def test_a_small_file_that_claims_much_is_refused_before_it_is_built(
     """
     path = tmp_path / "hostile.safetensors"
     width = 2 * n_dims + 1 if form != "doubling" else 4
-    weight = [[row + column**2 + 1 if filled else int(row == 0) for column in range(filled or 1)] for row in range(width)]
+    weight = [
+        [row + column**2 + 1 if filled else int(row == 0) for column in range(filled or 1)] for row in range(width)
+    ]
     C.linear(n_rows=2, weight=weight).save(path)
     with safe_open(path, framework="numpy") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

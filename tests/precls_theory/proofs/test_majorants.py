@@ -68,7 +68,9 @@ def test_what_overflows_stays_infinite_and_zero_stays_zero() -> None:
     for product in (zero * overflowed, overflowed * zero, zero * zero):
         assert product.log2_norm == -math.inf
     assert log2_add(math.inf, math.inf) == log2_add(math.inf, 1.0) == log2_add(-math.inf, math.inf) == math.inf
-    with pytest.raises(OverflowError, match=r"^the coefficients are too long to bound: more than 10\^308 binary digits$"):
+    with pytest.raises(
+        OverflowError, match=r"^the coefficients are too long to bound: more than 10\^308 binary digits$"
+    ):
         Bound.of_difference(overflowed, VARIABLE)
     with pytest.raises(OverflowError, match="too long to bound"):
         Bound.of_difference(VARIABLE, Majorant(1, math.nan))
