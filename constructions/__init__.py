@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from constructions.algorithms.descent.momentum import chebyshev as chebyshev
     from constructions.algorithms.descent.momentum import heavy_ball as heavy_ball
     from constructions.algorithms.explicit_gradient import explicit_gradient as explicit_gradient
+    from constructions.algorithms.gram_refinement import centred_refinement as centred_refinement
     from constructions.algorithms.gram_refinement import gram_refinement as gram_refinement
     from constructions.algorithms.newton import newton as newton
     from constructions.algorithms.primitives import linear as linear
@@ -58,7 +59,7 @@ _NAMES = {
     "algorithms.descent.gradient_descent": ("gradient_descent",),
     "algorithms.descent.momentum": ("chebyshev", "heavy_ball"),
     "algorithms.explicit_gradient": ("explicit_gradient",),
-    "algorithms.gram_refinement": ("gram_refinement",),
+    "algorithms.gram_refinement": ("centred_refinement", "gram_refinement"),
     "algorithms.newton": ("newton",),
     "algorithms.primitives": ("linear", "multiply", "read"),
     "algorithms.published_block": ("published_block",),

@@ -164,6 +164,7 @@ class IterationValues(TypedDict, total=False):
     lower: Fraction
     upper: Fraction
     alpha: Fraction
+    constant: Fraction
     form: str
     layout: LayoutName
 

@@ -36,6 +36,8 @@ ENTRY, TARGET, ITERATE = Fraction(8), Fraction(32), Fraction(16)
 """Magnitudes of data that are not said otherwise: entries of A and x_init, targets b, iterates x."""
 GAIN_BITS = 8
 """Bits that a round of refinement is taken to win where nothing is said: it wins −log2 of eps·κ²."""
+REFINEMENTS = ("gram_refinement", "centred_refinement")
+"""Constructions that need digits of the residual, and floats of the inverse."""
 MARGIN = 2
 """Magnitudes seen on data are taken this many times as large."""
 
@@ -55,17 +57,20 @@ def known(network: Network) -> dict[str, Fraction]:
     if network.algorithm == "newton":
         most = Fraction(p["alpha"]) * 2 ** p["n_iters"]
         return data | {"R": Fraction(1), "M": max(most, Fraction(p["alpha"])), "Y": Fraction(1), "y": ITERATE}
-    if network.algorithm == "gram_refinement":
+    if network.algorithm == "centred_newton":
+        return data | {"R": Fraction(1), "y": ITERATE}
+    if network.algorithm in REFINEMENTS:
         most = Fraction(p["alpha"]) * 2 ** p["n_iters"]
         rounds = {f"d{done}": ITERATE / 2 ** (GAIN_BITS * done) for done in range(p["refinements"])}
         residual = p["n_points"] * ENTRY * TARGET * (math.isqrt(p["n_dims"]) + 1)
-        return data | rounds | {"R": Fraction(1), "M": max(most, Fraction(p["alpha"])), "r": residual}
+        inverse = {"R": Fraction(1), "M": max(most, Fraction(p["alpha"])), "r": residual, "y": ITERATE}
+        return data | rounds | inverse
     return {}
 
 
 def floats_of(network: Network) -> tuple[str, ...]:
     """Families that a construction needs no digits of: the inverse and the corrections of refinement."""
-    if network.algorithm != "gram_refinement":
+    if network.algorithm not in REFINEMENTS:
         return ()
     return ("R", "M", *(f"d{done}" for done in range(recorded(network.parameters, IterationParameters)["refinements"])))
 
@@ -121,7 +126,7 @@ def propagate(network: Network, magnitudes: Mapping[str, Fraction]) -> list[list
     exponents = [inputs]
     read: dict[int, list[Output]] = {}
     for layer in network.layers:
-        outputs = read.setdefault(id(layer), read_layer(layer))
+        outputs = read[id(layer)] if id(layer) in read else read.setdefault(id(layer), read_layer(layer))
         row = []
         for name, output in zip(layer.outputs, outputs, strict=True):
             size = named(name)

@@ -21,7 +21,7 @@ from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Declaration
 from constructions.slicing.digits import BudgetError, Grid
 from constructions.slicing.magnitudes import Bounds, floats_of, resolve
-from constructions.slicing.slicer import SlicedLayers, slice_layers
+from constructions.slicing.slicer import SlicedLayers, read_layers, slice_layers
 from constructions.slicing.task import SlicedTask
 
 FORMATS = {"float32": (24, -126), "float64": (53, -1022)}
@@ -144,6 +144,7 @@ def _fit(
 ) -> tuple[Grid, SlicedLayers]:
     """The layers with the given bits a slice, or with the most that fit."""
     precision, smallest = FORMATS[dtype]
+    read = read_layers(network)
     if slice_bits is not None:
         bits = as_count("slice_bits", slice_bits, minimum=2)
         if 2 * bits >= precision:
@@ -152,13 +153,13 @@ def _fit(
                 f"digits, got {bits}"
             )
         grid = Grid(slices, bits, precision, smallest)
-        return grid, slice_layers(network, grid, exponents, floats=floats)
+        return grid, slice_layers(network, grid, exponents, floats=floats, read=read)
     largest = (precision - 1) // 2
     for may_split, most, least in ((False, largest, largest - 4), (True, largest, 4)):
         for bits in range(most, least - 1, -1):
             grid = Grid(slices, bits, precision, smallest)
             try:
-                return grid, slice_layers(network, grid, exponents, may_split, floats)
+                return grid, slice_layers(network, grid, exponents, may_split, floats, read)
             except BudgetError as error:
                 reason = error
     raise BudgetError(f"no number of bits a slice makes all class sums exact in {dtype}: {reason}")

@@ -360,11 +360,15 @@ class SlicedLayers:
     largest_sum: int
 
 
-def kinds_of(network: Network, floats: Container[str]) -> list[dict[str, Kind]]:
+def read_layers(network: Network) -> dict[int, list[Output]]:
+    """The outputs of each layer in normal form, by the id of the layer: iterations repeat layers."""
+    return {id(layer): read_layer(layer) for layer in {id(layer): layer for layer in network.layers}.values()}
+
+
+def kinds_of(network: Network, floats: Container[str], read: Mapping[int, list[Output]]) -> list[dict[str, Kind]]:
     """How the outputs of each layer are carried: families in ``floats`` as one float, cut into digits where digits read them."""
     kinds: list[dict[str, Kind]] = []
     after: Layer | None = None
-    read: dict[int, list[Output]] = {}
     for layer in reversed(network.layers):
         own: dict[str, Kind] = {
             name: "float" if name.partition("[")[0] in floats else "digits" for name in layer.outputs
@@ -372,7 +376,7 @@ def kinds_of(network: Network, floats: Container[str]) -> list[dict[str, Kind]]:
         if after is None:
             own = dict.fromkeys(own, "digits")
         else:
-            for name, output in zip(after.outputs, read.setdefault(id(after), read_layer(after)), strict=True):
+            for name, output in zip(after.outputs, read[id(after)], strict=True):
                 if kinds[-1][name] == "digits":
                     forms = [*output.linear.values(), *(f for term in output.products for f in (term.conv, term.gate))]
                     for channel in {c for form in forms for c in form if c != CONSTANT}:
@@ -384,11 +388,16 @@ def kinds_of(network: Network, floats: Container[str]) -> list[dict[str, Kind]]:
 
 
 def slice_layers(
-    network: Network, grid: Grid, exponents: Exponents, may_split: bool = True, floats: Container[str] = ()
+    network: Network,
+    grid: Grid,
+    exponents: Exponents,
+    may_split: bool = True,
+    floats: Container[str] = (),
+    read: Mapping[int, list[Output]] | None = None,
 ) -> SlicedLayers:
     """Slice ``network``, whose channels stay below 2^exponents. Raises :class:`BudgetError` where sums do not fit.
 
-    Channels of the families ``floats`` are computed as one float each.
+    Channels of the families ``floats`` are computed as one float each. ``read``: :func:`read_layers` of the network.
     ``may_split`` allows a stage more where a layer fits only with its filtered and composite factors made first.
     """
     values, inputs, digits, positions = slice_inputs(network, grid, exponents[0])
@@ -396,13 +405,13 @@ def slice_layers(
     limits: list[list[float] | None] = []
     largest = 0
     known: dict[tuple[object, ...], tuple[LayerSlicer, dict[str, Digits]]] = {}
-    read: dict[int, list[Output]] = {}
+    read = read_layers(network) if read is None else read
     groups: dict[str, list[int]] = {}
     wanted = [network.outputs[column] for column in network.task.columns]
-    kinds = kinds_of(network, floats)
+    kinds = kinds_of(network, floats, read)
     for index, layer in enumerate(network.layers):
         is_last = index == len(network.layers) - 1
-        made = read.setdefault(id(layer), read_layer(layer))
+        made = read[id(layer)]
         n_in = len(layers[-1].outputs) if layers else len(inputs)
         key = (
             id(layer),

@@ -315,9 +315,11 @@ def gram_refinement(
     return x
 
 
+@reference("centred_refinement")
 @reference("centred_newton")
-def centred_newton(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
-    """The centred, scaled problem by Newton's iteration in its direct form, and its coefficients taken back."""
+def centred(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarray:
+    """The centred, scaled problem by Newton's iteration in its direct form, with its refinements where it has any from zero,
+    and its coefficients taken back."""
     p, task = recorded(network.parameters, IterationParameters), network.task
     N, D = p["n_points"], p["n_dims"]
     given = ring.coerce(u)
@@ -329,10 +331,8 @@ def centred_newton(network: ExactNetwork, u: np.ndarray, ring: Ring) -> np.ndarr
     Z = np.concatenate([A[..., :1], others], axis=-1)
     G = ring.reduce(np.add.reduce(ring.reduce(Z[..., :, None] * Z[..., None, :]), axis=-3))
     c = ring.reduce(np.add.reduce(ring.reduce(Z * b[..., None]), axis=-2))
-    two, M = ring.elements([2]), _identity(G, Fraction(p["alpha"]), ring)
-    for _ in range(p["n_iters"]):
-        M = ring.reduce(two * M - ring.matmul(ring.matmul(M, G), M))
-    y = _times(M, c, ring)
+    # from zero the first round gives M c, which is all of Newton's iteration
+    y = gram_refinement({**p, "refinements": p.get("refinements", 1)}, G, c, c, ring)
     rest = ring.reduce(factors * y[..., 1:])
     inverse = ring.elements([1 / Fraction(p["constant"])])
     moved = ring.reduce(np.add.reduce(ring.reduce(means * rest), axis=-1, keepdims=True))

@@ -169,7 +169,7 @@ def compute(
     import torch
 
     from precls_theory.regression.data import DataError
-    from precls_theory.regression.solving import FULL_PRECISION, NumericalError, fit_to_json
+    from precls_theory.regression.solving import NumericalError, fit_to_json
     from precls_theory.regression.solving import solve as solve_regression
 
     many = regression.n_dims > MANY
@@ -178,7 +178,7 @@ def compute(
     )
     try:
         with working(f"solving exactly, building and running the network{size} …"):
-            wanted = FULL_PRECISION[dtype] if digits is None and method == "doubling" else digits
+            wanted: float | Literal["full"] | None = "full" if digits is None and method == "doubling" else digits
             return solve_regression(regression, method, getattr(torch, dtype), device, wanted)
     except NumericalError as error:
         if json:
@@ -276,7 +276,7 @@ def statistics(fit: ExactFit, regression: RegressionData) -> str:
 def summary(solution: Solution) -> str:
     """One line on the network and the problem."""
     network = solution.network
-    why = "" if solution.sliced is None else f"sliced: {solution.sliced.reason}\n"
+    why = "" if solution.sliced is None else f"chosen: {solution.sliced.reason}\n"
     return (
         f"{why}network: depth {network.depth}, width {network.width}, {network.n_nonzero} nonzero weights, "
         f"{solution.refinements} refinements; condition number {solution.condition_number:.2e} after scaling; "

@@ -11,19 +11,20 @@ import math
 import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 import torch
 
 import constructions as C
-from constructions.algebra.rationals import as_count, write_rational
+from constructions.algebra.rationals import write_rational
 from constructions.networks.network import Network
 from precls_theory.regression import slices
 from precls_theory.regression.data import DataError, ExactFit, RegressionData
+from precls_theory.regression.designs import Problem, log2, norm_exponent
 from precls_theory.regression.methods import METHODS
 from precls_theory.regression.numbers import as_number, decimal, decimal_root
-from precls_theory.regression.slices import SlicePlan
+from precls_theory.regression.slices import Need, SlicePlan
 
 MAX_DEPTH = 512
 """Methods that take one layer a step are stopped at this depth, with a warning."""
@@ -125,10 +126,16 @@ class Solution:
             "sliced": None
             if self.sliced is None
             else {
+                "form": self.sliced.form,
+                "centred": self.sliced.centred,
                 "slices": self.sliced.slices,
-                "slice_bits": self.network.parameters["slice_bits"],
+                "slice_bits": self.sliced.bits,
+                "doublings": self.sliced.n_iters,
+                "rounds": self.sliced.rounds,
                 "wanted_digits": self.sliced.wanted,
                 "expected_digits": self.sliced.expected,
+                "expected_weights": self.sliced.weights,
+                "candidates": list(self.sliced.others),
                 "reason": self.sliced.reason,
             },
         }
@@ -155,17 +162,6 @@ class Scaled:
         ]
 
 
-def norm_exponent(column: np.ndarray) -> int:
-    """The integer e with 2^e nearest to the Euclidean norm of an exact column (0 for a zero column)."""
-    square = sum((value * value for value in column), Fraction(0))
-    return round(_log2(square) / 2) if square else 0
-
-
-def _log2(value: Fraction) -> float:
-    shift = value.numerator.bit_length() - value.denominator.bit_length()
-    return shift + math.log2(value / Fraction(2) ** shift)
-
-
 def scale(data: RegressionData, dtype: torch.dtype, device: str) -> Scaled:
     """Scale the exact data to columns of norm about one, then round each entry once to ``dtype``."""
     columns = [norm_exponent(data.A[:, j]) for j in range(data.n_dims)]
@@ -188,7 +184,7 @@ def correct_digits(value: Fraction | None, exact: Fraction, eps: float, most: fl
     error = abs(value - exact) / abs(exact) if exact else abs(value)
     if not error:
         return cap
-    return max(least, min(cap, -_log2(error) * math.log10(2)))
+    return max(least, min(cap, -log2(error) * math.log10(2)))
 
 
 def sized_network(
@@ -255,29 +251,16 @@ FULL_PRECISION = {"float32": 15.0, "float64": 16.0}
 In float32 no single number holds them, the sum of its digit channels does."""
 
 
-def run_sliced(
-    data: RegressionData,
-    exact: tuple[Fraction, ...],
-    wanted: float,
-    dtype: torch.dtype,
-    device: str,
-    warnings: list[str],
-) -> tuple[list[Fraction | None], Network, SlicePlan] | None:
-    """The coefficients from a sliced network with the wanted digits; None, with a warning, where there is none.
+MAX_RUNS = 4
+"""Networks that are built and run, at most, until one has the wanted digits."""
 
-    Digits are counted on what the network gives; where some coefficient has fewer than wanted, a slice is added, twice at most.
-    """
-    name = str(dtype).removeprefix("torch.")
-    if name not in slices.FORMATS:
-        return None
+
+def scaled_exactly(data: RegressionData) -> tuple[Problem, list[int], int] | None:
+    """Columns and target scaled by powers of two, exactly, and the exponents; None where no float is near the solution."""
     in_float64 = scale(data, torch.float64, "cpu")
     near = np.linalg.lstsq(in_float64.A.numpy(), in_float64.b.numpy(), rcond=None)[0]
     size = float(np.linalg.norm(near))
     if not (math.isfinite(size) and size):
-        return None
-    chosen = slices.choose(in_float64.A.numpy(), near, wanted, name)
-    if isinstance(chosen, str):
-        warnings.append(f"{chosen}: a plain network was run instead")
         return None
     columns = [norm_exponent(data.A[:, j]) for j in range(data.n_dims)]
     target = norm_exponent(data.b)
@@ -285,14 +268,43 @@ def run_sliced(
         [[value / Fraction(2) ** e for value, e in zip(row, columns, strict=True)] for row in data.A], dtype=object
     )
     b = np.array([value / Fraction(2) ** target for value in data.b], dtype=object)
+    return Problem(A, b, near, data.intercept), columns, target
+
+
+def run_sliced(
+    data: RegressionData,
+    exact: tuple[Fraction, ...],
+    digits: float | Literal["full"],
+    dtype: torch.dtype,
+    device: str,
+    warnings: list[str],
+) -> tuple[list[Fraction | None], Network, SlicePlan] | None:
+    """The coefficients from the cheapest network with the wanted digits; None, with a warning, where there is none.
+
+    Digits are counted on what the network gives; where some coefficient has fewer than wanted, the same network with a
+    slice more is next, twice at most, and then the other candidates.
+    """
+    name = str(dtype).removeprefix("torch.")
+    given = scaled_exactly(data) if name in slices.FORMATS else None
+    if given is None:
+        return None
+    problem, columns, target = given
+    wanted = FULL_PRECISION[name] if digits == "full" else digits
+    todo = slices.candidates(problem, Need(wanted, name), full=digits == "full")
+    if isinstance(todo, str):
+        warnings.append(f"{todo}: a plain network was run instead")
+        return None
     best: tuple[float, list[Fraction | None], Network, SlicePlan] | None = None
-    for _ in range(3):
-        try:
-            found, network, chosen = slices.run(chosen, A, b, size, dtype, device)
-        except (slices.BudgetError, OverflowError) as error:
-            if best is None:
-                warnings.append(f"slicing failed, and a plain network was run instead: {error}")
+    failure = ""
+    for _ in range(MAX_RUNS):
+        if not todo:
             break
+        chosen = todo.pop(0)
+        try:
+            found, network, chosen = slices.run(chosen, problem, dtype, device)
+        except (slices.BudgetError, OverflowError) as error:
+            failure = str(error)
+            continue
         values: list[Fraction | None] = [
             value * Fraction(2) ** (target - exponent) for value, exponent in zip(found, columns, strict=True)
         ]
@@ -301,10 +313,13 @@ def run_sliced(
             best = counted, values, network, chosen
         if counted >= wanted:
             break
-        chosen = chosen.with_slices(chosen.slices + 1, as_count("slice_bits", network.parameters["slice_bits"]))
-        if slices.refusal(chosen, data.n_dims):
-            break
-    return None if best is None else best[1:]
+        more = slices.more_slices(chosen, problem)
+        if more is not None:
+            todo.insert(0, more)
+    if best is None:
+        warnings.append(f"slicing failed, and a plain network was run instead: {failure}")
+        return None
+    return best[1:]
 
 
 def solve(
@@ -312,19 +327,22 @@ def solve(
     method: str = "doubling",
     dtype: torch.dtype = torch.float64,
     device: str = "cpu",
-    digits: float | None = None,
+    digits: float | Literal["full"] | None = None,
 ) -> Solution:
     """Build the network for this regression, run it in ``dtype``, and compare with the exact solution.
 
-    With ``digits`` the doubling form is sliced (:mod:`precls_theory.regression.slices`) so that every coefficient has so many
-    correct digits; where that would take too large a network, a plain one is run, with a warning. Without, it is plain.
+    With ``digits`` the cheapest network is run that gives every coefficient so many correct digits, sliced doubling or refinement
+    on the columns as they are or centred (:mod:`precls_theory.regression.slices`); where that would be too large, a plain one
+    is run, with a warning. ``"full"`` is the working precision, :data:`FULL_PRECISION`, with no fewer digits than the sliced
+    doubling form is expected to have. Without ``digits`` the network is plain.
     Raises :class:`DataError` for exact rank deficiency, :class:`NumericalError` (which holds the exact solution) where
     floating point cannot tell the design from a rank-deficient one and where the network or a coefficient overflows,
     and ``ValueError`` for an unknown method.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if digits is not None and not (method == "doubling" and 1 <= digits <= MAX_DIGITS):
+    in_range = digits is None or digits == "full" or 1 <= digits <= MAX_DIGITS
+    if digits is not None and not (method == "doubling" and in_range):
         raise ValueError(f"digits must be from 1 to {MAX_DIGITS}, with method='doubling', got {digits} with {method!r}")
     fit = data.exact_fit()
     if data.n_dims > MAX_DIMS:

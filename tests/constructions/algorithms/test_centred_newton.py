@@ -14,7 +14,7 @@ import torch
 import constructions as C
 from precls_theory.checking.check import check
 from precls_theory.regression.data import read_regression
-from precls_theory.regression.solving import norm_exponent
+from precls_theory.regression.designs import norm_exponent
 from tests.helpers.problems import array
 
 LONGLEY = Path(__file__).parents[3] / "notebooks" / "data" / "longley.csv"
