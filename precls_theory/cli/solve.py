@@ -46,7 +46,12 @@ def solve(
     ),
     dtype: Annotated[Dtype, typer.Option(help="Floating point that the network runs in.")] = "float64",
     device: Annotated[str, typer.Option(help="PyTorch device, such as cpu or cuda.")] = "cpu",
-    method: Annotated[Method, typer.Option(help="Algorithm that the network runs.")] = "doubling",
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="Algorithm that the network runs; doubling: the cheapest of its kind with the wanted digits."
+        ),
+    ] = "doubling",
     digits: Annotated[
         float | None,
         typer.Option(
@@ -74,8 +79,9 @@ def solve(
     Cells are read as exact decimals; the exact rational solution is computed beside the network's, and digits are
     counted against it, also for LAPACK (torch.linalg.lstsq) and a plain gradient-descent loop. Standard errors, t
     values, the residual standard error and R² follow from the exact solution. Columns are scaled by powers of two;
-    depth is chosen from the data, and so is the number of digit channels that hold each number: --digits 30 gets thirty
-    correct digits in float64, written as decimals. Exit code 1, with the exact solution all the same, when the network
+    depth is chosen from the data, and so are the form (doubling, or refinement of a plain inverse), whether the network
+    centres the columns, and the number of digit channels that hold each number: --digits 30 gets thirty correct digits in
+    float64, written as decimals. Exit code 1, with the exact solution all the same, when the network
     has fewer correct digits than --min-digits in some coefficient, or floating point cannot hold the problem.
 
     Examples:
@@ -223,7 +229,8 @@ def render(solution: Solution, regression: RegressionData, in_full: bool) -> Non
         )
     ]
     key, *exact = exact_columns(solution.fit)
-    show(f"Least squares by {solution.method} in {solution.dtype}", key, Column("network", values), *exact, *digits)
+    how = solution.method if solution.sliced is None else solution.sliced.name
+    show(f"Least squares by {how} in {solution.dtype}", key, Column("network", values), *exact, *digits)
     show_exact(solution.fit, in_full)
     out.print(statistics(solution.fit, regression), highlight=False, soft_wrap=True)
     out.print(summary(solution), highlight=False, soft_wrap=True)
@@ -276,7 +283,10 @@ def statistics(fit: ExactFit, regression: RegressionData) -> str:
 def summary(solution: Solution) -> str:
     """One line on the network and the problem."""
     network = solution.network
-    why = "" if solution.sliced is None else f"chosen: {solution.sliced.reason}\n"
+    plan = solution.sliced
+    why = "" if plan is None else f"chosen: {plan.reason}\n"
+    if plan is not None and plan.others:
+        why += f"as the cheapest of: {'; '.join(plan.others)}\n"
     return (
         f"{why}network: depth {network.depth}, width {network.width}, {network.n_nonzero} nonzero weights, "
         f"{solution.refinements} refinements; condition number {solution.condition_number:.2e} after scaling; "

@@ -97,13 +97,12 @@ class SlicePlan:
 
     @property
     def reason(self) -> str:
-        """One or two sentences for people."""
+        """One sentence for people; ``others`` lists the networks that it was the cheapest of."""
         slices = "" if self.slices == 1 else f", {self.slices} slices of {self.bits} bits"
         rounds = f", {self.rounds} rounds" if self.form == "refinement" else ""
-        others = f"; the cheapest of {', '.join(self.others)}" if self.others else ""
         return (
             f"{self.wanted:.0f} digits in every coefficient at a condition number of {self.condition_number:.1e} take, in "
-            f"{self.dtype}, {self.name}{slices}{rounds}: about {self.expected:.0f} digits are to be expected{others}"
+            f"{self.dtype}, {self.name}{slices}{rounds}: about {self.expected:.0f} digits are to be expected"
         )
 
 
@@ -203,7 +202,7 @@ def candidates(problem: Problem, need: Need, full: bool) -> list[SlicePlan] | st
     if not found:
         return words or f"{need.wanted:.0f} digits would take more slices than {need.dtype} has exponents for"
     found.sort(key=lambda plan: plan.weights)
-    others = tuple(f"{p.name} ({p.slices} slices, about {p.weights:.1e} weights)" for p in found)
+    others = tuple(f"{p.name}, K={p.slices} ({p.weights:.1e} weights)" for p in found)
     return [replace(plan, others=others if len(found) > 1 else ()) for plan in found]
 
 

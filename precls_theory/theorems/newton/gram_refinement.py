@@ -123,8 +123,8 @@ def gram_refinement(size: Size, build: Build = C.gram_refinement) -> Evidence:
     prove_closed_form(2, 2, sympy_variables)
     return Evidence(
         f"Executed: N={size.n_points}, D={size.n_dims}, A, b symbols, matrices and vectors generic in the step, every "
-        f"layer of the networks for (t, r) = (3, 3), and at N=2, D=1 for {listed(cases)}; α a symbol through the builder at N=D=2, whole "
-        f"networks of one iterate and two rounds at its special values {listed(special)}; the closed form at D=2, r=3. "
-        "Argued: other t and r, for the builder repeats its layers; other N and D",
+        f"layer of the networks for (t, r) = (3, 3), and at N=2, D=1 for {listed(cases)}; α a symbol through the builder "
+        f"at N=D=2, whole networks of one iterate and two rounds at its special values {listed(special)}; the closed form at "
+        "D=2, r=3. Argued: other t and r, for the builder repeats its layers; other N and D",
         "Q(α)[A, b], Q(α)[G, R, M, c, x, d, r], Q[G, M, x*]", "python-flint; SymPy at N=D=2",
     )  # fmt: skip
