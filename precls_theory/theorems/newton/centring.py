@@ -45,7 +45,9 @@ class Centred:
         if not isinstance(task, Regression) or network.mode != "circular" or task.prefix_rows:
             raise Refuted(f"means are over all data rows: that takes a circular network, got a {network.mode} one")
         scales = p["scales"] or ["1"] * (task.n_dims - 1)
-        return cls(task.n_points, task.n_dims, parameters_of(network)["constant"], tuple(map(Fraction, scales)))
+        return cls(
+            task.n_points, task.n_dims, parameters_of(network)["constant"], tuple(Fraction(scale) for scale in scales)
+        )
 
     def columns(self, a: np.ndarray, v: Variables) -> tuple[np.ndarray, np.ndarray]:
         """``z = (a_0, s_j (a_j − m_j))`` and ``m_j = (1/N) Σ a_j`` from rows a (D, N): (D, N) and (D − 1, 1)."""

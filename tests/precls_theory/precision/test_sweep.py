@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,39 @@ def test_a_killed_sweep_leaves_no_half_a_case(tmp_path: Path, monkeypatch: pytes
     table = sweep(cases, tmp_path)
     assert ran == cases[1:]
     assert table["dtype"].tolist() == ["float32", "float64", "bfloat16"]
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_sweep_that_the_system_kills_loses_and_repeats_no_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL, which nothing catches, to a process of its own in the middle of its third case."""
+    cases = [Case("gram", "float32", seed=seed, **SMALL) for seed in range(5)]
+    original, started = run_case, tmp_path / "started"
+
+    def announced(case: Case) -> dict[str, object]:
+        with started.open("a") as log:
+            log.write(f"{case.key}\n")
+        if case == cases[2]:
+            time.sleep(600)
+        return original(case)
+
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(module, "run_case", announced)
+        sweep(cases, tmp_path / "out")
+        os._exit(1)  # not reached: the third case does not end
+    while not (started.exists() and len(started.read_text().splitlines()) == 3):
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert {path.stem for path in tmp_path.glob("out/cases/*.json")} == {case.key for case in cases[:2]}
+    ran: list[Case] = []
+    monkeypatch.setattr(module, "run_case", lambda case: ran.append(case) or original(case))
+    table = sweep(cases, tmp_path / "out")
+    assert ran == cases[2:]
+    assert table["seed"].tolist() == list(range(5))
+    pd.testing.assert_frame_equal(table, sweep(cases, tmp_path / "whole"))
 
 
 def test_overflow_is_never_a_small_error() -> None:
