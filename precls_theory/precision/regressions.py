@@ -19,7 +19,7 @@ from constructions.networks.network import Network
 from precls_theory.precision.sweep import Case, data_of
 from precls_theory.regression import nist
 from precls_theory.regression.data import RegressionData
-from precls_theory.regression.solving import FULL_PRECISION, Scaled, Solution, scale, solve
+from precls_theory.regression.solving import Scaled, Solution, scale, solve
 
 NOISE = 0.01
 
@@ -44,7 +44,7 @@ def run_regressions(case: Case) -> dict[str, object]:
     solutions, below = [], 0
     drawn = regressions(case)
     for data in drawn:
-        solution = solve(data, dtype=dtype, device=case.device, digits=FULL_PRECISION[case.dtype])
+        solution = solve(data, dtype=dtype, device=case.device, digits="full")
         solutions.append(solution)
         below += sum(solution.digits[name] < solution.lapack_digits[name] for name in solution.names)
     ours = [min(solution.digits.values()) for solution in solutions]
@@ -66,7 +66,8 @@ def steps(solution: Solution) -> int:
 
 
 def cost(solution: Solution, data: RegressionData, dtype: torch.dtype, device: str) -> dict[str, float]:
-    """The forward pass of the sliced network over that of the plain one, and over LAPACK: ratios, one run after the other."""
+    """The forward pass of the sliced network over that of plain doubling, with as many doublings, and over LAPACK: ratios, one
+    run after the other."""
     plan = solution.sliced
     if plan is None:
         return {}

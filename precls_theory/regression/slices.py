@@ -78,6 +78,7 @@ class SlicePlan:
     slices: int
     bits: int
     n_iters: int
+    alpha: Fraction
     rounds: int
     wanted: float
     dtype: str
@@ -139,7 +140,7 @@ def plan_for(form: Form, design: Design, slices: int, need: Need) -> SlicePlan |
     n_iters = max(1, math.ceil(math.log2(remaining / contraction)))
     centred = design.moved is not None
     return SlicePlan(
-        form, centred, slices, bits, n_iters, rounds, need.wanted, need.dtype,
+        form, centred, slices, bits, n_iters, design.alpha, rounds, need.wanted, need.dtype,
         expected_digits(need.dtype, slices, bits, design.digits_lost, form),
         expected_weights(form, n_dims, slices, n_iters, rounds), design.condition_number,
     )  # fmt: skip
@@ -301,7 +302,7 @@ def parameters(plan: SlicePlan, design: Design) -> dict[str, object]:
     """Its parameters."""
     n_points, n_dims = design.Z.shape
     given: dict[str, object] = {
-        "n_points": n_points, "n_dims": n_dims, "n_iters": plan.n_iters, "alpha": str(design.alpha),
+        "n_points": n_points, "n_dims": n_dims, "n_iters": plan.n_iters, "alpha": str(plan.alpha),
     }  # fmt: skip
     if plan.form == "refinement":
         given["refinements"] = plan.rounds
