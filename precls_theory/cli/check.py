@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,13 +47,15 @@ def check(
       precls check gd.safetensors --kernel coq
     """
     watch = Stopwatch()
-    try:
-        result = compute(file, seed)
-    except (ValueError, OSError) as error:
-        if json:
-            emit_json({"ok": False, "algorithm": None, "first_difference": None, "error": str(error)}, watch)
-        fail(str(error))
-    verdict = ask_kernel(file, watch, json) if kernel else None
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(ask_if_built, file) if kernel else None
+        try:
+            result = compute(file, seed)
+        except (ValueError, OSError) as error:
+            if json:
+                emit_json({"ok": False, "algorithm": None, "first_difference": None, "error": str(error)}, watch)
+            fail(str(error))
+        verdict = ask_kernel(file, asked, watch, json) if asked else None
     render(file, result, verdict, watch, json)
 
 
@@ -72,14 +75,23 @@ def compute(file: Path, seed: int | None) -> CheckResult:
     return check_network(network, seed=seed, progress=rounds)
 
 
-def ask_kernel(file: Path, watch: Stopwatch, json: bool) -> KernelVerdict:
-    """The kernel's verdict on the file; exit code 2 without Coq, 1 where the library has no theorem on such a network."""
+def ask_if_built(file: Path) -> KernelVerdict | None:
+    """The kernel's verdict, on another core than the check; ``None`` where its library would have to be compiled first."""
+    from precls_theory.kernel.certificates import check_file
+    from precls_theory.kernel.library import is_built
+
+    return check_file(file) if is_built() else None
+
+
+def ask_kernel(file: Path, asked: Future[KernelVerdict | None], watch: Stopwatch, json: bool) -> KernelVerdict:
+    """The kernel's verdict on the file, which ``asked`` may have; exit code 2 without Coq, 1 where the library has no theorem
+    on such a network."""
     from precls_theory.kernel.certificates import check_file
     from precls_theory.kernel.library import KernelError, KernelMissing
 
     try:
         with steps(None, "asking Coq") as report:
-            return check_file(file, progress=report.begin)
+            return asked.result() or check_file(file, progress=report.begin)
     except KernelMissing as error:
         if json:
             emit_json({"ok": False, "error": str(error)}, watch)

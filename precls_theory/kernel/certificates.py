@@ -1,8 +1,8 @@
 """Certificates of saved networks: the checker of the library, run on the data of a file in the kernel of Coq.
 
 The generated source is a list of integers and two fixed lines: ``certified``, the statement, ``checks``, the checker, and
-the proof that the checker is sound, are in the library. The kernel computes the check; the theorem must then rest on
-nothing but Coq's logic.
+the proof that the checker is sound, are in the library. The kernel computes the check. The proof is the library's theorem at
+the data, so that what both rest on is what it rests on: Coq is asked of the theorem once for a build, and of the data each time.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from precls_theory.kernel.library import (
     build,
     find_coq,
     is_rechecked,
+    require_closed_once,
     run_coq,
 )
 from precls_theory.kernel.statements import require_recorded
@@ -67,8 +68,13 @@ Local Open Scope Z_scope.
         # [refine] with the network written out: [apply:] would unfold the check outside the virtual machine, which takes minutes.
         return f"""Theorem proved : {self.certified} network.
 Proof. refine (@{self.theorem} network _); vm_cast_no_check (erefl true). Qed.
-Redirect "assumptions" Print Assumptions proved.
+Redirect "assumptions" Print Assumptions network.
 """
+
+    @property
+    def full_theorem(self) -> str:
+        """The theorem with its module."""
+        return f"{self.module}.{self.theorem}"
 
     @property
     def refusal(self) -> str:
@@ -123,13 +129,13 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
         raise OSError(f"{path} changed while it was read")
     library = build(progress=progress)
     require_recorded(CERTIFICATES, library)
+    require_closed_once(CERTIFICATES, library)
     progress(f"Coq checks {path}")
     start = time.perf_counter()
     verdict = prove(numbers, library, f"(* SHA-256 of the file: {before} *)\n", checker)
     seconds = time.perf_counter() - start
     rechecked: Literal["accepted"] | None = "accepted" if is_rechecked(library) else None
-    theorem = f"{checker.module}.{checker.theorem}"
-    return KernelVerdict(verdict, before, seconds, find_coq().name, theorem, rechecked)
+    return KernelVerdict(verdict, before, seconds, find_coq().name, checker.full_theorem, rechecked)
 
 
 def require_short(numbers: Sequence[int], path: str | Path) -> None:

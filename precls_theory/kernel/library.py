@@ -3,8 +3,8 @@
 A build lies in the user's cache directory under the hash of the sources and of the version of Coq, with a list of the
 hashes of what Coq wrote: a build that is damaged or mixed with another is made again. (Who can write there and changes the
 list as well is not kept out; nor is who can replace ``coqc``.) What sources may contain is said in
-:mod:`~precls_theory.kernel.sources`. A theorem counts only where Coq prints ``Closed under the global context`` for it: an
-axiom, a parameter, an admitted lemma or any other line is refused.
+:mod:`~precls_theory.kernel.sources`. A theorem counts only where Coq prints ``Closed under the global context`` for a term that holds it: an axiom, a parameter, an
+admitted lemma or any other line is refused.
 Errors are :class:`KernelError`, and :class:`KernelMissing` where there is no Coq.
 """
 
@@ -17,11 +17,12 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from pathlib import Path
 
 from precls_theory.kernel.sources import SourceError, require_allowed, without_comments
@@ -30,18 +31,22 @@ SOURCES = Path(__file__).parent / "coq"
 FILES = (
     "Scalars", "Network", "NormalForm", "Descent", "Families", "Gradient", "Newton", "Residual", "Primitives",
     "Layouts", "Algorithms", "Certificate", "Soundness", "Literal", "Widths", "NetworkWidths", "ChebyshevError",
-    "Decode", "Evaluator", "Operators", "LowerBound", "LayoutMistake", "Growth", "Gated", "LinearAttention", "Ternary",
+    "Decode", "Evaluator", "Operators", "LowerBound", "Unmasked", "Growth", "Gated", "LinearAttention", "Ternary",
     "CausalAttention", "Attention", "AttentionModels", "AttentionCertificate",
 )  # fmt: skip
 """Modules of the library, each after those that it uses."""
 LOGICAL_NAME = "Precls"
 INSTALL = "apt-get install --no-install-recommends coq libcoq-mathcomp-algebra"
 CLOSED = "Closed under the global context"
+LOADING = 5000
+"""Characters of proofs that take Coq about as long as MathComp takes to load."""
 SECONDS = 1800
 """Longest run of one Coq process."""
 
 COMPLETE = "complete"
 """The file of a finished build: the SHA-256 of each compiled module."""
+CLOSED_THEOREMS = "closed"
+"""The file of a build with the theorems that Coq has said to be closed: the same hashes, and their names."""
 RECHECKED = "coqchk"
 """The file of a build that ``coqchk`` has accepted: the same hashes."""
 _VERSION = re.compile(r"[0-9]+\.[0-9][A-Za-z0-9.+-]*\Z")
@@ -102,8 +107,8 @@ def build(sources: Path | None = None, progress: Progress = lambda _: None) -> P
     ``progress`` is told each file. Raises :class:`KernelError` with Coq's words where a proof does not check, and where a
     source contains a word that could leave something unproved.
     """
-    coq, sources = find_coq(), sources or SOURCES
-    target = cache_folder() / f"{content_hash(sources)[:24]}-{coq.version}"
+    sources = sources or SOURCES
+    target = place_of(sources)
     if is_intact(target):
         return target
     for name in FILES:
@@ -147,16 +152,34 @@ def is_intact(folder: Path) -> bool:
         return False
 
 
+def is_built() -> bool:
+    """Does the cache have the library, so that :func:`build` compiles nothing?"""
+    return is_intact(place_of(SOURCES))
+
+
+def place_of(sources: Path) -> Path:
+    """Where the cache has the build of these sources."""
+    return cache_folder() / f"{content_hash(sources)[:24]}-{find_coq().version}"
+
+
 def compile_all(folder: Path, progress: Progress) -> None:
     """Compile the sources in ``folder``, each as soon as those that it requires are, on as many cores as there are (4 at
-    most: each takes half a gigabyte)."""
-    order = TopologicalSorter({name: requirements((folder / f"{name}.v").read_text()) for name in FILES})
+    most: each takes half a gigabyte). Of those that are ready, the one that the most waits for comes first."""
+    sources = {name: (folder / f"{name}.v").read_text() for name in FILES}
+    required = {name: requirements(source) for name, source in sources.items()}
+    waiting = waiting_for(required, {name: len(source) + LOADING for name, source in sources.items()})
+    order = TopologicalSorter(required)
     order.prepare()
+    n_at_a_time = min(4, os.cpu_count() or 1)
+    ready: list[tuple[int, str]] = []
     running: dict[Future[str], str] = {}
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(n_at_a_time) as pool:
         try:
             while order.is_active():
                 for name in order.get_ready():
+                    heappush(ready, (-waiting[name], name))
+                while ready and len(running) < n_at_a_time:
+                    _, name = heappop(ready)
                     running[pool.submit(run_coq, [f"{name}.v"], folder, folder)] = name
                     progress(f"Coq checks {name}.v")
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -166,6 +189,15 @@ def compile_all(folder: Path, progress: Progress) -> None:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def waiting_for(required: Mapping[str, Set[str]], costs: Mapping[str, int]) -> dict[str, int]:
+    """By module the cost of the longest chain that begins with it, each module required by the next."""
+    longest = dict(costs)
+    for name in reversed([*TopologicalSorter(required).static_order()]):
+        for earlier in required.get(name, ()):
+            longest[earlier] = max(longest.get(earlier, 0), costs.get(earlier, 0) + longest.get(name, 0))
+    return longest
 
 
 def requirements(source: str) -> set[str]:
@@ -200,29 +232,47 @@ def run_coq(arguments: Sequence[str], folder: Path, library: Path) -> str:
 _NAME = re.compile(r"[A-Z][A-Za-z0-9_]*\.[A-Za-z][A-Za-z0-9_']*\Z")
 
 
-def assumptions(names: Iterable[str], library: Path) -> dict[str, str]:
-    """What Coq prints that each theorem ``Module.name`` rests on, word for word."""
+def assumptions(names: Iterable[str], library: Path) -> str:
+    """What Coq prints that these theorems ``Module.name`` rest on, all together, word for word: it is asked of one term that
+    holds them all, because what they share it looks through once for each term that it is asked of."""
     names = list(dict.fromkeys(names))
     for name in names:
         if not _NAME.match(name) or name.split(".")[0] not in FILES:
             raise KernelError(f"{name!r} does not name a theorem of the library")
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
-        lines = [f"From {LOGICAL_NAME} Require {' '.join(FILES)}."]
-        lines += [
-            f'Redirect "{place}" Print Assumptions {LOGICAL_NAME}.{name}.\nRedirect "{place}s" Check {LOGICAL_NAME}.{name}.'
-            for place, name in enumerate(names)
+        theorems = ", ".join(f"@{LOGICAL_NAME}.{name}" for name in names)
+        lines = [
+            f"From {LOGICAL_NAME} Require {' '.join(FILES)}.",
+            f"Definition claimed := ({theorems}).",
+            'Redirect "claimed" Print Assumptions claimed.',
         ]
         (folder / "assumptions.v").write_text("\n".join(lines) + "\n")
         run_coq(["assumptions.v"], folder, library)
-        return {name: (folder / f"{place}.out").read_text().strip() for place, name in enumerate(names)}
+        return (folder / "claimed.out").read_text().strip()
 
 
 def require_closed(names: Iterable[str], library: Path) -> None:
-    """Raise :class:`KernelError` unless each of these theorems rests on nothing but Coq's logic."""
-    for name, printed in assumptions(names, library).items():
-        if printed != CLOSED:
+    """Raise :class:`KernelError` unless these theorems rest on nothing but Coq's logic; it names the first that does not."""
+    names = list(names)
+    if assumptions(names, library) == CLOSED:
+        return
+    for name in names:
+        if (printed := assumptions([name], library)) != CLOSED:
             raise KernelError(f"{name} rests on something unproved; Coq prints: {printed[:1000] or 'nothing'}")
+    raise KernelError(f"{', '.join(names)} rest on something unproved together, and none of them alone")
+
+
+def require_closed_once(names: Iterable[str], library: Path) -> None:
+    """As :func:`require_closed`, which Coq is asked once for a build; the build remembers it."""
+    names, hashes, kept = list(names), compiled_hashes(library), library / CLOSED_THEOREMS
+    try:
+        if kept.read_text().split("\n\n") == [hashes.strip(), "\n".join(names)]:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass  # not asked yet
+    require_closed(names, library)
+    kept.write_text("\n\n".join([hashes.strip(), "\n".join(names)]))
 
 
 def recheck(library: Path) -> None:

@@ -40,7 +40,15 @@ EVERY_SIZE: dict[str, tuple[str, ...]] = {
         "Ternary.ternary_descent", "Ternary.schedule_exists", "LinearAttention.linear_attention_lower_bound",
     ),
     "linear-attention-lower-bound": ("LinearAttention.linear_attention_lower_bound", "LinearAttention.linear_degree_bound"),
-    "layout-s-mixed-up": ("LayoutMistake.unmasked_gram", "LayoutMistake.unmasked_sum"),
+    "linear-attention-norm": (
+        "Growth.transformer_model_grows", "Growth.linear_after_norm_bounded", "Growth.transformer_is_not_square",
+        "Growth.transformer_is_not_multiply", "Growth.transformer_is_not_gradient_step",
+    ),
+    "layout-s-mixed-up": ("Unmasked.unmasked_gram", "Unmasked.unmasked_sum"),
+    "layout-s-last-row": (
+        "Unmasked.last_row_gram", "Unmasked.last_row_doubling", "Unmasked.data_rows_gram", "Unmasked.first_row_start",
+    ),
+    "explicit-gradient": ("Unmasked.explicit_gradient", "Unmasked.gradient_depth"),
     "operator-as-layer": ("Operators.operator_as_layer_correct", "Operators.operator_as_layer_width"),
     "layer-as-operators": ("Operators.branches_as_operators", "Operators.layer_as_operators"),
     "gated-multiply": (
@@ -60,6 +68,7 @@ GIVEN: dict[str, str] = {
     "linear-attention-step": "the layer as LinearAttention.attention_step writes its head; weights are read off it",
     "linear-attention-causal": "blocks on families of channels, as CausalAttention.gather and triple have them",
     "linear-attention-ternary": "blocks on families of channels, as Ternary.block has them; width and heads are read off it",
+    "linear-attention-norm": "given bounded norms, which growth-rules proves",
     "norm-before-gated-mlp": "given |g(x)| <= |x| for the activations and bounded norms, which growth-rules proves",
 }
 """What a theorem of the library takes as a hypothesis or leaves to be read."""
@@ -82,9 +91,7 @@ WHY_NOT: dict[str, str] = {
     "polynomial-compilation": "the compiler is a Python program that is not modelled in Coq; each listed polynomial is proved",
     "universal-approximation": _ANALYSIS,
     "reciprocal-newton": "not formalised yet: the largest error over an interval; 1 - x y' = (1 - x y)^2 is algebra",
-    "explicit-gradient": "not formalised yet: two layers in layout S, at the last row",
     "gd-whole-networks": _FINITE,
-    "layout-s-last-row": "not formalised yet: its filters depend on the number of rows",
     "published-block-not-gd": (
         "the second application is refuted at one size (N=2, D=1), where there is nothing more to prove; that the first is a "
         "step for all sizes is not formalised yet"
@@ -119,7 +126,6 @@ WHY_NOT: dict[str, str] = {
     "linear-attention-layout-e": (
         "the formula is LinearAttention.step_that_sees_itself; the second application is refuted by one counterexample"
     ),
-    "linear-attention-norm": "not formalised yet: that a product of three bounded factors is bounded, row by row, at every depth",
     "linear-attention-multiply": "not formalised yet: networks of attention blocks with one-hot positions",
     "linear-attention-causal-gap": (
         "not formalised yet: leading coefficients of causal layers; the bound that it sharpens is "

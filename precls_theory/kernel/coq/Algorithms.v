@@ -1,7 +1,7 @@
 (* What a saved network claims: its algorithm with all parameters; the layers in normal form that it should have; and the
    statement, for all data over every ring into which Q maps. *)
 From Coq Require Import QArith ZArith Lia.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Newton Residual Primitives Layouts.
 Set Implicit Arguments.
 Unset Strict Implicit.

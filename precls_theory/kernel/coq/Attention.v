@@ -4,7 +4,7 @@
    coefficient * e(n) * sum over m of c(m) d(m), with channels (or ones) e, c and d. Only channels that are read later are
    compared. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm.
 Set Implicit Arguments.
 Unset Strict Implicit.

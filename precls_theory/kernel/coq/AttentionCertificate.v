@@ -1,7 +1,7 @@
 (* Certificates of saved networks of linear attention: what they claim, the checker, and that it is sound. As in Decode, a
    generated file adds a list of integers, and nothing that it contains can change the statement. *)
 From Coq Require Import QArith ZArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Layouts Algorithms Certificate Soundness Decode.
 From Precls Require LinearAttention Ternary CausalAttention.
 From Precls Require Import Attention AttentionModels.

@@ -1,7 +1,7 @@
 (* The forms of gradient descent in linear attention as updates of named channels, for every N, D and k: what each of them
    computes, by the theorems of LinearAttention, Ternary and CausalAttention. *)
 From Coq Require Import QArith ZArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Layouts.
 From Precls Require LinearAttention Ternary CausalAttention.
 From Precls Require Import Attention.

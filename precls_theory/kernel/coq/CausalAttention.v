@@ -3,7 +3,7 @@
    P = 1 - s G and t = s c at row N and takes one step; each further one triples: P^3 and P^2 t + P t + t, and takes none, one
    or two of its steps, by the ternary digits of k - 1. *)
 From Coq Require Import Lia.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat div seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Descent Families.
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -55,6 +55,8 @@ Definition holds (M : 'M[R]_D) (q y : 'cV[R]_D) (u : rows) :=
   (forall n, (n < N)%N -> empty (u n)) /\ [/\ query (u N) = 1, whole (u N) = M, t (u N) = q & x (u N) = y].
 Notation gd := (gd data_a data_b s N).
 
+Lemma dotC (v w : 'cV[R]_D) : dot v w = dot w v.
+Proof. by rewrite !mxE; apply: eq_bigr => i _; rewrite !mxE mulrC. Qed.
 Lemma gathered x0 : holds (1%:M - s *: gram data_a N) (s *: moment data_a data_b N) (gd x0) (gather (input x0)).
 Proof.
 have inN : input x0 N = Channels 0 0 x0 1 0 0 by rewrite /input ltnn.
@@ -73,8 +75,8 @@ split; rewrite /gather ?/whole inN //= ?add0r big_ord_recr /= inN /=.
   have -> : gradient data_a data_b N x0 = \sum_(m < N) (((data_a m)^T *m x0) 0 0 - data_b m) *: data_a m.
     by rewrite -[RHS]opprK -sumrN -[gradient _ _ _ _]opprK opprB -residual_sum; congr (- _);
       apply: eq_bigr => m _; rewrite -scaleNr opprB.
-  rewrite scaler_sumr -sumrN; apply: eq_bigr => m _; rewrite inm /= mul1r scalerA mulrN scaleNr scalerA mulrC; congr (- (_ * (_ - _) *: _)).
-  by rewrite !mxE; apply: eq_bigr => i _; rewrite !mxE mulrC.
+  rewrite scaler_sumr -sumrN; apply: eq_bigr => m _; rewrite inm [LHS]/= mul1r scalerA mulrN scaleNr scalerA.
+  by rewrite [s * _]mulrC dotC.
 Qed.
 
 Definition moved (M : 'M[R]_D) (q : 'cV[R]_D) (d : digit) (y : 'cV[R]_D) : 'cV[R]_D :=

@@ -1,7 +1,7 @@
 (* The checker that runs in the kernel, and what it proves: a network read from a file computes what the file claims, for
    all data over every ring into which Q maps. A generated file holds integers alone; [decode] and [certified] are here. *)
 From Coq Require Import QArith ZArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Newton Residual Primitives Layouts.
 From Precls Require Import Algorithms.
 Set Implicit Arguments.

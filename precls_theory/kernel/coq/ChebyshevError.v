@@ -2,7 +2,7 @@
    first one, T_k the Chebyshev polynomial, d = (lower + upper)/2, rho = (upper - lower)/(upper + lower): for every k, N and
    D, over every commutative ring into which Q maps. With sigma = 1/rho the argument is sigma (1 - G/(N d)). *)
 From Coq Require Import QArith Lqa.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg poly order ssrnum zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Layouts Algorithms Soundness.
 Set Implicit Arguments.
 Unset Strict Implicit.

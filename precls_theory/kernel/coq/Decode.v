@@ -1,7 +1,7 @@
 (* A saved network as a list of integers, and what it means that it is certified. Everything that a certificate says is
    fixed here: a generated file adds a list of integers, and nothing that it contains can change the statement. *)
 From Coq Require Import QArith ZArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Layouts Algorithms Certificate Soundness.
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -1,6 +1,6 @@
 (* Least squares and its iterations, over every commutative ring, for every number of data points p and columns D.
    Data rows a_0, a_1, ... with targets b_0, b_1, ...;  G = sum a_n a_n^T,  c = sum b_n a_n;  s stands for eta/N. *)
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 Set Implicit Arguments.
 Unset Strict Implicit.
 Unset Printing Implicit Defensive.

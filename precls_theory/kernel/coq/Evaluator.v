@@ -1,7 +1,7 @@
 (* An evaluator that runs: networks on rational numbers, proved equal to the meaning [eval] of Network.v. It closes the gap
    between that definition and the Python evaluator, with which it is compared on random networks. *)
 From Coq Require Import QArith ZArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network.
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -1,6 +1,6 @@
 (* Families of channels as vectors and matrices, and what sums of terms make of them. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm.
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -1,7 +1,7 @@
 (* Multiply in one gated MLP with a residual connection, for every number of rows, channels and products. A hidden unit is
    act(gate u) . up u. A product takes a unit for each sign s with s act(s z) summing to z: two for SwiGLU, GEGLU and ReGLU, whose
    act z - act(-z) = z, one for a bilinear MLP. As many take away what the target channels held. *)
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg order ssrnum zmodp matrix.
 Set Implicit Arguments.
 Unset Strict Implicit.
 Unset Printing Implicit Defensive.

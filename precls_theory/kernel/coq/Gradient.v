@@ -2,7 +2,7 @@
    of columns D, rows and steps. One text serves the layouts A, E and S: what differs is the filter [acc] that sums the
    data rows, the number of rows [seen n] that row n sees through it, and where the starting point comes from. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families.
 Set Implicit Arguments.
 Unset Strict Implicit.

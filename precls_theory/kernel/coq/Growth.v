@@ -1,7 +1,7 @@
 (* What softmax cannot do: every Transformer of linear growth is not Square, nor Multiply, nor a step of gradient descent.
    Any depth, width, number of heads and mask; attention weights may depend on the input in any way (positions, rotations,
    biases of the scores), as long as they are nonnegative and sum to one. *)
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg order ssrnum zmodp matrix.
 From Precls Require Import Descent LowerBound.
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -90,7 +90,21 @@ Lemma bounded_activation k l (f : act k l) g : contracts g -> is_bounded f -> is
 Proof. by move=> Hg [C Cp Hf]; exists C => // u n c; rewrite mxE; apply: le_trans (Hg _) (Hf u n c). Qed.
 Lemma bounded_comp k l p (f : act k l) (g : act l p) : is_bounded g -> is_bounded (fun u => g (f u)).
 Proof. by move=> [C Cp H]; exists C => // u; exact: H. Qed.
+Lemma bounded_zero k l : is_bounded (fun=> 0 : 'M[R]_(N, l)) (k := k).
+Proof. by exists 0 => // u n c; rewrite mxE normr0. Qed.
+Lemma bounded_add k l (f g : act k l) : is_bounded f -> is_bounded g -> is_bounded (fun u => f u + g u).
+Proof.
+move=> [C Cp Hf] [E Ep Hg]; exists (C + E) => [|u n c]; first exact: addr_ge0.
+by rewrite mxE (le_trans (ler_norm_add _ _)) // ler_add // ?Hf ?Hg.
+Qed.
 End Growth.
+(* A product of bounded matrices. *)
+Lemma within_mul (R : realFieldType) p q r (A : 'M[R]_(p, q)) (B : 'M_(q, r)) C E :
+  within A C -> within B E -> within (A *m B) (C * E *+ q).
+Proof.
+move=> HA HB n c; rewrite mxE (le_trans (ler_norm_sum _ _ _)) // -[X in _ *+ X]card_ord -sumr_const.
+by apply: ler_sum => i _; rewrite normrM ler_pmul.
+Qed.
 
 (* ---- Transformers ---- *)
 Section Transformers.
@@ -109,9 +123,23 @@ Record head := Head {
 Definition run_head (h : head) (u : 'M[R]_(N, k)) := scores h u *m (u *m value_weight h + value_bias h) *m head_out h.
 Definition attention (heads : seq head) (u : 'M[R]_(N, k)) := \sum_(h <- heads) run_head h u.
 
+(* Linear attention: scores that nothing bounds, times a mask of any weights. *)
+Record linear_head := LinearHead {
+  key_width : nat; linear_width : nat;
+  mask : 'M[R]_N;
+  query_weight : 'M[R]_(k, key_width); query_bias : 'M[R]_(N, key_width);
+  key_weight : 'M[R]_(k, key_width); key_bias : 'M[R]_(N, key_width);
+  linear_value_weight : 'M[R]_(k, linear_width); linear_value_bias : 'M[R]_(N, linear_width);
+  linear_out : 'M[R]_(linear_width, k)
+}.
+Definition run_linear (h : linear_head) (u : 'M[R]_(N, k)) :=
+  let scores := (u *m query_weight h + query_bias h) *m (u *m key_weight h + key_bias h)^T in
+  (\matrix_(n, m) (mask h n m * scores n m)) *m (u *m linear_value_weight h + linear_value_bias h) *m linear_out h.
+Definition linear_attention (heads : seq linear_head) (u : 'M[R]_(N, k)) := \sum_(h <- heads) run_linear h u.
+
 (* The parts of a block. MLPs have an activation with |g x| <= |x| (ReLU, GELU, SiLU) or are a GLU with a bounded gate
    (sigmoid); a norm (LayerNorm or RMSNorm with eps > 0) is a bounded map. Behind a norm, any gate may stand: SwiGLU, GEGLU,
-   ReGLU, and bilinear with g x = x. *)
+   ReGLU, and bilinear with g x = x; and so may linear attention. *)
 Inductive part : act k k -> Prop :=
 | Attention heads : part (attention heads)
 | Mlp h g (W1 : 'M_(k, h)) b1 (W2 : 'M_(h, k)) b2 : contracts g ->
@@ -120,6 +148,7 @@ Inductive part : act k k -> Prop :=
     part (fun u => times (fun u => gate (u *m W1 + b1)) (fun u => u *m W2 + b2) u *m W3 + b3)
 | GatedAfterNorm h (norm : act k k) g (W1 W2 : 'M_(k, h)) b1 b2 (W3 : 'M_(h, k)) b3 : is_bounded norm -> contracts g ->
     part (fun u => times (fun u => entrywise g (norm u *m W1 + b1)) (fun u => norm u *m W2 + b2) u *m W3 + b3)
+| LinearAfterNorm (norm : act k k) heads : is_bounded norm -> part (fun u => linear_attention heads (norm u))
 | AfterNorm (norm : act k k) f : is_bounded norm -> part f -> part (fun u => f (norm u)).
 (* Any number of parts, each with its residual connection, with or without norms in between. *)
 Inductive transformer : act k k -> Prop :=
@@ -138,9 +167,26 @@ have [E0 [p q HE]] := grows_comp (grows_average (@scores_ge0 h) (@scores_sum h) 
   (grows_affine (head_out h) 0).
 by exists E0; split=> // u B B0 Hu n c; have := HE u B B0 Hu n c; rewrite addr0.
 Qed.
+(* Linear attention behind a norm is bounded: three bounded factors. *)
+Theorem linear_after_norm_bounded (norm : act k k) heads : is_bounded norm -> is_bounded (fun u => linear_attention heads (norm u)).
+Proof.
+move=> Hn; rewrite /linear_attention; elim: heads => [|h hs [C C0 IH]].
+  by have [C C0 H] := @bounded_zero R N k k; exists C => // u; rewrite big_nil; exact: (H u).
+suff [E E0 HE] : is_bounded (fun u => run_linear h (norm u) + \sum_(h <- hs) run_linear h (norm u)).
+  by exists E => // u; rewrite big_cons; exact: HE.
+apply: bounded_add; last by exists C.
+have [Q Q0 HQ] := bounded_affine (query_weight h) (query_bias h) Hn.
+have [K K0 HK] := bounded_affine (key_weight h) (key_bias h) Hn.
+have [V V0 HV] := bounded_affine (linear_value_weight h) (linear_value_bias h) Hn.
+exists (total (mask h) * (Q * K *+ key_width h) * V *+ N * total (linear_out h) *+ linear_width h) => [|u].
+  by rewrite mulrn_wge0 // mulr_ge0 ?total_ge0 // mulrn_wge0 // !mulr_ge0 ?total_ge0 // mulrn_wge0 // mulr_ge0.
+apply: within_mul (@entry_le_total _ _ _ _); apply: within_mul (HV u) => n m; rewrite mxE normrM.
+apply: ler_pmul => //; first exact: entry_le_total.
+by apply: within_mul (HQ u) _ n m => i j; rewrite mxE; exact: HK.
+Qed.
 Lemma part_grows f : part f -> grows_linearly f.
 Proof.
-elim=> [heads|h g W1 b1 W2 b2 Hg|h gate W1 W2 b1 b2 W3 b3 Hg|h norm g W1 W2 b1 b2 W3 b3 Hn Hg|norm {}f Hn _ IH].
+elim=> [heads|h g W1 b1 W2 b2 Hg|h gate W1 W2 b1 b2 W3 b3 Hg|h norm g W1 W2 b1 b2 W3 b3 Hn Hg|norm heads Hn|norm {}f Hn _ IH].
 - exact: attention_grows.
 - exact: (grows_comp (grows_comp (grows_affine W1 b1) (@grows_activation R N h g Hg)) (grows_affine W2 b2)).
 - have Hgate : is_bounded (fun u : 'M[R]_(N, k) => gate (u *m W1 + b1)) by exact: bounded_comp Hg.
@@ -148,6 +194,7 @@ elim=> [heads|h g W1 b1 W2 b2 Hg|h gate W1 W2 b1 b2 W3 b3 Hg|h norm g W1 W2 b1 b
 - apply: bounded_grows; apply: bounded_affine; apply: bounded_times.
     by apply: bounded_activation => //; exact: bounded_affine.
   exact: bounded_affine.
+- exact: bounded_grows (linear_after_norm_bounded heads Hn).
 - exact: (grows_comp (bounded_grows Hn) IH).
 Qed.
 Theorem transformer_grows F : transformer F -> grows_linearly F.

@@ -2,7 +2,7 @@
    [x_init, 0] is the last row, in the channels of a. Layout S: [x_init, 0] is row 0. One layer cannot both mask a row and
    multiply: S, and E in a circular network, spend one layer on a mask, with a positional channel that marks the row. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Newton Residual.
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -231,7 +231,7 @@ Lemma momentum_ext (a a' : nat -> 'cV[R]_D) b b' p p' x steps :
 Proof.
 move=> EG Ec.
 have E st s : momentum_step a b p st s = momentum_step a' b' p' st s by rewrite /momentum_step /gradient EG Ec.
-by rewrite /momentum_method; elim: steps (x, x) => //= s steps IH st; rewrite E IH.
+by rewrite /momentum_method; elim: steps (x, x) => [|s steps IH] st //; rewrite [LHS]/= E IH.
 Qed.
 
 Variables (lay : layout) (N : nat) (phi : scalars R) (a : nat -> 'cV[R]_D) (b : nat -> R) (x0 : 'cV[R]_D).

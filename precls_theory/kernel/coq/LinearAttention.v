@@ -1,6 +1,6 @@
 (* Linear attention: one layer is one step of gradient descent, for every number of points and columns; L layers have degree
    at most 3^L, so k steps need at least log3(2k + 1) of them, whatever the mask, width, heads and positions. *)
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg poly ssrnum zmodp matrix.
 From Precls Require Import Descent LowerBound.
 Set Implicit Arguments.
 Unset Strict Implicit.

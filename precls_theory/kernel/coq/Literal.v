@@ -2,7 +2,7 @@
    numbered columns, one layer each and one hidden channel a term; channels that nobody reads are left out. So for each
    algorithm, all N, D and k, there is a network, written down here, that computes it; its depth and width are theorems. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Newton Residual Primitives Layouts.
 From Precls Require Import Algorithms Certificate Soundness.
 Set Implicit Arguments.

@@ -2,7 +2,7 @@
    its weights, its filters, its positions and its learned branch weights, also where x_init = 0 and it is read at a row
    that does not hold the data. The tight form attains it. *)
 From Coq Require Import ZArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg poly ssrnum zmodp matrix.
 From Precls Require Import Descent Gradient Algorithms.
 Set Implicit Arguments.
 Unset Strict Implicit.

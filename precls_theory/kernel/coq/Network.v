@@ -2,7 +2,7 @@
    A layer is  y = Out( (filter * In u) . Gate u ): hidden channel h convolves one affine form of the channels along the
    rows and multiplies it by another; Out is affine. Rows count from 0, columns are binary numbers. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat div seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars.
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -1,7 +1,7 @@
 (* The width of whole literal networks, first layers and masks included: for every algorithm and all its parameters a bound on
    the hidden channels of each layer. Widths.v has sharper ones for the layers that repeat. *)
 From Coq Require Import QArith Lia.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Newton Residual Primitives Layouts.
 From Precls Require Import Algorithms Certificate Soundness Literal Widths.
 Set Implicit Arguments.
@@ -87,6 +87,21 @@ apply: leq_trans small; rewrite /chans !map_cat !sumn_cat addnA leq_add2r; apply
   apply: bounded => c /allpairsP[[i j] [/= + + ->]]; rewrite !mem_iota => iD jD.
   by case: (Hm f i j (mem_head _ _) iD jD).
 Qed.
+(* The same, with one statement for each family that is listed. *)
+Fixpoint each (P : family -> Prop) (fs : seq family) : Prop := if fs is f :: fs then P f /\ each P fs else True.
+Lemma eachP P fs : each P fs -> forall f, f \in fs -> P f.
+Proof. by elim: fs => //= g fs IH [Pg H] f; rewrite inE => /orP[/eqP -> // | mem]; apply: IH. Qed.
+Lemma layer_within_listed K L' T vs ss ones (v m : family -> nat) :
+  D * sumn (map v vs) + D * D * sumn (map m ss) + sumn [seq size (T c) | c <- ones] <= K ->
+  each (fun f => forall i, i < D -> size (T (ch f i)) <= v f /\ all (fun d => d \in L') (reads (T (ch f i)))) vs ->
+  each (fun f => forall i j, i < D -> j < D ->
+    size (T (f, i, j)) <= m f /\ all (fun d => d \in L') (reads (T (f, i, j)))) ss ->
+  all (fun c => all (fun d => d \in L') (reads (T c))) ones ->
+  layer_within K L' (chans vs ss ones) T.
+Proof.
+move=> small /eachP Hv /eachP Hm Ho; apply: layer_within_families small _ _ Ho => [f i mem|f i j mem]; first exact: Hv.
+exact: Hm.
+Qed.
 End Channels.
 
 (* ---- a mask and the layers of each algorithm ---- *)
@@ -111,7 +126,7 @@ Definition width_of (alg : algorithm) : nat :=
 Section Layers.
 Variable D : nat.
 Notation chans := (chans D).
-Notation within_families := layer_within_families.
+Notation within_families := layer_within_listed.
 
 Lemma reads_matvec (P : pred chan) k F M f i : (forall j, j < D -> P (sym M i j)) -> (forall j, j < D -> P (ch f j)) ->
   all P (reads (sum D (fun j => product k F (sym M i j) (ch f j)))).
@@ -120,7 +135,7 @@ Lemma mask_within : layer_within (3 * D + 1) (chans [:: Fa] [::] [:: one_b; is_s
 Proof.
 apply: (within_families (v := fun f => if f is Fa then 2 else 1) (m := fun=> 0)).
 - by rewrite /= !muln0 !addn0 mulnC.
-- by case=> // i _ iD; rewrite /= /ch !in_chans iD.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= /ch !in_chans iD.
 - by [].
 - by rewrite /= /ch !in_chans.
 Qed.
@@ -134,7 +149,7 @@ Lemma residual_first_within : layer_within (5 * D + 2) (chans [:: Fa; Fx] [::] [
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun=> 0)).
 - by rewrite /= size_cat size_products //= -!plusE -!multE; apply/leP; lia.
-- by case=> // i _ iD; rewrite /= /ch !in_chans iD.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= /ch !in_chans iD.
 - by [].
 - rewrite /= -/(reads (_ ++ _)) reads_cat all_cat /= [one_b \in _]in_chans /= !andbT.
   by apply: reads_sum => j jD; rewrite /= !in_vector.
@@ -143,7 +158,7 @@ Lemma residual_outer_within : layer_within (5 * D + 2) residual_after residual_b
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun=> 0)).
 - by rewrite /= -!plusE -!multE; apply/leP; lia.
-- by case=> // i _ iD; rewrite /= /ch !in_chans ?iD.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= /ch !in_chans ?iD.
 - by [].
 - by rewrite /= /ch !in_chans.
 Qed.
@@ -151,7 +166,7 @@ Lemma residual_step_within s : layer_within (5 * D + 2) residual_between residua
 Proof.
 apply: (within_families (v := fun f => if f is Fx then 2 else 1) (m := fun=> 0)).
 - by rewrite /= !size_cat !size_products //= -!plusE -!multE; apply/leP; lia.
-- by case=> // i _ iD; rewrite /= /ch !in_chans ?iD.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= /ch !in_chans ?iD.
 - by [].
 - rewrite /= -/(reads (_ ++ _)) !reads_cat !all_cat /= [one_b \in _]in_chans /= !andbT.
   by apply/andP; split; apply: reads_sum => j jD; rewrite /= !in_vector.
@@ -167,8 +182,8 @@ Lemma outer_within lay : layer_within (D ^ 2 + 2 * D) plain outer_after (outer_l
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun=> 1)) => //.
 - by rewrite /= !expnS expn0 -!plusE -!multE; apply/leP; lia.
-- by case=> // i _ iD; [exact: spread_within | rewrite /= /ch !in_chans iD].
-- by case=> // i j _ iD jD; rewrite /= !in_vector.
+- by do ?[exact: I | apply: conj] => i iD; [rewrite /= /ch !in_chans iD | exact: spread_within].
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= !in_vector.
 Qed.
 Lemma first_step_within acc s i : i < D ->
   size (first_step D acc s i) <= D + 2 /\ all (fun d => d \in outer_after) (reads (first_step D acc s i)).
@@ -180,17 +195,17 @@ Lemma gram_first_within acc step : layer_within (2 * D ^ 2 + 6 * D) outer_after 
 Proof.
 apply: (within_families (v := fun f => if f is Fx then D + 2 else 1) (m := fun=> 1)) => //.
 - by rewrite /= !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; [exact: first_step_within | rewrite /= /ch !in_chans iD | rewrite /= /ch !in_chans iD].
-- by case=> // i j _ iD jD; rewrite /= in_matrix.
+- by do ?[exact: I | apply: conj] => i iD; [rewrite /= /ch !in_chans iD | rewrite /= /ch !in_chans iD | exact: first_step_within].
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix.
 Qed.
 Lemma gram_next_within step : layer_within (2 * D ^ 2 + 6 * D) gram_after gram_after (gram_next D step).
 Proof.
 apply: (within_families (v := fun f => if f is Fx then D + 4 else 1) (m := fun=> 1)) => //.
 - by rewrite /= !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- case=> // i _ iD; rewrite /= ?in_vector //.
+- do ?[exact: I | apply: conj] => i iD; rewrite /= ?in_vector //.
   rewrite size_cat size_matvec /= !addnS addn0; split=> //; rewrite -/(reads (_ ++ _)) reads_cat all_cat /= in_vector //= andbT.
   by apply: reads_matvec => j jD; [apply: in_symmetric | apply: in_vector].
-- by case=> // i j _ iD jD; rewrite /= in_matrix.
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix.
 Qed.
 (* doubling form *)
 Notation doubling_after := (chans [:: Fq; Fx] [:: FP] [::]).
@@ -199,17 +214,17 @@ Lemma doubling_first_within acc s :
 Proof.
 apply: (within_families (v := fun f => if f is Fx then D + 2 else 1) (m := fun=> 2)) => //.
 - by rewrite /= !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; [exact: first_step_within | rewrite /= /ch !in_chans iD].
-- by case=> // i j _ iD jD; rewrite /= in_matrix //; case: eqP.
+- by do ?[exact: I | apply: conj] => i iD; [rewrite /= /ch !in_chans iD | exact: first_step_within].
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix //; case: eqP.
 Qed.
 Lemma doubling_next_within : layer_within (D ^ 3 + 3 * D ^ 2 + 3 * D + 1) doubling_after doubling_after (doubling_next D).
 Proof.
 apply: (within_families (v := fun=> D + 1) (m := fun=> D)) => //.
 - by rewrite /= !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- case=> // i _ iD; rewrite /= size_cat size_matvec; split=> //;
+- do ?[exact: I | apply: conj] => i iD; rewrite /= size_cat size_matvec; split=> //;
   rewrite -/(reads (_ ++ _)) reads_cat all_cat /= in_vector //= andbT;
   by apply: reads_matvec => j jD; [apply: in_symmetric | apply: in_vector].
-- case=> // i j _ iD jD; rewrite /= size_products //; split=> //.
+- do ?[exact: I | apply: conj] => i j iD jD; rewrite /= size_products //; split=> //.
   by apply: reads_sum => k kD; rewrite /= !in_symmetric.
 Qed.
 (* tight form *)
@@ -218,23 +233,23 @@ Lemma tight_first_within lay s : layer_within (2 * D ^ 3 + 4 * D ^ 2 + 3 * D + 1
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun=> 1)) => //.
 - by rewrite /= !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; [exact: spread_within | rewrite /= /ch !in_chans iD].
-- by case=> // i j _ iD jD; rewrite /= !in_vector.
+- by do ?[exact: I | apply: conj] => i iD; [rewrite /= /ch !in_chans iD | exact: spread_within].
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= !in_vector.
 Qed.
 Lemma tight_next_within acc digit :
   layer_within (2 * D ^ 3 + 4 * D ^ 2 + 3 * D + 1) tight_after tight_after (tight_next D acc digit).
 Proof.
 apply: (within_families (v := fun f => if f is Fx then D + 2 else 2 * D + 1) (m := fun=> 2 * D + 1)) => //.
 - by rewrite /= !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- case=> // i _ iD.
-  + case: digit; rewrite /= in_vector //=; last by rewrite addn2.
-    rewrite size_cat size_matvec /= addn1 addn2; split=> //; rewrite -/(reads (_ ++ _)) reads_cat all_cat /= in_vector //= andbT.
-    by apply: reads_matvec => j jD; [apply: in_symmetric | apply: in_vector].
+- do ?[exact: I | apply: conj] => i iD.
   + rewrite /= in_vector //= size_cat size_matvec size_products // addnn mul2n addn1; split=> //.
     rewrite -/(reads (_ ++ _)) reads_cat all_cat; apply/andP; split.
       by apply: reads_matvec => j jD; [apply: in_symmetric | apply: in_vector].
     by apply: reads_sum => j jD; rewrite /= in_vector ?in_symmetric.
-- case=> // i j _ iD jD; rewrite /= in_matrix //= size_cat !size_products // addnn mul2n addn1; split=> //.
+  + case: digit; rewrite /= in_vector //=; last by rewrite addn2.
+    rewrite size_cat size_matvec /= addn1 addn2; split=> //; rewrite -/(reads (_ ++ _)) reads_cat all_cat /= in_vector //= andbT.
+    by apply: reads_matvec => j jD; [apply: in_symmetric | apply: in_vector].
+- do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix //= size_cat !size_products // addnn mul2n addn1; split=> //.
   by rewrite -/(reads (_ ++ _)) reads_cat all_cat; apply/andP; split; apply: reads_sum => k kD; rewrite /= !in_symmetric.
 Qed.
 (* Newton *)
@@ -251,25 +266,25 @@ Lemma newton_outer_within : layer_within K newton_data outers_after newton_outer
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun=> 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= /ch !in_chans iD.
-- by case=> // i j _ iD jD; rewrite /= /ch !in_chans iD jD.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= /ch !in_chans iD.
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= /ch !in_chans iD jD.
 - by rewrite /ch !in_chans.
 Qed.
 Lemma newton_first_within alpha : layer_within K outers_after pair_after (newton_first alpha).
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun f => if f is FR then 2 else 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= /ch !in_chans iD.
-- by case=> // i j _ iD jD; case: (i == j) / eqP => /= _; rewrite /ch ?in_chans ?iD ?jD.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= /ch !in_chans iD.
+- by do ?[exact: I | apply: conj] => i j iD jD; case: (i == j) / eqP => /= _; rewrite /ch ?in_chans ?iD ?jD.
 - by rewrite /ch !in_chans.
 Qed.
 Lemma newton_next_within : layer_within K pair_after pair_after (newton_next D).
 Proof.
 apply: (within_families (v := fun f => if f is Fy then D + 1 else 1) (m := fun f => if f is FR then D else D + 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- case=> // i _ iD; rewrite /= ?in_vector // size_matvec addn1; split=> //.
+- do ?[exact: I | apply: conj] => i iD; rewrite /= ?in_vector // size_matvec addn1; split=> //.
   by apply: reads_matvec => j jD; [apply: in_symmetric | apply: in_vector].
-- case=> // i j _ iD jD; rewrite /= ?in_matrix // size_products // ?addn1; split=> //;
+- do ?[exact: I | apply: conj] => i j iD jD; rewrite /= ?in_matrix // size_products // ?addn1; split=> //;
   by apply: reads_sum => k kD; rewrite /= ?in_symmetric // in_matrix.
 - by rewrite /ch !in_chans.
 Qed.
@@ -277,9 +292,9 @@ Lemma apply_inverse_within : layer_within K pair_after inverse_after (apply_inve
 Proof.
 apply: (within_families (v := fun f => if f is Fx then D else 1) (m := fun=> 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- case=> // i _ iD; rewrite /= ?in_vector // size_products //; split=> //.
+- do ?[exact: I | apply: conj] => i iD; rewrite /= ?in_vector // size_products //; split=> //.
   by apply: reads_sum => j jD; rewrite /= in_matrix ?in_vector.
-- by case=> // i j _ iD jD; rewrite /= in_matrix.
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix.
 - by rewrite /ch !in_chans.
 Qed.
 Lemma refine_residual_within vs ss source : source \in vs -> Fa \in vs -> FM \in ss ->
@@ -287,63 +302,63 @@ Lemma refine_residual_within vs ss source : source \in vs -> Fa \in vs -> FM \in
 Proof.
 move=> s_in a_in M_in; apply: (within_families (v := fun=> 1) (m := fun=> 1)) => /=.
 - by rewrite size_products // !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= in_vector.
-- by case=> // i j _ iD jD; rewrite /= in_matrix.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= in_vector.
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix.
 - rewrite [one_b \in _]in_one // /= andbT; by apply: reads_sum => j jD; rewrite /= !in_vector.
 Qed.
 Lemma refine_outer_within : layer_within K refine_after refine_between refine_outer.
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun=> 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= /ch !in_chans ?iD.
-- by case=> // i j _ iD jD; rewrite /= in_matrix.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= /ch !in_chans ?iD.
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix.
 - by rewrite /ch !in_chans.
 Qed.
 Lemma refine_apply_within : layer_within K refine_between inverse_after (refine_apply D).
 Proof.
 apply: (within_families (v := fun f => if f is Fx then D + 1 else 1) (m := fun=> 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- case=> // i _ iD; rewrite /= ?in_vector // size_products // addn1; split=> //.
+- do ?[exact: I | apply: conj] => i iD; rewrite /= ?in_vector // size_products // addn1; split=> //.
   by apply: reads_sum => j jD; rewrite /= in_vector ?in_matrix.
-- by case=> // i j _ iD jD; rewrite /= in_matrix.
+- by do ?[exact: I | apply: conj] => i j iD jD; rewrite /= in_matrix.
 - by rewrite /ch !in_chans.
 Qed.
 Lemma direct_first_within alpha : layer_within K outers_after direct_after (direct_first alpha).
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun f => if f is FM then 2 else 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= in_vector.
-- case=> // i j _ iD jD; first by rewrite /= in_matrix.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= in_vector.
+- do ?[exact: I | apply: conj] => i j iD jD; first by rewrite /= in_matrix.
   by rewrite /=; case: (i == j) => /=; rewrite in_symmetric.
 Qed.
 Lemma direct_multiply_within : layer_within K direct_after direct_between (direct_multiply D).
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun f => if f is FY then D else 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= in_vector.
-- case=> // i j _ iD jD; rewrite /= ?in_matrix // size_products //; split=> //.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= in_vector.
+- do ?[exact: I | apply: conj] => i j iD jD; rewrite /= ?in_matrix // size_products //; split=> //.
   by apply: reads_sum => k kD; rewrite /= in_symmetric ?in_matrix.
 Qed.
 Lemma direct_update_within : layer_within K direct_between direct_after (direct_update D).
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun f => if f is FM then D + 1 else 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= in_vector.
-- case=> // i j _ iD jD; rewrite /= ?in_matrix // size_products // addn1; split=> //.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= in_vector.
+- do ?[exact: I | apply: conj] => i j iD jD; rewrite /= ?in_matrix // size_products // addn1; split=> //.
   by apply: reads_sum => k kD; rewrite /= !in_matrix.
 Qed.
 Lemma direct_inverse_within : layer_within K direct_after (chans [:: Fx] [::] [::]) (apply_inverse D).
 Proof.
 apply: (within_families (v := fun=> D) (m := fun=> 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- case=> // i _ iD; rewrite /= size_products //; split=> //.
+- do ?[exact: I | apply: conj] => i iD; rewrite /= size_products //; split=> //.
   by apply: reads_sum => j jD; rewrite /= in_matrix ?in_vector.
 Qed.
 Lemma moment_only_within alpha : layer_within K outers_after (chans [:: Fx] [::] [::]) (moment_only alpha).
 Proof.
 apply: (within_families (v := fun=> 1) (m := fun=> 1)) => //=.
 - by rewrite !expnS expn0 -!plusE -!multE; apply/leP; nia.
-- by case=> // i _ iD; rewrite /= in_vector.
+- by do ?[exact: I | apply: conj] => i iD; rewrite /= in_vector.
 Qed.
 (* ---- stacks ---- *)
 Lemma stack_of L Ts k outputs names : within k outputs L Ts -> all (fun l => width l <= k) (compile_all names Ts outputs).

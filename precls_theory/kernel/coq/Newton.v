@@ -1,7 +1,7 @@
 (* Newton's iteration as networks in normal form: direct, residual and doubling form, and refinement with the residual
    formed from the data rows. Causal networks answer at every row for the rows so far, circular ones for all rows. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families.
 Set Implicit Arguments.
 Unset Strict Implicit.

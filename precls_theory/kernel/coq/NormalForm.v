@@ -2,7 +2,7 @@
    a layer in normal form. One BaseConv layer computes exactly the maps in which each output is a sum of terms
    coefficient * (filter * c) . d  with channels (or ones) c and d. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network.
 Set Implicit Arguments.
 Unset Strict Implicit.

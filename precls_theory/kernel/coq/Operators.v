@@ -2,7 +2,7 @@
    one layer of twice the width whose input has positional channels; a layer, with its learned branch weights, is three
    operators: mix, multiply, mix. Causal and circular, for every number of rows and channels, over every commutative ring.
    Channels are indexed by finite types; A + B are the channels of A, then those of B. *)
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Network.
 Set Implicit Arguments.
 Unset Strict Implicit.

@@ -1,7 +1,7 @@
 (* Read, Linear and Multiply, each in one layer (Liu et al. 2025, section 3.3 and App. D.2), for every number of rows and
    channels. Channels u[0], u[1], ... in, y[0], y[1], ... out. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat div seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm.
 Set Implicit Arguments.
 Unset Strict Implicit.

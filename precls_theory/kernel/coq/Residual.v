@@ -1,7 +1,7 @@
 (* Gradient descent in residual form: circular, width Theta(D), two layers a step. The sum that ends one step and the
    residual that begins the next share a layer. *)
 From Coq Require Import QArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families.
 Set Implicit Arguments.
 Unset Strict Implicit.

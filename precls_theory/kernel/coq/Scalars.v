@@ -1,7 +1,7 @@
 (* Rational weights in a commutative ring. A network has weights in Q; it runs on inputs in any commutative ring R into
    which Q maps: Q itself, the reals, polynomials over them. Every field of characteristic zero is such a ring. *)
 From Coq Require Import QArith Lia.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg order ssrnum.
 Set Implicit Arguments.
 Unset Strict Implicit.
 Unset Printing Implicit Defensive.

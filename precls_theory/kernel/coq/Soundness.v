@@ -1,6 +1,6 @@
 (* The checker proves the statement: algorithm by algorithm. *)
 From Coq Require Import QArith ZArith.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Newton Residual Primitives Layouts.
 From Precls Require Import Algorithms Certificate.
 Set Implicit Arguments.

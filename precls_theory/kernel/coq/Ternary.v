@@ -3,7 +3,7 @@
    Q K^T V. After l blocks power = (P^d - 1) [A, b] and sum = 3^-l (S_(d+1) - P^d/2) [A, b] - [A, b]/2 at the data rows, with
    P = 1 - s A A^T, S_m = 1 + P + ... + P^(m-1) and d = (3^l - 1)/2. *)
 From Coq Require Import Lia.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Descent Families.
 Set Implicit Arguments.
 Unset Strict Implicit.

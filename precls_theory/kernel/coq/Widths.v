@@ -2,7 +2,7 @@
    (gradient descent, heavy ball), 2 D^3 + 4 D^2 + 3 D in those of the tight form, for all N, D and k, in every
    layout. A layer has one hidden channel a term of the channels that the next layers read. *)
 From Coq Require Import QArith Lia.
-From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq choice fintype bigop ssralg zmodp matrix.
 From Precls Require Import Scalars Network NormalForm Descent Families Gradient Newton Residual Primitives Layouts.
 From Precls Require Import Algorithms Certificate Literal.
 Set Implicit Arguments.

@@ -91,6 +91,12 @@ def test_names_that_are_no_names_never_reach_coq(tmp_path):
             library.assumptions([name], tmp_path)
 
 
+def test_what_the_most_waits_for_comes_first():
+    required = {"base": set(), "last": {"middle", "side"}, "middle": {"base"}, "side": {"base"}, "alone": set()}
+    costs = {"base": 1, "middle": 5, "side": 2, "last": 3, "alone": 4}
+    assert library.waiting_for(required, costs) == {"base": 9, "middle": 8, "side": 5, "last": 3, "alone": 4}
+
+
 @pytest.mark.coq
 class TestWithCoq:
     @pytest.fixture
@@ -106,8 +112,17 @@ class TestWithCoq:
 
         return build
 
-    def test_a_theorem_of_logic_alone_is_closed(self, tiny):
-        library.require_closed(["Tiny.t"], tiny("Theorem t : 1 + 1 = 2. Proof. reflexivity. Qed."))
+    def test_a_theorem_of_logic_alone_is_closed_and_coq_is_asked_once_for_a_build(self, tiny, monkeypatch):
+        built = tiny("Theorem t : 1 + 1 = 2. Proof. reflexivity. Qed. Lemma u : True. Proof. exact I. Qed.")
+        library.require_closed_once(["Tiny.t"], built)
+        monkeypatch.setattr(library, "require_closed", pytest.fail)
+        library.require_closed_once(["Tiny.t"], built)
+        monkeypatch.setattr(library, "require_closed", lambda names, _: (_ for _ in ()).throw(KernelError(str(names))))
+        with pytest.raises(KernelError, match="Tiny.u"):
+            library.require_closed_once(["Tiny.u"], built)
+        (built / "Tiny.vo").write_bytes((built / "Tiny.vo").read_bytes() + b"0")
+        with pytest.raises(KernelError, match="Tiny.t"):
+            library.require_closed_once(["Tiny.t"], built)
 
     @pytest.mark.parametrize("change", ["another", "cut", "gone", "unfinished"])
     def test_a_damaged_build_is_made_again(self, tiny, tmp_path, change):
