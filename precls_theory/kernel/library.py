@@ -3,8 +3,8 @@
 A build lies in the user's cache directory under the hash of the sources and of the version of Coq, with a list of the
 hashes of what Coq wrote: a build that is damaged or mixed with another is made again. (Who can write there and changes the
 list as well is not kept out; nor is who can replace ``coqc``.) What sources may contain is said in
-:mod:`~precls_theory.kernel.sources`. A theorem counts only where Coq prints ``Closed under the global context`` for a term that holds it: an axiom, a parameter, an
-admitted lemma or any other line is refused.
+:mod:`~precls_theory.kernel.sources`. A theorem counts only where Coq prints ``Closed under the global context`` for a term that
+holds it: an axiom, a parameter, an admitted lemma or any other line is refused.
 Errors are :class:`KernelError`, and :class:`KernelMissing` where there is no Coq.
 """
 

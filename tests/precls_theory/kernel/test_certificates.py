@@ -17,7 +17,7 @@ import constructions as C
 from constructions.algebra.filters import Filter
 from constructions.networks.layer import Layer, SparseMap
 from precls_theory.cli.main import app
-from precls_theory.kernel.certificates import HEADER, check_file, definition, require_short, verdicts
+from precls_theory.kernel.certificates import check_file, definition, require_short, verdicts
 from precls_theory.kernel.export import NotCovered, stream
 from precls_theory.kernel.library import build, run_coq
 
@@ -199,6 +199,11 @@ def changes(name):
     return base, others
 
 
+HEADER = """From Coq Require Import ZArith.
+From mathcomp Require Import ssreflect ssrfun ssrbool eqtype ssrnat seq.
+From Precls Require Import Decode.
+Local Open Scope Z_scope.
+"""
 EDITED = """Fixpoint edited (s : seq Z) (at_ : Z) (es : seq (Z * Z)) : seq Z :=
   if s is z :: s then
     if es is (i, new) :: es' then if Z.eqb i at_ then new :: edited s (Z.succ at_) es' else z :: edited s (Z.succ at_) es

@@ -117,12 +117,12 @@ class TestWithCoq:
         library.require_closed_once(["Tiny.t"], built)
         monkeypatch.setattr(library, "require_closed", pytest.fail)
         library.require_closed_once(["Tiny.t"], built)
-        monkeypatch.setattr(library, "require_closed", lambda names, _: (_ for _ in ()).throw(KernelError(str(names))))
-        with pytest.raises(KernelError, match="Tiny.u"):
-            library.require_closed_once(["Tiny.u"], built)
+        asked = []
+        monkeypatch.setattr(library, "require_closed", lambda names, _: asked.extend(names))
+        library.require_closed_once(["Tiny.u"], built)
         (built / "Tiny.vo").write_bytes((built / "Tiny.vo").read_bytes() + b"0")
-        with pytest.raises(KernelError, match="Tiny.t"):
-            library.require_closed_once(["Tiny.t"], built)
+        library.require_closed_once(["Tiny.u"], built)
+        assert asked == ["Tiny.u"] * 2
 
     @pytest.mark.parametrize("change", ["another", "cut", "gone", "unfinished"])
     def test_a_damaged_build_is_made_again(self, tiny, tmp_path, change):
