@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from precls_theory.certificate import certify
 from precls_theory.cli import verify as command
 from precls_theory.cli.main import app
-from precls_theory.registry import Check, Control, Evidence, Refuted, Size, Theorem, all_theorems, theorem
+from precls_theory.registry import Check, Control, Evidence, Refuted, Size, Theorem, all_theorems
 
 RESULT_KEYS = {"id", "title", "source", "status", "scope", "ring", "engine", "seconds"}
 
@@ -115,19 +115,6 @@ def test_a_check_that_accepts_a_wrong_variant_proves_nothing(
     (found,) = json.loads(precls("verify", "blind", "--json").stdout)["theorems"]
     assert [entry["refused"] for entry in found["controls"]] == [True, False]
     assert found["status"] == "failed"
-
-
-def test_a_theorem_without_controls_cannot_be_registered() -> None:
-    with pytest.raises(ValueError, match="theorem 'bare' declares no control"):
-        theorem(id="bare", title="t", statement="s", source="new", covers="c", controls={})(_proved)
-    with pytest.raises(TypeError, match="controls"):
-        theorem(id="bare", title="t", statement="s", source="new", covers="c")(_proved)  # type: ignore[call-arg]
-    assert "bare" not in all_theorems()
-
-
-def test_a_theorem_none_of_whose_controls_ran_is_not_proved() -> None:
-    bare = Theorem("bare", "t", "s", (), "new", "c", _proved, {})
-    assert certify(bare).status == "failed"
 
 
 def test_certificates(theorems: dict[str, Theorem], tmp_path: Path) -> None:
