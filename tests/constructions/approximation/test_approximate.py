@@ -488,26 +488,6 @@ def test_the_order_of_the_domain_is_the_order_of_the_inputs() -> None:
         assert abs(float(found) - math.exp(0.5) - 1 / 15) < 1e-4
 
 
-# --- 1/x by Newton -----------------------------------------------------------------------------------------------
-
-
-@given(st.fractions("1/50", 10, max_denominator=50), st.fractions("1/50", 10, max_denominator=50), st.integers(0, 4))
-def test_reciprocal(low: Fraction, length: Fraction, n_iters: int) -> None:
-    high = low + length
-    network = C.reciprocal(low=low, high=high, n_iters=n_iters)
-    assert network.depth == n_iters + 1
-    points = [low, high, (low + high) / 2, low + length / 7]
-    values = network.decode(network.evaluate(network.encode(np.array(points, dtype=object)[:, None])))[:, 0]
-    errors = [abs(1 / point - value) for point, value in zip(points, values, strict=True)]
-    assert max(errors) == errors[0] == network.error_bound
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (2, 1), (1, 1)])
-def test_reciprocal_refuses(low: int, high: int) -> None:
-    with pytest.raises(ValueError, match="0 < low < high"):
-        C.reciprocal(low=low, high=high, n_iters=1)
-
-
 @pytest.mark.parametrize(
     "f", [sp.sec(x), sp.erfi(x), sp.coth(x + 3), sp.csch(x + 3), sp.Abs(x + 2), sp.exp(sp.sqrt(2) * x) * 2**x * sp.E,
           (x + 3) ** sp.pi, sp.Float(0.1) * sp.exp(x), sp.Integer(3), sum(sp.sin(i * x + 1) for i in range(100))],
