@@ -50,7 +50,7 @@ LEAST_GAIN = 3
 SLACK = 6
 """Bits above the error of the residual below which corrections are not expected to fall."""
 
-Form = Literal["doubling", "refinement"]
+PlannedForm = Literal["doubling", "refinement"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SlicePlan:
     ``expected`` are the digits counted on beforehand, ``weights`` about the nonzero weights.
     """
 
-    form: Form
+    form: PlannedForm
     centred: bool
     slices: int
     bits: int
@@ -107,7 +107,7 @@ class SlicePlan:
         )
 
 
-def expected_digits(dtype: str, slices: int, bits: int, lost: float, form: Form = "doubling") -> float:
+def expected_digits(dtype: str, slices: int, bits: int, lost: float, form: PlannedForm = "doubling") -> float:
     """The formula of the module, less :data:`MARGIN`."""
     more = REFINED if form == "refinement" else 0.0
     held = bits * max(0, slices - 2) + FORMATS[dtype][0]
@@ -125,7 +125,7 @@ def gain_bits(design: Design, dtype: str) -> int:
     return min(FORMATS[dtype][0] - 5, math.floor(FORMATS[dtype][0] + math.log2(design.contraction)) - 3)
 
 
-def plan_for(form: Form, design: Design, slices: int, need: Need) -> SlicePlan | None:
+def plan_for(form: PlannedForm, design: Design, slices: int, need: Need) -> SlicePlan | None:
     """The network of this form with so many slices; None where the form does not work."""
     n_points, n_dims = design.Z.shape
     bits = bits_of(need.dtype, slices, max(n_points, n_dims))
@@ -169,7 +169,7 @@ def last_correction(design: Design, slices: int, bits: int, dtype: str) -> int:
     return math.ceil(math.log2(design.size) - held - math.log2(design.contraction)) + SLACK
 
 
-def expected_weights(form: Form, n_dims: int, slices: int, n_iters: int, rounds: int) -> float:
+def expected_weights(form: PlannedForm, n_dims: int, slices: int, n_iters: int, rounds: int) -> float:
     """About how many weights are not zero: products of digits and carries, fitted to networks of 3 to 7 unknowns."""
     D, K = n_dims, slices
     symmetric, pairs = D * (D + 1) / 2, K * (K + 1) / 2
@@ -189,7 +189,7 @@ def candidates(problem: Problem, need: Need, full: bool) -> list[SlicePlan] | st
     found: list[SlicePlan] = []
     least, words = need.wanted, ""
     designs = [design for design in (problem.design, problem.centred) if design is not None]
-    forms: tuple[Form, ...] = ("doubling", "refinement")
+    forms: tuple[PlannedForm, ...] = ("doubling", "refinement")
     for form in forms:
         for design in designs:
             by_slices = (plan_for(form, design, slices, need) for slices in range(1, MAX_SLICES + 1))

@@ -82,7 +82,7 @@ def test_refinement_takes_a_format_that_resolves_the_square_of_the_condition_num
 
 @pytest.mark.parametrize("form", ["doubling", "refinement"])
 @pytest.mark.parametrize("centred", [False, True])
-def test_every_form_reaches_what_it_was_chosen_for(form: slices.Form, centred: bool) -> None:
+def test_every_form_reaches_what_it_was_chosen_for(form: slices.PlannedForm, centred: bool) -> None:
     data = regression()
     given = scaled_exactly(data)
     assert given is not None
