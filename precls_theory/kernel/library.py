@@ -255,7 +255,7 @@ def assumptions(names: Iterable[str], library: Path) -> str:
 def require_closed(names: Iterable[str], library: Path) -> None:
     """Raise :class:`KernelError` unless these theorems rest on nothing but Coq's logic; it names the first that does not."""
     names = list(names)
-    if assumptions(names, library) == CLOSED:
+    if not names or assumptions(names, library) == CLOSED:
         return
     for name in names:
         if (printed := assumptions([name], library)) != CLOSED:

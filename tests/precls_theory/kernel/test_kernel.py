@@ -97,6 +97,11 @@ def test_what_the_most_waits_for_comes_first():
     assert library.waiting_for(required, costs) == {"base": 9, "middle": 8, "side": 5, "last": 3, "alone": 4}
 
 
+def test_where_nothing_is_claimed_coq_is_not_asked(monkeypatch, tmp_path):
+    monkeypatch.setattr(library, "run_coq", pytest.fail)
+    library.require_closed([], tmp_path)
+
+
 @pytest.mark.coq
 class TestWithCoq:
     @pytest.fixture
