@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 Task = Literal["explicit_gradient", "multistep_gd", "least_squares", "read", "linear", "multiply", "square"]
 Model = Literal["baseconv", "linear_attention", "transformer"]
-RecipeName = Literal["layerwise", "levenberg-marquardt", "curriculum", "homotopy", "adam", "published"]
+RecipeName = Literal[
+    "layerwise",
+    "levenberg-marquardt",
+    "curriculum",
+    "homotopy",
+    "alternating",
+    "lbfgs",
+    "adam-then-marquardt",
+    "adam",
+    "published",
+]
 
 
 def train(
@@ -36,6 +46,11 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything that is random.")] = 0,
     depth: Annotated[int, typer.Option(min=1, help="Layers (end-to-end recipes).")] = 3,
     width: Annotated[int, typer.Option(min=1, help="Channels (end-to-end recipes).")] = 64,
+    heads: Annotated[int, typer.Option(min=1, help="Heads of an attention model.")] = 8,
+    mlps: Annotated[
+        bool | None, typer.Option(help="MLPs in an attention model; by default in the softmax Transformer alone.")
+    ] = None,
+    norms: Annotated[bool | None, typer.Option(help="LayerNorm in an attention model; likewise.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Problems a step; each recipe has its own default.")
     ] = None,
@@ -61,7 +76,8 @@ def train(
 
     Recipes: "layerwise" trains explicit gradient layer by layer, with intermediate targets, by Levenberg-Marquardt;
     "levenberg-marquardt" trains all weights at once; "curriculum" does so on problems of more and more unknowns,
-    "homotopy" from intermediate targets to the end loss alone (both explicit gradient); "adam" is Adam with step decay;
+    "homotopy" from intermediate targets to the end loss alone (both explicit gradient); "alternating" solves for one factor of
+    one layer at a time, "lbfgs" is L-BFGS, "adam-then-marquardt" what it says; "adam" is Adam with step decay;
     "published" is the recipe of Liu et al. (Adam, filtered gradients, adaptive learning rate). All but the last two compute
     in float64, whatever the dtype of the model.
 
@@ -88,7 +104,7 @@ def train(
 
     settings = None if resume else RunSettings(
         task, model, recipe, n_points, n_dims, dtype, device, seed, depth, width, batch_size, learning_rate,
-        None if init is None else str(init), noise, spare_width,
+        None if init is None else str(init), noise, spare_width, heads, mlps, norms,
     )  # fmt: skip
     try:
         ranks = launch(device, devices, machines)

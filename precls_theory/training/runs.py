@@ -45,7 +45,9 @@ class RunError(ValueError):
 @dataclass(frozen=True)
 class RunSettings:
     """Everything a run depends on. ``initial`` is a saved network that the weights start from, ``noise`` the standard
-    deviation of what is added to each of them, ``spare_width`` how many times as many hidden channels the model has."""
+    deviation of what is added to each of them, ``spare_width`` how many times as many hidden channels the model has.
+    ``mlps`` and ``norms`` are parts of attention models; None is as in the paper: with both for the softmax Transformer,
+    polynomials alone, hence neither, for linear attention."""
 
     task: str
     model: str
@@ -62,6 +64,9 @@ class RunSettings:
     initial: str | None = None
     noise: float = 0.0
     spare_width: float = 1.0
+    n_heads: int = 8
+    mlps: bool | None = None
+    norms: bool | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("recipe", RECIPES), ("dtype", DTYPES)):
@@ -130,12 +135,17 @@ class Run:
         elif settings.initial is not None:
             configuration = configuration_of(settings.initial, task, settings.spare_width)
         else:
+            softmax = settings.model == "transformer"
             configuration = ModelConfiguration(
                 settings.model, task.n_rows, task.n_inputs, task.n_outputs, settings.depth, settings.width,  # type: ignore[arg-type]
+                settings.n_heads, softmax if settings.mlps is None else settings.mlps,
+                softmax if settings.norms is None else settings.norms,
             )  # fmt: skip
             configuration = recipe.configuration(configuration, task)
         dtype = recipe.trains_in or DTYPES[settings.dtype]
         module = configuration.build(generator, dtype).to(settings.device)
+        if settings.initial is None:
+            recipe.initialise(module, generator)
         setting = _setting(settings, task, generator, ranks)
         return cls(folder, settings, task, configuration, module, recipe(module, setting), generator, ranks=ranks)
 

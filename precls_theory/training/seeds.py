@@ -3,65 +3,107 @@
 ``python -m precls_theory.training.seeds layerwise notebooks/data/layerwise.csv`` trains explicit gradient at N = 20, D = 5 layer
 by layer from five seeds; ``… from-exact notebooks/data/from_exact.csv`` trains the exact construction with N(0, 1e-4) added
 to every weight, end to end, by Levenberg–Marquardt; ``… end-to-end notebooks/data/end_to_end.csv`` starts from random weights at
-N = 4, D = 2 and compares recipes that see the end loss (homotopy: in the end), each stopped after
-30 seconds of processor time. Each row is one run: the steps and the seconds of processor time that
-it took, and the mean squared errors on 4096 fresh problems of the trained weights in float64 and of the same weights rounded
-to float32. Runs are independent and go one after the other.
+N = 4, D = 2 and N = 8, D = 3 and compares all recipes that see the end loss (homotopy: in the end), each stopped after so many
+seconds of processor time; ``… ten notebooks/data/layerwise_ten.csv`` is one seed layer by layer at N = 20, D = 10.
+
+Each row is one run: the steps and the seconds of processor time that it took, and the mean squared errors on 4096 fresh
+problems, against targets without rounding, of the trained weights in float64 and of the same weights rounded to float32. Runs are
+independent and go one after the other; a table that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, replace
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
-import constructions as C
-from constructions.files.output import write_output
-from precls_theory.training.evaluate import mean_squared_error
+from precls_theory.training.evaluate import construction_for, mean_squared_error
 from precls_theory.training.runs import Run, RunError, RunSettings
+from precls_theory.training.tables import Job, Row, fill
+from precls_theory.training.tasks import TrainingTask
 
 SEEDS = range(5)
 COLUMNS = ("task", "model", "recipe", "n_points", "n_dims", "width", "noise", "seed")
 LAYERWISE = RunSettings("explicit_gradient", "baseconv", "layerwise", 20, 5, "float64")
 FROM_EXACT = replace(LAYERWISE, recipe="levenberg-marquardt", initial="exact", noise=1e-2)
-END_TO_END = [
-    replace(LAYERWISE, n_points=4, n_dims=2, recipe=recipe, depth=2, width=12)
-    for recipe in ("levenberg-marquardt", "curriculum", "homotopy")
-]
-TABLES = {"layerwise": [LAYERWISE], "from-exact": [FROM_EXACT], "end-to-end": END_TO_END}
+END_TO_END_RECIPES = (
+    "adam", "published", "lbfgs", "alternating", "levenberg-marquardt", "adam-then-marquardt", "curriculum", "homotopy",
+)  # fmt: skip
+END_TO_END = {(4, 2, 12): 20.0, (8, 3, 16): 40.0}
+"""N, D and the width of two layers, and the seconds of processor time a run is given."""
 SECONDS = 300.0
-"""Processor time after which a run is stopped, in words."""
-LIMITS = {"end-to-end": 30.0}
 
-Row = dict[str, str | int | float | bool]
+
+def tables() -> dict[str, list[tuple[RunSettings, float]]]:
+    """The runs of each table, and the processor time after which each is stopped, in words."""
+    end_to_end = [
+        (replace(LAYERWISE, n_points=n, n_dims=d, recipe=recipe, depth=2, width=width, seed=seed), seconds)
+        for (n, d, width), seconds in END_TO_END.items()
+        for recipe in END_TO_END_RECIPES
+        for seed in SEEDS
+    ]
+    return {
+        "layerwise": [(replace(LAYERWISE, seed=seed), SECONDS) for seed in SEEDS],
+        "from-exact": [(replace(FROM_EXACT, seed=seed), SECONDS) for seed in SEEDS],
+        "end-to-end": end_to_end,
+        "ten": [(replace(LAYERWISE, n_dims=10), 3600.0)],
+    }
 
 
 class OutOfTime(RuntimeError):
     """A run has used the processor time that it was given."""
 
 
-def table(settings: RunSettings, seeds: Iterable[int] = SEEDS, seconds: float = SECONDS) -> Iterator[Row]:
-    """One row a seed. ``initial`` other than None starts from the exact construction of the sizes."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if settings.initial is not None:
-            C.explicit_gradient(n_points=settings.n_points, n_dims=settings.n_dims).save(folder / "exact.safetensors")
-            settings = replace(settings, initial=str(folder / "exact.safetensors"))
-        for seed in seeds:
-            yield measured(folder / str(seed), replace(settings, seed=seed), seconds)
+def key_of(settings: RunSettings) -> Row:
+    return {name: value for name, value in asdict(settings).items() if name in COLUMNS}
+
+
+def table(runs: Iterable[tuple[RunSettings, float]]) -> list[Job]:
+    """One job a run, in a folder of its own."""
+
+    def job(settings: RunSettings, seconds: float) -> Job:
+        def make() -> Row:
+            with tempfile.TemporaryDirectory() as folder:
+                return measured(Path(folder), settings, seconds)
+
+        return Job(key_of(settings), make)
+
+    return [job(*run) for run in runs]
 
 
 def measured(folder: Path, settings: RunSettings, seconds: float) -> Row:
     """One run from its start to its end, in words where that is not the recipe's own."""
+    run, used, stopped = trained(folder, settings, seconds)
+    errors = {
+        f"mse_{str(dtype).removeprefix('torch.')}": mean_squared_error(
+            run.model.to(dtype), run.task, dtype, torch.device("cpu")
+        )
+        for dtype in (torch.float64, torch.float32)
+    }
+    return {
+        **key_of(settings), "steps": run.n_steps, "finished": run.recipe.finished, "cpu_seconds": round(used, 1),
+        **errors, "stopped": stopped,
+    }  # fmt: skip
+
+
+def trained(folder: Path, settings: RunSettings, seconds: float) -> tuple[Run, float, str]:
+    """A run, the processor time that it took, and what stopped it in words where that is not the recipe's own end.
+
+    ``initial`` other than None starts from the exact construction for the task.
+    """
+    if settings.initial is not None:
+        exact = construction_for(TrainingTask(settings.task, settings.n_points, settings.n_dims))  # type: ignore[arg-type]
+        assert exact is not None
+        exact.save(folder / "exact.safetensors")
+        settings = replace(settings, initial=str(folder / "exact.safetensors"))
     began, stopped = time.process_time(), ""
-    run = Run.start(folder, settings)
+    run = Run.start(folder / "run", settings)
 
     def watch(step: int, stage: str, loss: float) -> None:
         if time.process_time() - began > seconds:
@@ -71,35 +113,20 @@ def measured(folder: Path, settings: RunSettings, seconds: float) -> Row:
         run.train(10**6, watch=watch)
     except (RunError, OutOfTime) as reason:
         stopped = str(reason)
-    used = time.process_time() - began
-    errors = {
-        f"mse_{str(dtype).removeprefix('torch.')}": mean_squared_error(
-            run.model.to(dtype), run.task, dtype, torch.device("cpu")
-        )
-        for dtype in (torch.float64, torch.float32)
-    }
-    asked = {name: value for name, value in asdict(settings).items() if name in COLUMNS}
-    return {
-        **asked, "steps": run.n_steps, "finished": run.recipe.finished, "cpu_seconds": round(used, 1),
-        **errors, "stopped": stopped,
-    }  # fmt: skip
+    return run, time.process_time() - began, stopped
 
 
 def main(
-    name: Annotated[str, typer.Argument(help=f"Which table: {', '.join(TABLES)}.")],
-    file: Annotated[Path, typer.Argument(help="CSV file to write.")],
+    name: Annotated[str, typer.Argument(help=f"Which table: {', '.join(tables())}.")],
+    file: Annotated[Path, typer.Argument(help="CSV file to write, or to go on with.")],
 ) -> None:
     """Train from every seed and write the table."""
-    import pandas as pd
-
-    from precls_theory.cli.progress import progress
-
-    if name not in TABLES:
-        raise typer.BadParameter(f"the table must be one of {', '.join(TABLES)}, got {name!r}")
-    seconds, settings = LIMITS.get(name, SECONDS), TABLES[name]
-    runs = chain.from_iterable(table(one, seconds=seconds) for one in settings)
-    rows = list(progress(runs, f"training, {name}", len(settings) * len(SEEDS)))
-    write_output(file, pd.DataFrame(rows).to_csv(index=False))
+    if name not in tables():
+        raise typer.BadParameter(f"the table must be one of {', '.join(tables())}, got {name!r}")
+    try:
+        fill(file, table(tables()[name]), f"training, {name}")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes.marquardt import FlatParameters, LastRow, step_or_floor
+from precls_theory.training.recipes.marquardt import FlatParameters, LastRow, initialise, step_or_floor
 from precls_theory.training.recipes.recipe import Recipe, RecipeState, Setting
 from precls_theory.training.tasks import TrainingTask
 
@@ -95,19 +95,6 @@ def second_layer_data(task: TrainingTask, batch: int, generator: torch.Generator
     Q[:, i, j], Q[:, j, i] = upper, upper
     x = u[:, -1, -D:]
     return u, ((Q @ x[..., None])[..., 0] - c) / N
-
-
-def initialise(layer: BaseConvLayer, generator: torch.Generator) -> None:
-    """In, Gate, Out ~ N(0, 1/fan_in), filters ~ N(0, 1/n_rows), biases of In and of the convolution zero."""
-    with torch.no_grad():
-        for projection in (layer.in_proj, layer.gate_proj, layer.out_proj):
-            fan_in = projection.in_features + 1
-            for parameter in (projection.weight, projection.bias):
-                parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / fan_in**0.5)
-        filter = torch.randn(layer.filter.shape, generator=generator, dtype=torch.float64)
-        layer.filter.copy_(filter / layer.n_rows**0.5)
-        layer.in_proj.bias.zero_()
-        layer.conv_bias.zero_()
 
 
 def units_of(task: TrainingTask) -> tuple[int, int]:

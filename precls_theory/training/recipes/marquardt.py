@@ -3,7 +3,8 @@
 Batches are fresh and have twice as many residuals as there are parameters, 1.3 times as many where those are more than
 :data:`MANY`; arithmetic is float64. It stops at the
 floor of float64. Parameters of a BaseConv model whose part others can play keep their values (positions, the biases of In and
-of the convolution): with them the Jacobian is singular at every solution, and convergence is no longer quadratic.
+of the convolution): with them the Jacobian is singular at every solution, and convergence is no longer quadratic. A run from
+random weights starts with zeros there; a bias of In, behind a causal filter, would be a constant of its own at every row.
 """
 
 from __future__ import annotations
@@ -100,16 +101,40 @@ class Answer(nn.Module):
         return LastRow(last)(state)[None, : self.task.n_outputs]
 
 
-class Marquardt(Recipe):
-    """All parameters at once."""
+def initialise(layer: BaseConvLayer, generator: torch.Generator) -> None:
+    """In, Gate, Out ~ N(0, 1/fan_in), filters ~ N(0, 1/n_rows), biases of In and of the convolution zero."""
+    with torch.no_grad():
+        for projection in (layer.in_proj, layer.gate_proj, layer.out_proj):
+            fan_in = projection.in_features + 1
+            for parameter in (projection.weight, projection.bias):
+                parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / fan_in**0.5)
+        filter = torch.randn(layer.filter.shape, generator=generator, dtype=torch.float64)
+        layer.filter.copy_(filter / layer.n_rows**0.5)
+        layer.in_proj.bias.zero_()
+        layer.conv_bias.zero_()
+
+
+class SecondOrder(Recipe):
+    """What recipes that need float64 and no redundant parameters have in common."""
 
     trains_in = torch.float64
+
+    @classmethod
+    def initialise(cls, model: nn.Module, generator: torch.Generator) -> None:
+        if isinstance(model, BaseConvModel):
+            for layer in model.layers:
+                assert isinstance(layer, BaseConvLayer)
+                initialise(layer, generator)
 
     @classmethod
     def frozen(cls, model: nn.Module) -> tuple[str, ...]:
         if not isinstance(model, BaseConvModel):
             return ()
         return tuple(name for name, _ in model.named_parameters() if name.endswith(REDUNDANT))
+
+
+class Marquardt(SecondOrder):
+    """All parameters at once."""
 
     def __init__(self, model: nn.Module, setting: Setting) -> None:
         super().__init__(model, setting)

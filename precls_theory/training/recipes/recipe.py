@@ -34,6 +34,8 @@ class RecipeState(TypedDict, total=False):
     rate: float
     similarity: float
     damping: float | None
+    dampings: list[float]
+    mean: float
     done: bool
     current: int
     attempt: int
@@ -68,6 +70,11 @@ class Recipe(ABC):
     def frozen(cls, model: nn.Module) -> tuple[str, ...]:
         """Names of parameters that keep their values; no noise is added to them either."""
         return ()
+
+    @classmethod
+    def initialise(cls, model: nn.Module, generator: torch.Generator) -> None:
+        """Give a model its random weights, where those that it was built with are not what this recipe starts from."""
+        return
 
     @property
     def finished(self) -> bool:

@@ -12,14 +12,18 @@ from typer.testing import CliRunner
 
 import constructions as C
 from precls_theory.cli.main import app
+from precls_theory.training import paper
 from precls_theory.training.basin import basin
 from precls_theory.training.evaluate import N_PROBLEMS, construction_for, fresh_problems, mean_squared_error
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes import RECIPES, Layerwise, Setting, curriculum, homotopy, layerwise
+from precls_theory.training.recipes import RECIPES, Layerwise, Setting, adam_marquardt, curriculum, homotopy, layerwise
 from precls_theory.training.recipes.curriculum import smaller_problems
 from precls_theory.training.recipes.marquardt import step_or_floor
 from precls_theory.training.runs import CHECKPOINT, LOG, Run, RunError, RunSettings, read_log
+from precls_theory.training.scaling import scale_to_ones
+from precls_theory.training.seeds import key_of, measured, tables
+from precls_theory.training.tables import Job, fill
 from precls_theory.training.targets import exact_targets
 from precls_theory.training.tasks import OUT_OF_DISTRIBUTION, TASKS, Distribution, TrainingTask, sample_problems
 
@@ -196,6 +200,105 @@ def test_a_curriculum_goes_on_and_a_homotopy_ends_at_the_end_loss(tmp_path, monk
             run_of(tmp_path / "refused", "homotopy", **changes)
     with pytest.raises(ValueError, match="curriculum"):
         run_of(tmp_path / "refused", "curriculum", task="square")
+
+
+@pytest.mark.parametrize("recipe", ["alternating", "lbfgs", "adam-then-marquardt"])
+def test_recipes_of_the_end_loss_alone_learn(recipe, tmp_path, monkeypatch):
+    """One unknown and two rows; Adam is followed by a few steps that reach the floor."""
+    monkeypatch.setattr(adam_marquardt, "NEAR", 0.9)
+    run = run_of(tmp_path, recipe, learning_rate=1e-2)
+    run.train({"alternating": 80, "lbfgs": 2, "adam-then-marquardt": 100}[recipe])
+    losses = [loss for _, _, loss, _ in run.log]
+    assert losses[-1] < losses[0] / (1e20 if recipe == "adam-then-marquardt" else 10)
+    assert run.recipe.finished == (recipe == "adam-then-marquardt")
+    assert not run.model.layers[0].in_proj.bias.any()
+
+
+def test_factors_are_trained_in_turn_and_stuck_ones_are_passed_over(tmp_path, monkeypatch):
+    """A step moves one factor; where no factor can lower the loss the run ends in words."""
+    run = run_of(tmp_path, "alternating")
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.train(1)
+    moved = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"layers.1.out_proj.weight", "layers.1.out_proj.bias"}
+
+    def stuck(self, inputs, targets):
+        raise DidNotConverge("no step lowers the loss", 1.0)
+
+    monkeypatch.setattr(LevenbergMarquardt, "step", stuck)
+    with pytest.raises(RunError, match="no step lowers"):
+        run.train(100)
+    assert run.n_steps == 8
+    with pytest.raises(ValueError, match="BaseConv"):
+        run_of(tmp_path / "other", "alternating", model="transformer", width=8)
+
+
+def test_scaling_to_ones_changes_weights_and_not_the_function():
+    """Every factor has an entry that is exactly 1; branch weights, which fix the scale, are left alone."""
+    task = TrainingTask("explicit_gradient", 3, 2)
+    model = ModelConfiguration("baseconv", 4, 3, 2, depth=3, width=5).build(seeded(), torch.float64)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=seeded(1), dtype=torch.float64))
+        model.layers[1].gate_proj.weight[2], model.layers[1].gate_proj.bias[2] = 0, 0
+    u, _ = task.sample(50, seeded())
+    before, weights = model(u), {name: value.clone() for name, value in model.state_dict().items()}
+    scale_to_ones(model)
+    assert torch.allclose(model(u), before, rtol=1e-12, atol=1e-12)
+    for number, layer in enumerate(model.layers):
+        assert (layer.filter.abs().amax(dim=0) == 1).all()
+        assert (layer.in_proj.weight.abs().amax(dim=1) == 1).all()
+        if number < 2:
+            assert (layer.out_proj.weight.abs().amax(dim=1) == 1).all()
+        assert not torch.equal(layer.filter, weights[f"layers.{number}.filter"])
+    branched = ModelConfiguration("baseconv", 4, 3, 3, width=3, branch_weights=True).build(seeded(), torch.float64)
+    weights = {name: value.clone() for name, value in branched.state_dict().items()}
+    scale_to_ones(branched)
+    assert all(torch.equal(value, weights[name]) for name, value in branched.state_dict().items())
+
+
+def test_tables_are_filled_row_by_row_and_go_on(tmp_path):
+    """What a file has is not made again; rows of other jobs stay; another table is refused."""
+    made, file = [], tmp_path / "table.csv"
+
+    def job(number: int, fails: bool = False) -> Job:
+        def make():
+            if fails:
+                raise KeyboardInterrupt
+            made.append(number)
+            return {"number": number, "name": "", "half": number / 2}
+
+        return Job({"number": number, "name": ""}, make)
+
+    with pytest.raises(KeyboardInterrupt):
+        fill(file, [job(2), job(1), job(0, fails=True)], "")
+    fill(file, [job(0), job(1)], "")
+    assert made == [2, 1, 0]
+    assert file.read_text().split() == ["number,name,half", "0,,0.0", "1,,0.5", "2,,1.0"]
+    with pytest.raises(ValueError, match="not a table of this command"):
+        fill(file, [Job({"other": 1}, dict)], "")
+
+
+def test_the_runs_of_the_tables_are_told_apart():
+    """By the columns that say what they are; every recipe that needs no intermediate targets alone is compared."""
+    for runs in tables().values():
+        keys = [tuple(key_of(settings).values()) for settings, _ in runs]
+        assert len(set(keys)) == len(keys)
+    assert {settings.recipe for settings, _ in tables()["end-to-end"]} == set(RECIPES) - {"layerwise"}
+    for full in (False, True):
+        assert len({tuple(job.key.values()) for job in paper.jobs(1.0, full, "cpu")}) == len(paper.experiments())
+
+
+def test_a_row_of_the_tables_is_a_run(tmp_path):
+    """Stopped when its time is over, in words; from exact weights the noise alone is what the first step sees."""
+    settings = RunSettings("explicit_gradient", "baseconv", "adam", 2, 1, "float64", initial="exact", noise=1e-2)
+    (tmp_path / "seeds").mkdir()
+    row = measured(tmp_path / "seeds", settings, 0.0)
+    assert row["steps"] == 1
+    assert "out of time in step 1" in row["stopped"]
+    assert row["mse_float64"] < 1e-2
+    row = paper.measured(settings, 0.0)
+    assert row["mse"] < 1e-2 < row["mse_solutions_x_10"]
 
 
 def test_layer_by_layer_says_what_it_cannot(tmp_path):
