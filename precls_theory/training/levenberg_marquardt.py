@@ -30,7 +30,7 @@ from precls_theory.training.damped_least_squares import Solution, by_conjugate_g
 Residual = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``residual(parameters (P,), input (...), target (K,)) -> (K,)`` of one sample; it is mapped over a batch."""
 
-QR_PARAMETERS = 1200
+QR_PARAMETERS = 600
 """Up to so many parameters a step factors J itself; beyond, its normal equations, and goes on by conjugate gradients."""
 LENGTHS = (0.3, 1.0, 3.0)
 LARGEST_CORRECTION = 0.75

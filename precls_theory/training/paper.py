@@ -1,9 +1,9 @@
 """The trained models of Liu et al. 2025 in one table, with the paper's figures beside.
 
-``python -m precls_theory.training.paper notebooks/data/paper.csv`` trains each for :data:`SECONDS` seconds of processor time, on
-small problems and small models; ``--quick`` for two seconds. Neither repeats the paper, whose runs take 10^6 steps on a GPU: what
-they show is which models are limited by their budget and which by what they are. ``--full --device cuda`` asks for the paper's sizes
-(N=20, D=5, twelve layers of width 64 and 8 heads, three BaseConv layers) and 10^6 steps; it has not been run.
+``python -m precls_theory.training.paper notebooks/data/paper.csv`` trains each for :data:`SECONDS` seconds of processor time,
+on small problems and small models; ``--quick`` for two seconds. Neither repeats the paper, whose runs take 10^6 steps on a
+GPU. ``--full --device cuda`` asks for the paper's sizes (N=20, D=5, twelve layers of width 64 and 8 heads, three BaseConv
+layers) and 10^6 steps; it has not been run.
 
 What is claimed of each kind of model is the paper's: softmax Transformers end near 1e-5 to 1e-8 and are brittle out
 of distribution; BaseConv and linear attention learn explicit gradients to 1e-13 in float32 and keep that out of distribution;

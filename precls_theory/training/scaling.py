@@ -2,8 +2,8 @@
 
 A hidden channel computes ``out (f ⋆ (In u + b) + c) (Gate u + d)``. In, f, Gate and out may be multiplied by numbers whose
 product is 1 (c goes with f), and so may a channel between two layers and what the next layer reads of it; the function is the
-same over any field. Here the entry of largest size of each In, f and Gate becomes 1, and that of each channel's row of Out before the
-last layer. In the last layer Out takes up what is left.
+same over any field. Here the entry of largest size of each In, f and Gate becomes 1, and that of each channel's row of Out
+before the last layer. In the last layer Out takes up what is left.
 
 Why: a trained model is a point of this family that nobody chose, and rounding it to float32 costs an error in each factor of each
 term. Where one entry dominates a factor, as in and near an exact construction, the scaled model has it without error, and

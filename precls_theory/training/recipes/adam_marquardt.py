@@ -1,10 +1,12 @@
 """Adam, then Levenberg–Marquardt: many cheap steps through the plateaus, then few that converge quadratically.
 
-Adam takes over to :class:`Marquardt` after :data:`STEPS` steps, or as soon as the mean loss of :data:`WINDOW` steps is below
+Adam hands over to :class:`Marquardt` after :data:`STEPS` steps, or as soon as the mean loss of :data:`WINDOW` steps is below
 :data:`NEAR`. Both in float64, and the parameters that keep their values by Levenberg–Marquardt keep them from the start.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -12,7 +14,8 @@ from precls_theory.training.recipes.adam import Adam
 from precls_theory.training.recipes.marquardt import Marquardt, SecondOrder
 from precls_theory.training.recipes.recipe import RecipeState, Setting
 
-STEPS, WINDOW, NEAR = 5000, 100, 1e-3
+STEPS, WINDOW, NEAR = 1000, 100, 1e-3
+RATE = 1e-2
 
 
 class AdamMarquardt(SecondOrder):
@@ -23,7 +26,7 @@ class AdamMarquardt(SecondOrder):
         frozen = self.frozen(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name not in frozen)
-        self.adam = Adam(model, setting)
+        self.adam = Adam(model, replace(setting, learning_rate=setting.learning_rate or RATE))
         self.marquardt: Marquardt | None = None
         self.mean = 1.0
 

@@ -2,8 +2,9 @@
 
 The answer is linear in each of In, Gate, the filter and Out of the last layer, so a step in one of them solves its
 least-squares problem on the batch; it is a polynomial of higher degree in those of earlier layers, which the next layer
-multiplies by each other, and a step there is one of Levenberg–Marquardt in that factor alone. Problems are small (P parameters
-of a model are 4 L factors of L layers), so steps are cheap; but a factor sees the others fixed, and convergence is linear.
+multiplies by each other, and a step there is one of Levenberg–Marquardt in that factor alone. Problems are small, so steps
+are cheap; but a factor sees the others fixed, and convergence is linear. Batches are those of the whole model: what a
+factor gains on fewer problems, of products with heavy tails, is a fit of those.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Alternating(Marquardt):
         block = self.blocks[self.current % len(self.blocks)]
         self.current += 1
         try:
-            loss, self.done = step_or_floor(block.method, *self.batch(block.batch_size))
+            loss, self.done = step_or_floor(block.method, *self.batch(self.batch_size))
             self.n_stuck = 0
         except DidNotConverge as stuck:
             loss, self.n_stuck = stuck.loss, self.n_stuck + 1
@@ -84,6 +85,3 @@ class Block:
             return (flat.call(vector, u) - target).flatten()
 
         self.flat, self.method = flat, LevenbergMarquardt(residual, flat.gather())
-        self.batch_size = setting.batch_size or -(
-            -2 * self.method.parameters.numel() // (len(task.rows) * task.n_outputs)
-        )

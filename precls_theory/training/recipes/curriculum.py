@@ -56,10 +56,8 @@ class Curriculum(Marquardt):
     def step(self) -> float:
         u, target = self.batch(self.batch_size)
         loss, done = step_or_floor(self.method, u, target)
-        self.flat.scatter(self.method.parameters)
-        if self.current == self.n_dims:
-            self.done = done
-        elif loss < LEARNED:
+        self.settle(done and self.current == self.n_dims)
+        if self.current < self.n_dims and loss < LEARNED:
             self.current += 1
             self.method.damping = max(self.method.damping, 1e-3)
         return loss

@@ -101,10 +101,8 @@ class Homotopy(Marquardt):
     def step(self) -> float:
         u, target = self.batch(self.n_problems)
         loss, done = step_or_floor(self.method, u, target)
-        self.flat.scatter(self.method.parameters)
-        if self.weight == 0:
-            self.done = done
-        elif loss < LEARNED:
+        self.settle(done and self.weight == 0)
+        if self.weight and loss < LEARNED:
             self.weight = self.weight * RATE if self.weight * RATE >= LEAST else 0.0
         return loss
 

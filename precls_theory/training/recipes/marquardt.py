@@ -1,10 +1,12 @@
 """Levenberg–Marquardt end to end, on all parameters of a model at once; see :mod:`precls_theory.training.levenberg_marquardt`.
 
 Batches are fresh and have twice as many residuals as there are parameters, 1.3 times as many where those are more than
-:data:`MANY`; arithmetic is float64. It stops at the
-floor of float64. Parameters of a BaseConv model whose part others can play keep their values (positions, the biases of In and
-of the convolution): with them the Jacobian is singular at every solution, and convergence is no longer quadratic. A run from
-random weights starts with zeros there; a bias of In, behind a causal filter, would be a constant of its own at every row.
+:data:`MANY`; arithmetic is float64. It stops at the floor of float64, and then scales the weights so that as many of them as
+can be are 1 (:mod:`precls_theory.training.scaling`), which about halves the error of the model in float32.
+
+Parameters of a BaseConv model whose part others can play keep their values (positions, the biases of In and of the
+convolution): with them the Jacobian is singular at every solution, and convergence is no longer quadratic. A run from random
+weights starts with zeros there; a bias of In, behind a causal filter, would be a constant of its own at every row.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from torch.func import functional_call
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.recipes.recipe import Recipe, RecipeState, Setting
+from precls_theory.training.scaling import scale_to_ones
 from precls_theory.training.tasks import TrainingTask
 
 FLOOR = 1e-28
@@ -157,9 +160,17 @@ class Marquardt(SecondOrder):
 
     def step(self) -> float:
         u, target = self.batch(self.batch_size)
-        loss, self.done = step_or_floor(self.method, u, target)
-        self.flat.scatter(self.method.parameters)
+        loss, done = step_or_floor(self.method, u, target)
+        self.settle(done)
         return loss
+
+    def settle(self, done: bool) -> None:
+        """Give the model the parameters; in the end those, of all that make the same function, with many ones."""
+        self.flat.scatter(self.method.parameters)
+        self.done = done
+        if done and isinstance(self.model, BaseConvModel):
+            scale_to_ones(self.model)
+            self.method.parameters = self.flat.gather()
 
     def state(self) -> tuple[dict[str, Tensor], RecipeState]:
         return {}, {"damping": self.method.damping, "done": self.done}

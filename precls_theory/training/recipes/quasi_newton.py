@@ -44,7 +44,7 @@ class QuasiNewton(SecondOrder):
             value.backward()
             return value
 
-        before = float(optimizer.step(loss))
+        before = float(optimizer.step(loss).detach())
         self.done = before < FLOOR
         return before
 

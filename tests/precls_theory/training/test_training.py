@@ -17,7 +17,16 @@ from precls_theory.training.basin import basin
 from precls_theory.training.evaluate import N_PROBLEMS, construction_for, fresh_problems, mean_squared_error
 from precls_theory.training.levenberg_marquardt import DidNotConverge, LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes import RECIPES, Layerwise, Setting, adam_marquardt, curriculum, homotopy, layerwise
+from precls_theory.training.recipes import (
+    RECIPES,
+    Layerwise,
+    Setting,
+    adam_marquardt,
+    curriculum,
+    homotopy,
+    layerwise,
+    quasi_newton,
+)
 from precls_theory.training.recipes.curriculum import smaller_problems
 from precls_theory.training.recipes.marquardt import step_or_floor
 from precls_theory.training.runs import CHECKPOINT, LOG, Run, RunError, RunSettings, read_log
@@ -202,16 +211,18 @@ def test_a_curriculum_goes_on_and_a_homotopy_ends_at_the_end_loss(tmp_path, monk
         run_of(tmp_path / "refused", "curriculum", task="square")
 
 
-@pytest.mark.parametrize("recipe", ["alternating", "lbfgs", "adam-then-marquardt"])
-def test_recipes_of_the_end_loss_alone_learn(recipe, tmp_path, monkeypatch):
-    """One unknown and two rows; Adam is followed by a few steps that reach the floor."""
-    monkeypatch.setattr(adam_marquardt, "NEAR", 0.9)
-    run = run_of(tmp_path, recipe, learning_rate=1e-2)
-    run.train({"alternating": 80, "lbfgs": 2, "adam-then-marquardt": 100}[recipe])
-    losses = [loss for _, _, loss, _ in run.log]
-    assert losses[-1] < losses[0] / (1e20 if recipe == "adam-then-marquardt" else 10)
-    assert run.recipe.finished == (recipe == "adam-then-marquardt")
+@pytest.mark.parametrize(("recipe", "steps"), [("alternating", 16), ("lbfgs", 2), ("adam-then-marquardt", 12)])
+def test_recipes_of_the_end_loss_alone_learn(recipe, steps, tmp_path, monkeypatch):
+    """One unknown and one row, on the same fresh problems before and after."""
+    monkeypatch.setattr(adam_marquardt, "STEPS", 4)
+    monkeypatch.setattr(quasi_newton, "ITERATIONS", 20)
+    run = run_of(tmp_path, recipe, n_points=1)
     assert not run.model.layers[0].in_proj.bias.any()
+    before = mean_squared_error(run.model, run.task, torch.float64, CPU)
+    run.train(steps)
+    assert mean_squared_error(run.model, run.task, torch.float64, CPU) < before / 2
+    if recipe == "adam-then-marquardt":
+        assert [stage for _, stage, _, _ in run.log] == ["Adam"] * 4 + ["Levenberg-Marquardt"] * 8
 
 
 def test_factors_are_trained_in_turn_and_stuck_ones_are_passed_over(tmp_path, monkeypatch):
@@ -296,9 +307,9 @@ def test_a_row_of_the_tables_is_a_run(tmp_path):
     row = measured(tmp_path / "seeds", settings, 0.0)
     assert row["steps"] == 1
     assert "out of time in step 1" in row["stopped"]
-    assert row["mse_float64"] < 1e-2
+    assert row["mse_float64"] < 0.1
     row = paper.measured(settings, 0.0)
-    assert row["mse"] < 1e-2 < row["mse_solutions_x_10"]
+    assert row["mse"] < 0.1 < row["mse_solutions_x_10"]
 
 
 def test_layer_by_layer_says_what_it_cannot(tmp_path):
@@ -312,7 +323,9 @@ def test_layer_by_layer_says_what_it_cannot(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
-def test_a_resumed_run_makes_the_same_steps(recipe, tmp_path):
+def test_a_resumed_run_makes_the_same_steps(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(adam_marquardt, "STEPS", 2)
+    monkeypatch.setattr(quasi_newton, "ITERATIONS", 5)
     whole, broken = run_of(tmp_path / "whole", recipe), run_of(tmp_path / "broken", recipe)
     whole.train(7)
     broken.train(3)
