@@ -30,26 +30,26 @@ def scale_to_ones(model: BaseConvModel) -> None:
             scale_hidden(layer)
             rows = layer.out_proj.weight
             scale = largest(rows, 1)
-            rows /= scale[:, None]
-            layer.out_proj.bias /= scale
-            following.in_proj.weight *= scale
-            following.gate_proj.weight *= scale
+            rows.div_(scale[:, None])
+            layer.out_proj.bias.div_(scale)
+            following.in_proj.weight.mul_(scale)
+            following.gate_proj.weight.mul_(scale)
         scale_hidden(layers[-1])
 
 
 def scale_hidden(layer: BaseConvLayer) -> None:
     """The hidden channels of one layer; its Out takes up what is left."""
     into = largest(layer.in_proj.weight, 1)
-    layer.in_proj.weight /= into[:, None]
-    layer.in_proj.bias /= into
+    layer.in_proj.weight.div_(into[:, None])
+    layer.in_proj.bias.div_(into)
     peak = largest(layer.filter, 0)
-    layer.filter /= peak
+    layer.filter.div_(peak)
     taps = peak * into
-    layer.conv_bias /= taps
+    layer.conv_bias.div_(taps)
     gate = largest(torch.cat([layer.gate_proj.weight, layer.gate_proj.bias[:, None]], dim=1), 1)
-    layer.gate_proj.weight /= gate[:, None]
-    layer.gate_proj.bias /= gate
-    layer.out_proj.weight *= taps * gate
+    layer.gate_proj.weight.div_(gate[:, None])
+    layer.gate_proj.bias.div_(gate)
+    layer.out_proj.weight.mul_(taps * gate)
 
 
 def largest(values: Tensor, dim: int) -> Tensor:
