@@ -31,7 +31,8 @@ Residual = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``residual(parameters (P,), input (...), target (K,)) -> (K,)`` of one sample; it is mapped over a batch."""
 
 QR_PARAMETERS = 600
-"""Up to so many parameters a step factors J itself; beyond, its normal equations, and goes on by conjugate gradients."""
+"""Up to so many parameters a step factors J itself; beyond, its normal equations, and goes on by conjugate gradients. The latter
+pays where steps are refused: only a triangle of P columns is factored again."""
 LENGTHS = (0.3, 1.0, 3.0)
 LARGEST_CORRECTION = 0.75
 """Largest ``2|a|/|d|`` at which the correction is taken (Transtrum & Sethna 2012)."""
@@ -53,13 +54,14 @@ class DidNotConverge(RuntimeError):
 class LevenbergMarquardt:
     """Minimises ``mean residual²`` over the flat parameter vector ``parameters`` (P,), in place.
 
-    ``damping`` is μ. ``step(inputs, targets)`` takes a batch (B, ...) and (B, K) and returns the loss before the step.
+    ``damping`` is μ, ``qr_parameters`` the size up to which J itself is factored. ``step(inputs, targets)`` takes a batch (B, ...) and (B, K) and returns the loss before the step.
     """
 
     residual: Residual
     parameters: Tensor
     damping: float = 0.1
     max_bytes: int = 4 * 2**30
+    qr_parameters: int = QR_PARAMETERS
 
     def loss(self, inputs: Tensor, targets: Tensor, parameters: Tensor | None = None) -> float:
         """Mean squared residual on a batch."""
@@ -91,7 +93,7 @@ class LevenbergMarquardt:
         if loss == 0:
             return loss
         J = self.jacobian(inputs, targets)
-        products = gram(J) if J.shape[1] > QR_PARAMETERS else None
+        products = gram(J) if J.shape[1] > self.qr_parameters else None
         while True:
             damping = max(self.damping * loss, LEAST_DAMPING) * len(J)
             if products is None:

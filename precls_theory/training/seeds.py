@@ -33,8 +33,8 @@ COLUMNS = ("task", "model", "recipe", "n_points", "n_dims", "width", "noise", "s
 LAYERWISE = RunSettings("explicit_gradient", "baseconv", "layerwise", 20, 5, "float64")
 FROM_EXACT = replace(LAYERWISE, recipe="levenberg-marquardt", initial="exact", noise=1e-2)
 END_TO_END = (
-    (4, 2, 10, 12.0, ("levenberg-marquardt", "adam-then-marquardt", "curriculum", "homotopy")),
-    (4, 2, 10, 8.0, ("alternating", "lbfgs", "adam", "published")),
+    (4, 2, 10, 12.0, ("homotopy", "levenberg-marquardt", "curriculum", "adam-then-marquardt")),
+    (4, 2, 10, 6.0, ("alternating", "lbfgs", "adam", "published")),
     (8, 3, 14, 30.0, ("homotopy", "levenberg-marquardt")),
 )
 """N, D and the width of two layers, the seconds of processor time a run is given, and the recipes."""

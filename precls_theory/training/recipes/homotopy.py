@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from constructions.models.baseconv import BaseConvLayer, BaseConvModel
 from precls_theory.training.levenberg_marquardt import LevenbergMarquardt
 from precls_theory.training.models import ModelConfiguration
-from precls_theory.training.recipes.marquardt import Answer, FlatParameters, Marquardt, step_or_floor
+from precls_theory.training.recipes.marquardt import FEW, Answer, FlatParameters, Marquardt, step_or_floor
 from precls_theory.training.recipes.recipe import RecipeState, Setting
 from precls_theory.training.tasks import TrainingTask
 
@@ -82,7 +82,7 @@ class Homotopy(Marquardt):
             answer = answer - target.flatten()
             return torch.cat([answer, self.weight**0.5 * between]) if self.weight else answer
 
-        self.method = LevenbergMarquardt(residual, self.flat.gather())
+        self.method = LevenbergMarquardt(residual, self.flat.gather(), qr_parameters=FEW)
         self.n_answers, self.n_between = (
             setting.task.n_outputs,
             2 * n_products(setting.task.n_dims) + setting.task.n_dims,

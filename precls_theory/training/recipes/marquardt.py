@@ -25,7 +25,7 @@ from precls_theory.training.tasks import TrainingTask
 
 FLOOR = 1e-28
 """A mean squared residual below which float64 has nothing to gain."""
-MANY = 1200
+FEW, MANY = 300, 1200
 REDUNDANT = ("positions", "in_proj.bias", "conv_bias")
 ROUNDING = 1e-22
 """A mean squared residual from which a step that lowers nothing is taken for rounding, not for a bad minimum."""
@@ -147,7 +147,7 @@ class Marquardt(SecondOrder):
         def residual(vector: Tensor, u: Tensor, target: Tensor) -> Tensor:
             return (self.flat.call(vector, u) - target).flatten()
 
-        self.method = LevenbergMarquardt(residual, self.flat.gather())
+        self.method = LevenbergMarquardt(residual, self.flat.gather(), qr_parameters=FEW)
         per_sample = len(task.rows) * task.n_outputs
         n_parameters = self.method.parameters.numel()
         residuals = 2 * n_parameters if n_parameters <= MANY else math.ceil(1.3 * n_parameters)
