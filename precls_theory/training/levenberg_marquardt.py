@@ -54,7 +54,8 @@ class DidNotConverge(RuntimeError):
 class LevenbergMarquardt:
     """Minimises ``mean residual²`` over the flat parameter vector ``parameters`` (P,), in place.
 
-    ``damping`` is μ, ``qr_parameters`` the size up to which J itself is factored. ``step(inputs, targets)`` takes a batch (B, ...) and (B, K) and returns the loss before the step.
+    ``damping`` is μ, ``qr_parameters`` the size up to which J itself is factored. ``step(inputs, targets)`` takes a batch
+    (B, ...) and (B, K) and returns the loss before the step.
     """
 
     residual: Residual

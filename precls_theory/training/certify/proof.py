@@ -86,9 +86,14 @@ def exact_layers(model: C.BaseConvModel, sizes: Sizes) -> list[LayerWeights]:
     if tuple(model.positions.shape) != (sizes.n_points + 1, sizes.n_dims + 1):
         raise ValueError(f"expected {sizes.n_points + 1} rows of {sizes.n_dims + 1} channels")
     layers = []
-    for layer in model.layers:
+    for number, layer in enumerate(model.layers, 1):
         assert isinstance(layer, C.BaseConvLayer)
-        layers.append(exact_weights(layer))
+        try:
+            layers.append(exact_weights(layer))
+        except ValueError as error:
+            raise ValueError(
+                f"layer {number} of 2: {error}: nothing can be proved of it, train the model again"
+            ) from error
     if layers[1].out_weight.shape[1] != sizes.n_dims:
         raise ValueError(f"expected {sizes.n_dims} outputs, got {layers[1].out_weight.shape[1]}")
     return layers

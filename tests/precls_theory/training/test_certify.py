@@ -26,7 +26,7 @@ from precls_theory.training.certify.equations import Sizes, coefficients
 from precls_theory.training.certify.krawczyk import NoRootProved, krawczyk
 from precls_theory.training.certify.proof import exact_errors, exact_layers, gradient
 from precls_theory.training.certify.snap import NoExactNetwork, dead, snap, solve_near
-from precls_theory.training.runs import Run, RunSettings
+from precls_theory.training.runs import CHECKPOINT, Run, RunSettings
 
 SMALL = Sizes(3, 1)
 
@@ -263,3 +263,44 @@ def test_prove_trained_from_the_command_line(trained):
     result = CliRunner().invoke(app, ["prove-trained", str(trained.folder), "--box", "0"])
     assert result.exit_code == 1
     assert "positive" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ("nan", "layer 1 of 2: filter has entries that are not finite"),
+        ("inf", "layer 1 of 2: filter has entries that are not finite"),
+        ("task", "was trained on square"),
+        ("depth", "causal BaseConv models of two layers"),
+        ("truncated", "is not a checkpoint of a training run, or is damaged"),
+        ("checkpoint of another run", "damaged or of another run"),
+        ("settings of another run", "expected 6 rows"),
+        ("no run", "holds no run"),
+    ],
+)
+def test_runs_of_which_nothing_can_be_proved_are_refused_in_words(spoil, words, tmp_path):
+    """Exit status 1, a sentence, and no network is written."""
+    folder, document = tmp_path / "run", tmp_path / "run" / "run.json"
+    settings = RunSettings("explicit_gradient", "baseconv", "layerwise", n_points=3, n_dims=1)
+    if spoil == "task":
+        settings = replace(settings, task="square", recipe="adam", depth=1, width=4)
+    if spoil == "depth":
+        settings = replace(settings, recipe="adam", depth=3, width=4)
+    run = Run.start(folder, settings)
+    if spoil in ("nan", "inf"):
+        with torch.no_grad():
+            run.model.layers[0].filter[0, 0] = float(spoil)
+        run.save()
+    if spoil == "truncated":
+        (folder / CHECKPOINT).write_bytes((folder / CHECKPOINT).read_bytes()[:200])
+    if spoil == "checkpoint of another run":
+        Run.start(tmp_path / "other", replace(settings, n_points=4))
+        (folder / CHECKPOINT).write_bytes((tmp_path / "other" / CHECKPOINT).read_bytes())
+    if spoil == "settings of another run":
+        document.write_text(document.read_text().replace('"n_points": 3', '"n_points": 5'))
+    if spoil == "no run":
+        document.unlink()
+    result = CliRunner().invoke(app, ["prove-trained", str(folder)])
+    assert result.exit_code == 1
+    assert words in " ".join(result.stderr.split())
+    assert not (folder / "exact.safetensors").exists()
