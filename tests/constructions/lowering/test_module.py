@@ -86,15 +86,17 @@ def exact_floats(network: Network, u: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", list(families(0)))
 def test_every_row_and_filter_is_exact(name, mode):
     u = np.random.default_rng(1).integers(-3, 4, (N, N, 2)).astype(object)
-    for kept, positions, sums in itertools.product((tuple(range(N)), (2,), (1, 3)), (False, True), ("any", "fixed")):
-        network = built(name, mode, kept, positions)
+    for positions, sums in itertools.product((False, True), ("any", "fixed")):
+        network = built(name, mode, (2,), positions)
         given = network.task.encode(u)
         expected = exact_floats(network, given)
         floats = torch.tensor(given.astype(float))
-        lowered = LoweredNetwork(network, kept, torch.float64, sums)
-        assert np.array_equal(lowered(floats).numpy(), expected[:, list(kept)]), (kept, positions, sums)
-        assert np.array_equal(lowered(floats[0]).numpy(), expected[0][list(kept)])
-        assert np.array_equal(lowered(floats[:3]).numpy(), expected[:3, list(kept)])
+        for kept in (tuple(range(N)), (2,), (1, 3)):
+            lowered = LoweredNetwork(network, kept, torch.float64, sums)
+            assert np.array_equal(lowered(floats).numpy(), expected[:, list(kept)]), (kept, positions, sums)
+        assert np.array_equal(lowered(floats[0]).numpy(), expected[0][[1, 3]])
+        assert np.array_equal(lowered(floats[:3]).numpy(), expected[:3, [1, 3]])
+        assert np.array_equal(module.lower(network, sums=sums)(floats).numpy(), expected[:, [2]])
         whole = module.lower(network, rows="all", sums=sums)
         assert np.array_equal(whole(floats).numpy(), expected)
         states = whole.states(floats)
