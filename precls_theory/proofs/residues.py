@@ -38,6 +38,8 @@ FAILURE_LOG2 = -60.0
 LN2_NUMERATOR, LN2_DENOMINATOR = 6931471813, 10**10
 """A little more than the natural logarithm of 2."""
 WORD_BITS = 30
+MAX_PRIME_BITS = 1024
+"""Longest primes that are drawn: to prove one of 2048 bits prime takes many minutes."""
 MAX_WORD_ROUNDS = 40
 
 
@@ -185,11 +187,16 @@ def prove_zero(
     ``draw(shape)`` gives an array of uniform residues; leading axis of the result: the points. ``bound`` must hold for
     every one of the polynomials. The seed is 256 bits from the operating system unless given. A prime that divides a
     denominator is drawn again. ``progress(rounds, total)`` wraps the loop. Raises :class:`Unequal` at the first value
-    that is not zero.
+    that is not zero, and ``OverflowError`` where no prime of :data:`MAX_PRIME_BITS` is long enough.
     """
     seed = secrets.randbits(256) if seed is None else seed
     source = random.Random(seed)
     chosen = plan(bound, failure_log2)
+    if chosen.bits > MAX_PRIME_BITS:
+        raise OverflowError(
+            f"a degree of {bound.degree.bit_length()} bits and coefficients of 2^{math.log2(max(1.0, bound.log2_height)):.0f} bits need a prime "
+            f"of {chosen.bits} bits, and one of at most {MAX_PRIME_BITS} is drawn"
+        )
     primes: list[int] = []
     rounds: Iterable[int] = range(chosen.rounds)
     for _ in progress(rounds, chosen.rounds) if progress else rounds:

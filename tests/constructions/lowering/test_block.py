@@ -21,7 +21,9 @@ N = 3
 X, Y = channel("x"), channel("y")
 
 
-def block(outputs: dict[str, Any], sums: Any = "any", mode: str = "causal", dtype: torch.dtype = torch.float64) -> Block:
+def block(
+    outputs: dict[str, Any], sums: Any = "any", mode: str = "causal", dtype: torch.dtype = torch.float64
+) -> Block:
     """The varying block of a network of one layer."""
     builder = Builder(N, ["x", "y"], mode)  # type: ignore[arg-type]
     read = builder.layer(**outputs)
@@ -35,7 +37,11 @@ def mixtures(bias: int = 0, linear: bool = False) -> dict[str, Any]:
     """Three outputs of four products each, every product in two of them or more, so that none is merged; biases, affine parts."""
     factors = [(X + 2 * Y, X - Y), (X, Y), (X - 3 * Y, X), (Y, Y), (2 * X + Y, X + Y)]
     p = [Terms.product(DELTA, left + k * bias, right - (k + 1) * bias) for k, (left, right) in enumerate(factors, 1)]
-    outputs = {"a": p[0] + 2 * p[1] - p[2] + 3 * p[3], "b": p[0] - p[1] + p[3] + p[4], "c": p[4] + p[2] + 2 * p[1] + p[0]}
+    outputs = {
+        "a": p[0] + 2 * p[1] - p[2] + 3 * p[3],
+        "b": p[0] - p[1] + p[3] + p[4],
+        "c": p[4] + p[2] + 2 * p[1] + p[0],
+    }
     return {name: value + 4 * X - Y + 2 if linear else value for name, value in outputs.items()}
 
 
