@@ -193,8 +193,9 @@ def prove_zero(
     source = random.Random(seed)
     chosen = plan(bound, failure_log2)
     if chosen.bits > MAX_PRIME_BITS:
+        length = math.log2(max(1.0, bound.log2_height))
         raise OverflowError(
-            f"a degree of {bound.degree.bit_length()} bits and coefficients of 2^{math.log2(max(1.0, bound.log2_height)):.0f} bits need a prime "
+            f"a degree of {bound.degree.bit_length()} bits and coefficients of 2^{length:.0f} bits need a prime "
             f"of {chosen.bits} bits, and one of at most {MAX_PRIME_BITS} is drawn"
         )
     primes: list[int] = []

@@ -50,6 +50,14 @@ DENSE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+def exact(outputs: dict[str, Any]) -> torch.Tensor:
+    """The outputs at the entries of ``state()``, over Q."""
+    builder = Builder(N, ["x", "y"])
+    network = builder.build(list(builder.layer(**outputs)), partial(Sequence, N, 2, n_inputs=2))
+    values = network.evaluate(state().permute(2, 1, 0).numpy().astype(int).astype(object))
+    return torch.tensor(values.astype(float)).permute(2, 1, 0)
+
+
 def state(batch: int = 2, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     return torch.arange(1, 2 * N * batch + 1, dtype=dtype).reshape(2, N, batch) % 5
 
@@ -63,6 +71,7 @@ def test_small_dense_blocks_are_fused_and_equal_to_their_parts(monkeypatch: pyte
             x = state(dtype=dtype)
             together = made(x, None)
             assert together.dtype == dtype
+            assert torch.equal(together[torch.tensor(made.order).argsort()].double(), exact(outputs))
             with monkeypatch.context() as patch:
                 patch.setattr(blocks, "FUSED_COLUMNS", 0)
                 assert torch.equal(made(x, None), together)
