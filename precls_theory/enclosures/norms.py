@@ -38,6 +38,20 @@ def up_div(x: float, y: float) -> float:
     return 0.0 if x == 0 else up(max(x / y, _TINY))
 
 
+def down_mul(x: float, y: float) -> float:
+    """A lower bound of ``x y``, of either sign; zero only where a factor is zero or a positive product underflows."""
+    product = x * y
+    if x == 0 or y == 0:
+        return 0.0
+    return math.nextafter(product, -math.inf) if product or (x < 0) != (y < 0) else 0.0
+
+
+def down_add(x: float, y: float) -> float:
+    """A lower bound of ``x + y``; a sum of floats that is zero is exact."""
+    total = x + y
+    return math.nextafter(total, -math.inf) if math.isfinite(total) and total else total if total == 0 else -math.inf
+
+
 def up_sqrt(x: float) -> float:
     """An upper bound of the square root of ``x >= 0``."""
     return up(math.sqrt(x))

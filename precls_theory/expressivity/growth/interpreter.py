@@ -101,7 +101,7 @@ class Bounds:
             result = record.growth(context, **arguments)
         except TooFast as error:
             raise context.fail(str(error)) from error
-        except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
+        except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError, ArithmeticError) as error:
             raise context.fail(f"its rule does not cover this call ({error})") from error
         results: list[Growth] = []
         for x in result if isinstance(result, tuple) else (result,):

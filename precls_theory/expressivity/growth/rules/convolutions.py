@@ -77,5 +77,7 @@ def embedding(
         return placed(c, numbered[indices], [w])
     if w.value is None:
         raise c.fail("a table and positions that both depend on the input are not covered")
-    longest = float(w.value.double().norm(dim=1).max())
-    return Growth(c.shape, (up_mul(up(longest * (1 + 1e-12)), up_sqrt(float(math.prod(c.shape[:-1])))),), w.entry)
+    largest = norms.max_abs(w.value)
+    longest = float((w.value.double() / (largest or 1.0)).norm(dim=1).max()) * (1 + 1e-12)  # squares do not underflow
+    rows = up_sqrt(float(math.prod(c.shape[:-1])))
+    return Growth(c.shape, (up_mul(up_mul(up(longest), largest), rows),), w.entry)

@@ -119,6 +119,11 @@ def rms_norm(
     return y, Growth(shape, (up_mul(inverse, up_sqrt(float(math.prod(shape)))),), inverse, 0.0)
 
 
+def _above(values: torch.Tensor, zero: torch.Tensor) -> torch.Tensor:
+    """Upper bounds of nonnegative numbers after a few roundings, which may have underflowed where they are not zero."""
+    return torch.where(zero, 0.0, values * (1 + 1e-12) + 1e-320)
+
+
 @operation("batch_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm "
            "_native_batch_norm_legit _native_batch_norm_legit.no_stats instance_norm",
            statement="stored statistics: an affine map, ‖y‖ ≤ max|w/√(v + eps)| ‖x‖ + const; own ones: " + UNIT)  # fmt: skip
@@ -143,9 +148,10 @@ def batch_norm(
         raise c.fail("it needs stored statistics, with variances above -eps")
     if c.rounding is not None and not c.rounding.least(float(c.number(eps) + float(var.min()))) > 0:
         raise c.fail("its smallest variance may underflow in this format")
-    scale = (1 if gain is None else gain.double()) / (var.double() + eps).sqrt()
-    largest = up(up_mul(float(scale.abs().max()), 1 + 1e-12))
-    moved = c.growth((mean.double().abs() * scale.abs() * (1 + 1e-12)).reshape(-1))
+    gain = torch.ones((), dtype=torch.float64) if gain is None else gain.double().abs()
+    scale = _above(gain / (var.double() + eps).sqrt(), gain == 0)
+    largest = up(float(scale.max()))
+    moved = c.growth(_above(mean.double().abs() * scale, (mean == 0) | (scale == 0)).reshape(-1))
     count = input.numel // input.shape[1]
     norm = poly_add(poly_scale(input.norm, largest), poly_scale(moved.norm, up_sqrt(float(count))))
     if shift is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -182,7 +183,8 @@ def exponential(c: GrowthContext, self: Growth) -> Growth:
     high, low = min(self.entry, self.upper), max(-self.entry, self.lower)
     if not high <= 700:
         raise c.fail("the exponential of a quantity that grows with the input has no polynomial bound")
-    entry = math.exp(high) * (1 + 1e-12)  # the C library's exp is within a few units in the last place
+    # the C library's exp is within a few units in the last place, of normal numbers
+    entry = up_mul(max(math.exp(high), sys.float_info.min), 1 + 1e-12)
     least = math.exp(low) * (1 - 1e-12) if low > -700 else 0.0
     return Growth(c.shape, (up_mul(entry, up_sqrt(float(self.numel))),), entry, least, entry)
 
@@ -274,7 +276,7 @@ def logit(c: GrowthContext, self: Growth, eps: float | None = None) -> Growth:
     """Of an argument that is first clamped to [eps, 1 - eps]."""
     if eps is None or not 0 < c.number(eps) < 0.5:
         raise c.fail("without eps it is unbounded near 0 and 1")
-    limit = up(math.log((1 - eps) / eps) * (1 + 1e-12))
+    limit = up(math.log1p((1 - 2 * eps) / eps) * (1 + 1e-12))  # log((1 - eps)/eps), which cancels near 1/2
     return bounded(c, self, math.inf, low=-limit, high=limit)
 
 

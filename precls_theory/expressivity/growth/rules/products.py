@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
+from precls_theory.enclosures.norms import down_mul, up, up_div, up_mul, up_sqrt
 from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, operation
 from precls_theory.expressivity.growth.rules.pointwise import inverse_root, reciprocal_of, square_root
 from precls_theory.expressivity.growth.value import (
@@ -59,15 +59,14 @@ def _ends(x: Growth, y: Growth) -> tuple[float, float]:
     """The least and the largest product of an entry of each."""
     if not all(map(math.isfinite, (x.lower, x.upper, y.lower, y.upper))):
         if x.lower >= 0 and y.lower >= 0:
-            return math.nextafter(x.lower * y.lower, 0) if x.lower * y.lower else 0.0, math.inf
+            return down_mul(x.lower, y.lower), math.inf
         if x.upper <= 0 and y.upper <= 0:
             return 0.0, math.inf
         if (x.lower >= 0 and y.upper <= 0) or (x.upper <= 0 and y.lower >= 0):
             return -math.inf, 0.0
         return -math.inf, math.inf
-    ends = [a * b for a in (x.lower, x.upper) for b in (y.lower, y.upper)]
-    low, high = min(ends), max(ends)
-    return (math.nextafter(low, -math.inf) if low else 0.0), (math.nextafter(high, math.inf) if high else 0.0)
+    pairs = [(a, b) for a in (x.lower, x.upper) for b in (y.lower, y.upper)]
+    return min(down_mul(a, b) for a, b in pairs), -min(down_mul(-a, b) for a, b in pairs)
 
 
 def unit_variance(c: GrowthContext, x: Growth, size: int, eps: float | None) -> Growth:

@@ -161,7 +161,10 @@ def max_pool(
     c: GrowthContext, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
     dilation: Sizes = 1, ceil_mode: bool = False, output_size: Sizes | None = None,
 ) -> Growth | tuple[Growth, Growth]:  # fmt: skip
-    """Every output entry is an input entry; each is in at most Π ⌈k/s⌉ windows (adaptive: at most Π (⌈out/in⌉ + 1))."""
+    """Every output entry is an input entry; each is in at most Π ⌈k/s⌉ windows (adaptive: at most Π (⌈out/in⌉ + 1)).
+
+    With holes of d, the windows t and places j with ``ts + jd = i`` are those of one j modulo ``s/gcd(s, d)``.
+    """
     spatial = int(next(ch for ch in c.name if ch.isdigit()))
     if output_size is not None:
         times = math.prod(
@@ -171,8 +174,8 @@ def max_pool(
         raise c.fail("a pool without windows is not covered")
     else:
         sizes = each(kernel_size, spatial)
-        strides = each(stride, spatial) or sizes
-        times = math.prod(-(-k // s) for k, s in zip(sizes, strides, strict=True))
+        steps = zip(sizes, each(stride, spatial) or sizes, each(dilation, spatial), strict=True)
+        times = math.prod(-(-k // (s // math.gcd(s, d))) for k, s, d in steps)
     y = Growth(c.shape, poly_scale(self.norm, up_sqrt(float(times))), self.entry, self.lower, self.upper)
     return (y, position(c, self.numel)) if c.several else y
 

@@ -6,18 +6,13 @@ import math
 
 import torch
 
-from precls_theory.enclosures.norms import up, up_div, up_mul, up_sqrt
+from precls_theory.enclosures.norms import down_add, down_mul, up, up_div, up_mul, up_sqrt
 from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, dims_of, each, operation
 from precls_theory.expressivity.growth.rules.pointwise import root_norm
 from precls_theory.expressivity.growth.value import NEITHER, Growth, Relation, poly_add, poly_mul, poly_scale
 from precls_theory.expressivity.tracing.program import Number, Sizes
 
 TRIANGLE = "triangle inequality: ‖x ± αy‖ ≤ ‖x‖ + |α|‖y‖"
-
-
-def _low(x: float, y: float) -> float:
-    total = x + y
-    return math.nextafter(total, -math.inf) if total and math.isfinite(total) else total if total == 0 else -math.inf
 
 
 def _masks(c: GrowthContext, x: Growth, y: Growth) -> torch.Tensor | None:
@@ -39,17 +34,10 @@ def _combined(c: GrowthContext, x: Growth, y: Growth, alpha: float) -> Growth:
                 relation = first.relation._replace(eps=shift) if shift > 0 else None
     if y.relation and y.relation.kind == "mean" and y.relation.origin == x.origin and alpha == -1:
         relation = y.relation._replace(kind="centred")
-    ends = sorted((alpha * y.lower, alpha * y.upper)) if alpha and math.isfinite(y.lower + y.upper) else (
-        (alpha * y.lower, math.inf) if alpha > 0 else (-math.inf if not math.isfinite(y.upper) else alpha * y.upper, math.inf)
-    )  # fmt: skip
-    if alpha == 0:
-        ends = (0.0, 0.0)
-    lower = _low(x.lower, ends[0])
-    upper = -_low(-x.upper, -ends[1])
-    if abs(alpha) != 1 and math.isfinite(lower):
-        lower = math.nextafter(lower, -math.inf)
-    if abs(alpha) != 1 and math.isfinite(upper):
-        upper = math.nextafter(upper, math.inf)
+    least, most = (y.lower, y.upper) if alpha > 0 else (-y.upper, -y.lower)
+    if scale != 1:  # rounded before it is added, where the sum may cancel
+        least, most = down_mul(scale, least), -down_mul(scale, -most)
+    lower, upper = down_add(x.lower, least), -down_add(-x.upper, -most)
     return Growth(
         c.shape, poly_add(x.expanded(n), poly_scale(y.expanded(n), scale)),
         up(x.entry + up_mul(y.entry, scale)) if math.isfinite(x.entry + y.entry) else math.inf,
@@ -100,8 +88,7 @@ def _count(c: GrowthContext, x: Growth) -> int:
 def total(c: GrowthContext, self: Growth, dim: Sizes | None = None, keepdim: bool = False) -> Growth:
     """Signs stay."""
     n = _count(c, self)
-    lower = math.nextafter(n * self.lower, -math.inf) if math.isfinite(self.lower) and self.lower else self.lower
-    upper = math.nextafter(n * self.upper, math.inf) if math.isfinite(self.upper) and self.upper else self.upper
+    lower, upper = down_mul(n, self.lower), -down_mul(n, -self.upper)
     entry = up_mul(self.entry, float(n)) if math.isfinite(self.entry) else math.inf
     return Growth(c.shape, poly_scale(self.norm, up_sqrt(float(n))), entry, lower, upper)
 
@@ -117,7 +104,7 @@ def mean(c: GrowthContext, self: Growth, dim: Sizes | None = None, keepdim: bool
         relation = Relation("mean", self.origin, dims, size=n)
     return Growth(
         c.shape, poly_scale(self.norm, up_div(1.0, math.nextafter(math.sqrt(n), 0))), self.entry,
-        _low(self.lower, 0.0), -_low(-self.upper, 0.0), relation=relation,
+        self.lower, self.upper, relation=relation,
     )  # fmt: skip
 
 
@@ -296,7 +283,7 @@ def average_pool(
             window = float(math.prod(sizes))
             factor = up_mul(factor, up_div(up_mul(window, 1.0), float(divisor_override) ** 2))
             return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)))
-    return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)), self.entry, _low(min(self.lower, 0.0), 0.0))
+    return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)), self.entry, min(self.lower, 0.0))
 
 
 @operation(
