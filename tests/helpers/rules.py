@@ -18,7 +18,7 @@ from precls_theory.expressivity.growth.operation import overloads
 from precls_theory.expressivity.growth.value import KINDS, Growth
 from precls_theory.expressivity.tracing.program import Inconclusive, Program, Tensors, walk
 
-SIZES = (0.0, 1e-6, 0.1, 1.0, 30.0, 1e7)
+SIZES = (0.0, 0.1, 30.0, 1e7)
 """Lengths of inputs; the ends show the constant and the leading coefficient of a bound."""
 
 
@@ -122,7 +122,7 @@ def observe(traced: Program, growth: Growth, at: Tensor | None) -> Seen:
     at_zero = far = 0.0
     least, most = inf, -inf
     for size in SIZES:
-        for direction in directions(traced.input_shape, at):
+        for direction in directions(traced.input_shape, at)[: 1 if size == 0 else None]:
             out = walk(traced, Tensors(direction * size))
             y = (torch.view_as_real(out) if out.is_complex() else out).double().reshape(-1)
             assert y.isfinite().all(), (size, y)
