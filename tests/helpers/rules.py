@@ -127,11 +127,12 @@ def observe(traced: Program, growth: Growth, at: Tensor | None) -> Seen:
             y = (torch.view_as_real(out) if out.is_complex() else out).double().reshape(-1)
             assert y.isfinite().all(), (size, y)
             limit = sum(c * size**i for i, c in enumerate(growth.norm))
-            reached = float(y.norm())
-            slack = 1e-9 * (1 + float(y.abs().max()))
+            largest = float(y.abs().max())
+            reached = float((y / (largest or 1.0)).norm()) * largest  # squares of small numbers do not underflow
+            slack = 1e-9 * (1 + largest)
             assert reached <= limit * (1 + 1e-9) + slack, (size, reached, limit)
             if not out.is_complex():
-                assert float(y.abs().max()) <= growth.entry + slack, (size, y)
+                assert largest <= growth.entry + slack, (size, y)
                 assert float(y.min()) >= growth.lower - slack, (size, y)
                 assert float(y.max()) <= growth.upper + slack, (size, y)
             for dim in growth.simplex:
@@ -153,6 +154,7 @@ def examine(case: Case) -> None:
     traced = program(case.build, case.shape)
     growth = Bounds(traced, {}, {}).run()
     assert growth.norm == close(case.norm)
+    assert all(found >= promised * (1 - 1e-14) for found, promised in zip(growth.norm, case.norm, strict=True))
     entry = max(-case.low, case.high) if case.entry is None else case.entry
     assert (growth.lower, growth.upper, growth.entry) == close((case.low, case.high, entry))
     assert growth.simplex == case.simplex

@@ -59,8 +59,8 @@ def attention(
     """The output's rows are convex combinations of rows of the values; a row that sees nothing is zero, or refused."""
     if dropout_p:
         raise c.fail(f"dropout {dropout_p} is active, so the output is random; call model.eval() first")
-    if scale is not None:
-        c.number(scale)
+    if scale is not None and not c.number(scale) > 0 and is_causal:
+        raise c.fail(f"scale = {scale}: PyTorch multiplies masked scores, which are -inf, by it, which gives NaN; use scale > 0")
     q, k, v = c.growth(query), c.growth(key), c.growth(value)
     if any(t.masked is not None for t in (q, k, v)):
         raise c.fail("queries, keys and values must be finite")

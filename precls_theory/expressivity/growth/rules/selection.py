@@ -158,7 +158,7 @@ def order(
            statement="an entry is the maximum of at most m windows: ‖y‖ ≤ √m ‖x‖", analytic="piecewise analytic", exact=True,
            integers=True)  # fmt: skip
 def max_pool(
-    c: GrowthContext, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
+    c: GrowthContext, self: Growth, kernel_size: Sizes = (), stride: Sizes = (), padding: Sizes = 0,
     dilation: Sizes = 1, ceil_mode: bool = False, output_size: Sizes | None = None,
 ) -> Growth | tuple[Growth, Growth]:  # fmt: skip
     """Every output entry is an input entry; each is in at most Π ⌈k/s⌉ windows (adaptive: at most Π (⌈out/in⌉ + 1)).
@@ -170,8 +170,6 @@ def max_pool(
         times = math.prod(
             -(-out // size) + 1 for out, size in zip(c.shape[-spatial:], self.shape[-spatial:], strict=True)
         )
-    elif kernel_size is None:
-        raise c.fail("a pool without windows is not covered")
     else:
         sizes = each(kernel_size, spatial)
         steps = zip(sizes, each(stride, spatial) or sizes, each(dilation, spatial), strict=True)

@@ -8,7 +8,6 @@ import torch
 
 from precls_theory.enclosures.norms import down_add, down_mul, up, up_div, up_mul, up_sqrt
 from precls_theory.expressivity.growth.operation import GrowthContext, GrowthLike, dims_of, each, operation
-from precls_theory.expressivity.growth.rules.pointwise import root_norm
 from precls_theory.expressivity.growth.value import NEITHER, Growth, Relation, poly_add, poly_mul, poly_scale
 from precls_theory.expressivity.tracing.program import Number, Sizes
 
@@ -40,8 +39,7 @@ def _combined(c: GrowthContext, x: Growth, y: Growth, alpha: float) -> Growth:
     lower, upper = down_add(x.lower, least), -down_add(-x.upper, -most)
     return Growth(
         c.shape, poly_add(x.expanded(n), poly_scale(y.expanded(n), scale)),
-        up(x.entry + up_mul(y.entry, scale)) if math.isfinite(x.entry + y.entry) else math.inf,
-        lower, upper, masked=_masks(c, x, y), relation=relation,
+        up(x.entry + up_mul(y.entry, scale)), lower, upper, masked=_masks(c, x, y), relation=relation,
     )  # fmt: skip
 
 
@@ -89,8 +87,7 @@ def total(c: GrowthContext, self: Growth, dim: Sizes | None = None, keepdim: boo
     """Signs stay."""
     n = _count(c, self)
     lower, upper = down_mul(n, self.lower), -down_mul(n, -self.upper)
-    entry = up_mul(self.entry, float(n)) if math.isfinite(self.entry) else math.inf
-    return Growth(c.shape, poly_scale(self.norm, up_sqrt(float(n))), entry, lower, upper)
+    return Growth(c.shape, poly_scale(self.norm, up_sqrt(float(n))), up_mul(self.entry, float(n)), lower, upper)
 
 
 @operation("mean mean.dim", statement="Cauchy-Schwarz: ‖mean x‖ ≤ ‖x‖/√n over n entries", complex=True)
@@ -128,7 +125,7 @@ def _variance(
         raise c.fail(f"correction {less:g} needs more than {less:g} entries, there are {n}")
     relation = Relation("variance", x.origin, dims, size=n) if keepdim else None
     factor = up_div(1.0, math.nextafter(n - less, 0))
-    entry = up_mul(up_mul(x.entry, x.entry), up_mul(float(n), factor)) if math.isfinite(x.entry) else math.inf
+    entry = up_mul(up_mul(x.entry, x.entry), up_mul(float(n), factor))
     return Growth(shape, poly_scale(poly_mul(x.norm, x.norm), factor), entry, 0.0, relation=relation)
 
 
@@ -148,17 +145,12 @@ def variance(
     return _variance(c, self, dim, unbiased, correction, keepdim, c.shape)
 
 
-def _root(x: Growth) -> Growth:
-    return Growth(x.shape, root_norm(x), up_sqrt(x.entry) if math.isfinite(x.entry) else math.inf, 0.0)
-
-
 def _deviation(c: GrowthContext, x: Growth, v: Growth, dim: Sizes | None, correction: float) -> Growth:
     """``‖std x‖² = Σ var x ≤ ‖x‖²/(n - correction)``."""
     n = math.prod(x.shape[d] for d in dims_of(dim, len(x.shape)))
     c.kind = NEITHER
     factor = up_sqrt(up_div(1.0, math.nextafter(n - correction, 0)))
-    entry = up_sqrt(v.entry) if math.isfinite(v.entry) else math.inf
-    return Growth(v.shape, poly_scale(x.norm, factor), entry, 0.0)
+    return Growth(v.shape, poly_scale(x.norm, factor), up_sqrt(v.entry), 0.0)
 
 
 DEVIATION = "‖std x‖ ≤ ‖x‖/√(n - correction)"
@@ -218,16 +210,14 @@ def vector_norm(
     relation = None
     if power == 2 and keepdim and not c.call.operands()[0].is_complex():
         relation = Relation("root square sum", self.origin, dims_of(dim, len(self.shape)), size=n)
-    entry = up_mul(self.entry, up_mul(float(n), 1.0)) if math.isfinite(self.entry) else math.inf
-    return Growth(c.shape, poly_scale(self.norm, stretch), entry, 0.0, relation=relation)
+    return Growth(c.shape, poly_scale(self.norm, stretch), up_mul(self.entry, float(n)), 0.0, relation=relation)
 
 
 @operation("cumsum", statement="prefix sums: ‖L x‖ ≤ ‖L‖_F ‖x‖ with ‖L‖_F² = n(n+1)/2", complex=True)
 def prefix_sums(c: GrowthContext, self: Growth, dim: int) -> Growth:
     """A triangular matrix of ones along one dimension."""
     n = self.shape[dim] if self.shape else 1
-    entry = up_mul(self.entry, float(n)) if math.isfinite(self.entry) else math.inf
-    return Growth(c.shape, poly_scale(self.norm, up_sqrt(n * (n + 1) / 2)), entry)
+    return Growth(c.shape, poly_scale(self.norm, up_sqrt(n * (n + 1) / 2)), up_mul(self.entry, float(n)))
 
 
 @operation("logsumexp special_logsumexp", statement="|log Σ exp x| ≤ max|x| + log n")
@@ -236,7 +226,7 @@ def log_sum_exp(c: GrowthContext, self: Growth, dim: Sizes, keepdim: bool = Fals
     n = _count(c, self)
     shift = up(math.log(n) * (1 + 1e-12)) if n > 1 else 0.0
     norm = poly_add(self.norm, (up_mul(shift, up_sqrt(float(math.prod(c.shape)))),))
-    return Growth(c.shape, norm, up(self.entry + shift) if math.isfinite(self.entry) else math.inf)
+    return Growth(c.shape, norm, up(self.entry + shift))
 
 
 @operation("diff", statement="‖x_{i+1} - x_i‖ ≤ 2‖x‖")
@@ -264,7 +254,7 @@ def trace(c: GrowthContext, self: Growth) -> Growth:
            "_adaptive_avg_pool2d _adaptive_avg_pool3d",
            statement="means of windows, an entry in at most m of them: ‖y‖ ≤ √m ‖x‖")  # fmt: skip
 def average_pool(
-    c: GrowthContext, self: Growth, kernel_size: Sizes | None = None, stride: Sizes = (), padding: Sizes = 0,
+    c: GrowthContext, self: Growth, kernel_size: Sizes = (), stride: Sizes = (), padding: Sizes = 0,
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
     output_size: Sizes | None = None,
 ) -> Growth:  # fmt: skip
@@ -273,15 +263,13 @@ def average_pool(
     if output_size is not None:
         pairs = zip(c.shape[-spatial:], self.shape[-spatial:], strict=True)
         factor = float(math.prod(-(-out // size) + 1 for out, size in pairs))
-    elif kernel_size is None:
-        raise c.fail("a pool without windows is not covered")
     else:
         sizes = each(kernel_size, spatial)
         strides = each(stride, spatial) or sizes
         factor = float(math.prod(-(-k // s) for k, s in zip(sizes, strides, strict=True)))
         if divisor_override is not None:
             window = float(math.prod(sizes))
-            factor = up_mul(factor, up_div(up_mul(window, 1.0), float(divisor_override) ** 2))
+            factor = up_mul(factor, up_div(window, float(divisor_override) ** 2))
             return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)))
     return Growth(c.shape, poly_scale(self.norm, up_sqrt(factor)), self.entry, min(self.lower, 0.0))
 
