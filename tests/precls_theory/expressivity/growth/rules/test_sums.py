@@ -405,6 +405,71 @@ CASES = {
         share=0.942,
         kind=2,
     ),
+    "variance of rows, with its mean": Case(
+        lambda op, u: op.part(op("var_mean.dim", u, [1]), 0),
+        norm=(0, 0, 1),
+        low=0,
+        share=0.577,
+        shape=(3, 2),
+        at=torch.tensor([[1.0, -1]] * 3),
+    ),
+    "deviation of rows, with its mean": Case(
+        lambda op, u: op.part(op("std_mean.dim", u, [1]), 0),
+        norm=(0, 1),
+        low=0,
+        kind=2,
+        shape=(3, 2),
+        at=torch.tensor([[1.0, -1]] * 3),
+    ),
+    "sum of what is bounded in size": Case(
+        lambda op, u: op("sum.dim_IntList", op("fmod.Scalar", u, 2.0), [1]),
+        norm=(R(32),),
+        entry=4,
+        share=0.606,
+        kind=2,
+        shape=(2, 2),
+        at=torch.full((2, 2), 1.999 / 10000000.0 * 4),
+    ),
+    "prefix sums of a number": Case(lambda op, u: op("cumsum", op("sum", u), 0), norm=(0, R(6))),
+    "normalised, older": Case(
+        lambda op, u: op("div.Tensor", u, op("clamp_min", op("norm.ScalarOpt_dim", u, None, [1], True), 0.5)),
+        norm=(R(2),),
+        entry=1,
+        kind=2,
+    ),
+    "deviation of rows, bounded, with its mean": Case(
+        lambda op, u: op.part(op("std_mean.dim", op("tanh", u), [1]), 0),
+        norm=(R(3),),
+        low=0,
+        entry=R(3 / 2),
+        share=0.942,
+        kind=2,
+    ),
+    "variance by hand, with its mean": Case(
+        lambda op, u: op(
+            "div.Tensor",
+            op("sub.Tensor", u, op("mean.dim", u, [1], True)),
+            op(
+                "sqrt",
+                op("add.Scalar", op.part(op("var_mean.correction", u, [1], correction=0, keepdim=True), 0), 1e-4),
+            ),
+        ),
+        norm=(R(8),),
+        entry=2,
+        at=SIGNS4,
+        shape=(2, 4),
+    ),
+    "variance by hand, with the mean beside it": Case(
+        lambda op, u: op(
+            "div.Tensor",
+            op("sub.Tensor", u, op.part(op("var_mean.correction", u, [1], correction=0, keepdim=True), 1)),
+            op("sqrt", op("add.Scalar", op("var.correction", u, [1], correction=0, keepdim=True), 1e-4)),
+        ),
+        norm=(R(8),),
+        entry=2,
+        at=SIGNS4,
+        shape=(2, 4),
+    ),
 }
 
 
