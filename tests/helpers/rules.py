@@ -11,7 +11,6 @@ from math import inf
 import pytest
 import torch
 from torch import Tensor, fx, nn
-from torch._ops import OpOverload
 
 from precls_theory.expressivity.growth import rules as _rules  # noqa: F401  (fills the registry)
 from precls_theory.expressivity.growth.interpreter import Bounds
@@ -89,10 +88,6 @@ def program(build: Build, shape: tuple[int, ...] = (2, 3)) -> Program:
 
 def bound(build: Build, shape: tuple[int, ...] = (2, 3), pieces: bool = False, **options: object) -> Growth:
     return Bounds(program(build, shape), {}, {}, pieces, **options).run()  # type: ignore[arg-type]
-
-
-def targets(build: Build, shape: tuple[int, ...] = (2, 3)) -> list[OpOverload]:
-    return [node.target for node in program(build, shape).graph.nodes if isinstance(node.target, OpOverload)]
 
 
 def directions(shape: tuple[int, ...], at: Tensor | None) -> list[Tensor]:

@@ -13,8 +13,10 @@ On top of that the trace refuses
 * graphs that do not reproduce the model at random inputs of many sizes.  That is a guard, no part of a proof; it is what
   notices code that asks whether it is being compiled.
 
-Most of the time of a certificate is that of ``torch.export`` in strict mode, which interprets every line of ``forward``: of
-a Transformer of 12 layers and width 256 about three quarters when warm, nine tenths the first time in a process.
+Most of the time of a certificate is that of ``torch.export`` in strict mode, which interprets every line of ``forward`` and
+then traces what it found once more into ATen operations.  Of a Transformer of 12 layers and width 256 it alone takes 3.9 of
+6.8 seconds of one core when warm (5.0 of 9.3 the first time in a process; PyTorch 2.13 on a small machine), the guard 0.5,
+and the three walks 2, most of them products for spectral norms.  Nothing is decomposed there: all its operations have rules.
 
 The state of the process when the certificate is made is part of its scope: train or eval mode, the shape of the input,
 default types, library versions.  Autograd is off.  ``nn.TransformerEncoder`` is taken without its fused kernels.

@@ -60,7 +60,9 @@ def attention(
     if dropout_p:
         raise c.fail(f"dropout {dropout_p} is active, so the output is random; call model.eval() first")
     if scale is not None and not c.number(scale) > 0 and is_causal:
-        raise c.fail(f"scale = {scale}: PyTorch multiplies masked scores, which are -inf, by it, which gives NaN; use scale > 0")
+        raise c.fail(
+            f"scale = {scale}: PyTorch multiplies masked scores, which are -inf, by it, which gives NaN; use scale > 0"
+        )
     q, k, v = c.growth(query), c.growth(key), c.growth(value)
     if any(t.masked is not None for t in (q, k, v)):
         raise c.fail("queries, keys and values must be finite")
