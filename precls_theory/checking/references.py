@@ -17,10 +17,12 @@ ring operations may touch the data: ``+``, ``-``, ``*``, ``ring.matmul``, ``ring
 from __future__ import annotations
 
 import importlib
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -126,8 +128,19 @@ def claimed_majorant(network: ExactNetwork) -> Majorant:
 
 
 def _original(network: ExactNetwork) -> ExactNetwork:
-    """The network that was sliced, rebuilt from the recorded parameters."""
+    """The network that was sliced, rebuilt from the recorded parameters; once, where they are text as in a file."""
     inner = claim_of(network.parameters)
+    try:
+        name = inner["algorithm"]
+        return _rebuilt(json.dumps(inner, sort_keys=True), CONSTRUCTIONS.get(ALIASES.get(name, name)))
+    except TypeError:  # symbols as parameters
+        return rebuild(inner["algorithm"], inner["parameters"])
+
+
+@lru_cache(maxsize=4)
+def _rebuilt(claim: str, build: Callable[..., ExactNetwork] | None) -> ExactNetwork:
+    """The network of a claim; a proof asks for it at every point. ``build`` is the construction, a function of its parameters."""
+    inner = json.loads(claim)
     return rebuild(inner["algorithm"], inner["parameters"])
 
 

@@ -324,7 +324,7 @@ def experiments(device: str = "cpu", quick: bool = False) -> dict[str, list[Case
     steps = 16 if quick else 256
     both = ("float32", "float64")
     few = partial(Case, "solve", device=device, n_points=6, samples=2)
-    solved: Callable[..., Case] = few if quick else partial(Case, "solve", device=device, samples=34)
+    solved: Callable[..., Case] = few if quick else partial(Case, "solve", device=device, samples=17)
     unknowns = {"float32": 2, "float64": 2} if quick else {"float32": 3, "float64": 5}
     named = ("pontius",) if quick else tuple(NIST)
     return {

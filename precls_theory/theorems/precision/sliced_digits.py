@@ -16,10 +16,11 @@ from precls_theory.proofs.residues import FAILURE_LOG2, Unequal
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
 
-def prove_digits(network: Network, precision: int | None = None) -> dict[str, object]:
+def prove_digits(network: Network, precision: int | None = None, n_shared: int = 0) -> dict[str, object]:
     """Every channel that is neither a carry in the making nor a last digit is exact, in any order of summation.
 
-    Raises :class:`Refuted` otherwise; returns what was found.
+    At least ``n_shared`` layers meet the very bounds that an earlier one met. Raises :class:`Refuted` otherwise; returns what
+    was found.
     """
     try:
         report = exact_digits(network, precision)
@@ -28,18 +29,13 @@ def prove_digits(network: Network, precision: int | None = None) -> dict[str, ob
     wrong = unexpected(network, report)
     if wrong:
         raise Refuted(f"inexact in {report.precision} bits: {', '.join(wrong[:5])}", wrong)
+    if report.n_repeated < n_shared:
+        raise Refuted(f"{report.n_repeated} layers meet bounds that were met before, {n_shared} were expected")
     return {
         "slice_bits": network.parameters["slice_bits"], "slices": network.parameters["slices"], "depth": network.depth,
         "width": network.width, "largest_sum_bits": report.largest_sum_bits, "exact_channels": report.n_exact,
         "layers_that_repeat": report.n_repeated,
     }  # fmt: skip
-
-
-def prove_every_time(network: Network, n_shared: int) -> None:
-    """Of the layers, at least ``n_shared`` meet the very bounds that an earlier one met. Raises :class:`Refuted`."""
-    found = exact_digits(network).n_repeated
-    if found < n_shared:
-        raise Refuted(f"{found} layers meet bounds that were met before, {n_shared} were expected")
 
 
 def prove_equal(network: Network) -> float:
@@ -91,7 +87,7 @@ def wide_limits() -> Network:
         "limits 2^12 times as wide": lambda: prove_digits(wide_limits()),
         "a weight of a third": lambda: prove_digits(with_weight(small(), 0, lambda weight: weight / 3)),
         "a digit counted twice": lambda: prove_equal(with_weight(small(), 1, lambda weight: 2 * weight)),
-        "bounds that have not settled yet": lambda: prove_every_time(small(), 4),
+        "bounds that have not settled yet": lambda: prove_digits(small(), n_shared=4),
     },
 )
 def sliced_digits(size: Size) -> Evidence:
@@ -107,10 +103,8 @@ def sliced_digits(size: Size) -> Evidence:
         ("refinement, float64", C.newton(n_points=N, n_dims=D, n_iters=3, alpha="1/64", refinements=1), {"slices": 3}),
     ):
         network = C.sliced(original, **options)  # type: ignore[arg-type]
-        found[name] = prove_digits(network)
-        if name.startswith("doubling"):
-            # each doubling is two layers; after the first few their bounds are those of the doubling before
-            prove_every_time(network, 4)
+        # each doubling is two layers; after the first few their bounds are those of the doubling before
+        found[name] = prove_digits(network, n_shared=4 if name.startswith("doubling") else 0)
         chances.append(prove_equal(network))
     return Evidence(
         f"executed: N={N}, D={D}, the networks listed, all channels and class sums, the bounds of a doubling "
