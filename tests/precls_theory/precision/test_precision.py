@@ -1,7 +1,7 @@
 """Random cases against their bounds: none above, and how tight the bounds are.
 
 A few by default, for errors above their bounds alone; ten thousand, and the medians, by
-``HYPOTHESIS_PROFILE=deep pytest -s tests/precls_theory/precision/test_precision.py`` (some minutes of one core).
+``HYPOTHESIS_PROFILE=deep pytest -s tests/precls_theory/precision/test_precision.py`` (six minutes of one core).
 """
 
 from __future__ import annotations

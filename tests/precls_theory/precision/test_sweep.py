@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from constructions.networks.network import Network
 from precls_theory.cli.main import app
 from precls_theory.precision import sweep as module
 from precls_theory.precision.sweep import COLUMNS, NIST, Case, experiments, run_case, sweep
@@ -164,6 +166,28 @@ def test_every_experiment_has_cases() -> None:
         for name, cases in experiments(quick=quick).items():
             assert cases, name
             assert len({case.key for case in cases}) == len(set(cases))
+
+
+def test_every_case_runs_on_the_device_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cpu:0 is a name for the CPU that nothing has as its default."""
+    assert {case.device for cases in experiments("cuda", quick=True).values() for case in cases} == {"cuda"}
+    asked: list[object] = []
+    original = Network.to_torch
+
+    def spy(self: Network, *args: Any, **options: Any) -> Any:
+        asked.append(options.get("device"))
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(Network, "to_torch", spy)
+    for case in (
+        Case("gram", slices=0, **SMALL),
+        Case("gram", slices=3, **SMALL),
+        Case("solve", condition=10, **SMALL),
+    ):
+        row = run_case(replace(case, device="cpu:0", samples=1))
+        assert row["message"] is None
+    assert len(asked) >= 4
+    assert set(asked) == {"cpu:0"}
 
 
 def test_the_command(tmp_path: Path) -> None:
