@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import constructions as C
 from precls_theory import all_theorems
 from precls_theory.cli.main import app
 from precls_theory.kernel import library, sources, statements, theorems
@@ -48,6 +49,13 @@ def test_each_claimed_theorem_is_stated_in_the_source_that_it_names():
 @pytest.mark.parametrize("command", [["verify", "newton-identities", "--kernel", "coq"]])
 def test_without_coq_one_sentence_and_exit_code_2(no_coq, command):
     result = runner.invoke(app, command)
+    assert result.exit_code == 2
+    assert library.INSTALL in " ".join(result.stderr.split())
+
+
+def test_a_file_is_not_checked_by_a_kernel_that_is_not_there(no_coq, tmp_path):
+    C.gradient_descent(n_points=2, n_dims=1, n_steps=1, step_size=1).save(tmp_path / "gd.safetensors")
+    result = runner.invoke(app, ["check", str(tmp_path / "gd.safetensors"), "--kernel", "coq"])
     assert result.exit_code == 2
     assert library.INSTALL in " ".join(result.stderr.split())
 
