@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import typer
@@ -37,8 +38,8 @@ def load_model(name: str) -> nn.Module:
         sys.path.insert(0, os.getcwd())
     try:
         found: object = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"cannot import {module_name}: {error}") from error
+    except Exception as error:  # the module is the user's, and may fail in any way
+        raise ValueError(f"cannot import {module_name}: {type(error).__name__}: {error}") from error
     for part in factory_name.split("."):
         if not hasattr(found, part):
             raise ValueError(f"{module_name} has no {factory_name}")
@@ -48,7 +49,16 @@ def load_model(name: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         if not callable(found):
             raise ValueError(f"{name} is a {type(found).__name__}, expected a torch.nn.Module or what returns one")
-        found = found()
+        found = _called(name, found)
     if not isinstance(found, nn.Module):
         raise ValueError(f"{name} returned a {type(found).__name__}, expected a torch.nn.Module")
     return found.eval()
+
+
+def _called(name: str, factory: Callable[[], object]) -> object:
+    try:
+        return factory()
+    except Exception as error:  # the factory is the user's, and may fail in any way
+        raise ValueError(
+            f"{name}() raised {type(error).__name__}: {error}; a factory takes no arguments and returns a torch.nn.Module"
+        ) from error

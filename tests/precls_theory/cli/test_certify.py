@@ -25,6 +25,14 @@ class Square(nn.Module):
 
 
 number = 3
+
+
+def with_arguments(width):
+    return nn.Linear(width, width)
+
+
+def wrong():
+    raise RuntimeError("no weights here")
 """
 
 
@@ -102,3 +110,22 @@ def test_the_table_is_made_again(run, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     rows, _ = coverage.read_table(tmp_path / "table.json")
     assert [row.name for row in rows if row.library == "torch.nn"] == ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d"]
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("models_of_a_user:with_arguments", "with_arguments() raised TypeError: with_arguments() missing 1 required"),
+        (
+            "models_of_a_user:wrong",
+            "wrong() raised RuntimeError: no weights here; a factory takes no arguments and returns",
+        ),
+        ("broken_models:build", "cannot import broken_models: NameError: name 'nothing' is not defined"),
+    ],
+)
+@pytest.mark.parametrize("command", [("certify",), ("counterexample", "square")])
+def test_what_a_users_module_raises_is_named(run, tmp_path, command, factory, words):
+    (tmp_path / "broken_models.py").write_text("nothing\n")
+    result = run(command[0], factory, *command[1:], "--shape", "1,3,4")
+    assert result.exit_code == 1
+    assert words in " ".join(result.output.split())
