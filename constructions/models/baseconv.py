@@ -264,13 +264,19 @@ def check_memory(n_rows: int, channels: Sequence[int], hidden: Sequence[int], dt
 
 def assign(parameter: nn.Parameter | Tensor, values: np.ndarray) -> None:
     """Set a parameter to exact or floating values, rounded to its dtype; ``OverflowError`` when one does not fit."""
-    rounded = torch.from_numpy(np.asarray(values).astype(np.float64)).to(parameter.dtype)
-    if tuple(rounded.shape) != tuple(parameter.shape):
-        raise ValueError(f"expected weights of shape {tuple(parameter.shape)}, got {tuple(rounded.shape)}")
-    if not bool(torch.isfinite(rounded).all()):
-        raise OverflowError(f"a weight overflows {parameter.dtype}")
+    values = np.asarray(values)
+    if values.shape != tuple(parameter.shape):
+        raise ValueError(f"expected weights of shape {tuple(parameter.shape)}, got {values.shape}")
     with torch.no_grad():
-        parameter.copy_(rounded)
+        parameter.copy_(rounded(values, parameter.dtype))
+
+
+def rounded(values: np.ndarray, dtype: torch.dtype) -> Tensor:
+    """Each value rounded once; ``OverflowError`` where one overflows ``dtype``."""
+    result = torch.from_numpy(np.ascontiguousarray(values.astype(np.float64))).to(dtype)
+    if not bool(torch.isfinite(result).all()):
+        raise OverflowError(f"a weight overflows {dtype}")
+    return result
 
 
 def values_of(parameter: Tensor) -> np.ndarray:

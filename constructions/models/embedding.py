@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -68,7 +69,7 @@ def embedded(
     return model.to(device)
 
 
-def padded(u: Tensor, channels: int) -> Tensor:
+def padded(u: Float[Tensor, "*batch rows channels_in"], channels: int) -> Float[Tensor, "*batch rows channels_out"]:
     """``u`` (..., n_rows, inputs) with zeros up to so many channels. Raises ``ValueError`` for fewer than it has."""
     if channels < u.shape[-1]:
         raise ValueError(f"the input has {u.shape[-1]} channels already, got {channels}")

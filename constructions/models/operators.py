@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Shaped
 
 from constructions.networks.layer import Layer, Mode, SparseMap, check_mode
 
@@ -20,10 +21,10 @@ from constructions.networks.layer import Layer, Mode, SparseMap, check_mode
 class OperatorWeights:
     """Weights of ``(u W + B1) ⊙ (H ⋆ u + B2)``: ``W`` (D, D), ``B1``, ``H`` and ``B2`` (N, D)."""
 
-    W: np.ndarray
-    B1: np.ndarray
-    H: np.ndarray
-    B2: np.ndarray
+    W: Shaped[np.ndarray, "channels channels"]
+    B1: Shaped[np.ndarray, "rows channels"]
+    H: Shaped[np.ndarray, "rows channels"]
+    B2: Shaped[np.ndarray, "rows channels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +35,20 @@ class LayerWeights:
     ``conv_bias`` (h,), ``branch_weights`` the pair (w0, w1) or None for (1, 0).
     """
 
-    in_weight: np.ndarray
-    in_bias: np.ndarray
-    filter: np.ndarray
-    conv_bias: np.ndarray
-    gate_weight: np.ndarray
-    gate_bias: np.ndarray
-    out_weight: np.ndarray
-    out_bias: np.ndarray
-    branch_weights: np.ndarray | None = None
+    in_weight: Shaped[np.ndarray, "channels_in hidden"]
+    in_bias: Shaped[np.ndarray, " hidden"]
+    filter: Shaped[np.ndarray, "rows hidden"]
+    conv_bias: Shaped[np.ndarray, " hidden"]
+    gate_weight: Shaped[np.ndarray, "channels_in hidden"]
+    gate_bias: Shaped[np.ndarray, " hidden"]
+    out_weight: Shaped[np.ndarray, "hidden channels_out"]
+    out_bias: Shaped[np.ndarray, " channels_out"]
+    branch_weights: Shaped[np.ndarray, " 2"] | None = None
 
 
-def direct_convolution(filter: np.ndarray, u: np.ndarray, mode: Mode = "causal") -> np.ndarray:
+def direct_convolution(
+    filter: Shaped[np.ndarray, "rows channels"], u: Shaped[np.ndarray, "rows channels"], mode: Mode = "causal"
+) -> Shaped[np.ndarray, "rows channels"]:
     """``(filter ⋆ u)[n, d] = Σ_m filter[m, d] · u[n − m, d]`` along the rows of ``u`` (N, D), over any ring.
 
     Causal sums over 0 ≤ m ≤ n, circular over all m with row indices modulo N. ``filter`` has the shape of ``u``.
@@ -64,13 +67,17 @@ def direct_convolution(filter: np.ndarray, u: np.ndarray, mode: Mode = "causal")
     return result
 
 
-def apply_operator(weights: OperatorWeights, u: np.ndarray, mode: Mode = "causal") -> np.ndarray:
+def apply_operator(
+    weights: OperatorWeights, u: Shaped[np.ndarray, "rows channels"], mode: Mode = "causal"
+) -> Shaped[np.ndarray, "rows channels"]:
     """The operator on ``u`` (N, D), over the ring of the entries."""
     combined: np.ndarray = (u @ weights.W + weights.B1) * (direct_convolution(weights.H, u, mode) + weights.B2)
     return combined
 
 
-def apply_layer(weights: LayerWeights, u: np.ndarray, mode: Mode = "causal") -> np.ndarray:
+def apply_layer(
+    weights: LayerWeights, u: Shaped[np.ndarray, "rows channels_in"], mode: Mode = "causal"
+) -> Shaped[np.ndarray, "rows channels_out"]:
     """The layer on ``u`` (N, D_in), over the ring of the entries."""
     conv = direct_convolution(weights.filter, u @ weights.in_weight + weights.in_bias, mode) + weights.conv_bias
     y = (conv * (u @ weights.gate_weight + weights.gate_bias)) @ weights.out_weight + weights.out_bias

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from constructions.models.baseconv import rounded
 from constructions.models.exact_weights import exact_layer, rationals, without_branches
 from constructions.models.operators import LayerWeights
 from constructions.models.own_weights import claiming
@@ -123,10 +124,7 @@ def scattered(shape: tuple[int, int], entries: Mapping[tuple[int, int], Supports
     values = np.zeros(shape)
     for place, value in entries.items():
         values[place] = float(value)
-    rounded = torch.from_numpy(values).to(dtype)
-    if not bool(torch.isfinite(rounded).all()):
-        raise OverflowError(f"a weight of the network overflows {dtype}")
-    return rounded
+    return rounded(values, dtype)
 
 
 def from_published(model: PublishedModel, like: Network) -> Network:

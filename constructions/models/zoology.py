@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from constructions.models.baseconv import rounded
 from constructions.models.exact_weights import network_with, rationals
 from constructions.models.operators import LayerWeights, dense_weights
 from constructions.models.published import followed, scattered
@@ -197,11 +198,3 @@ def leading_identity(size: int, width: int) -> np.ndarray:
 
 def exact_zeros(*shape: int) -> np.ndarray:
     return np.full(shape, Fraction(0), dtype=object)
-
-
-def rounded(values: np.ndarray, dtype: torch.dtype) -> Tensor:
-    """Each weight rounded once; ``OverflowError`` where one overflows ``dtype``."""
-    result = torch.from_numpy(np.ascontiguousarray(values.astype(np.float64))).to(dtype)
-    if not bool(torch.isfinite(result).all()):
-        raise OverflowError(f"a weight of the network overflows {dtype}")
-    return result

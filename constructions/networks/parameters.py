@@ -132,8 +132,8 @@ StepSize = Annotated[Rational, Exact("step size η, exactly: 1/10 or 0.1")]
 P = TypeVar("P", bound=Mapping[str, object])
 
 
-class IterationParameters(TypedDict, total=False):
-    """What an iteration for least squares records, each form the parameters that it takes."""
+class IterationCounts(TypedDict, total=False):
+    """Sizes and counts of an iteration for least squares."""
 
     n_points: int
     n_dims: int
@@ -141,6 +141,11 @@ class IterationParameters(TypedDict, total=False):
     n_iters: int
     n_applications: int
     refinements: int
+
+
+class IterationParameters(IterationCounts, total=False):
+    """What an iteration for least squares records, each form the parameters that it takes."""
+
     step_size: Rational
     momentum: Rational
     lower: Rational
@@ -150,15 +155,9 @@ class IterationParameters(TypedDict, total=False):
     scales: list[Rational] | None
 
 
-class IterationValues(TypedDict, total=False):
+class IterationValues(IterationCounts, total=False):
     """The same as the builder receives them: rationals as fractions."""
 
-    n_points: int
-    n_dims: int
-    n_steps: int
-    n_iters: int
-    n_applications: int
-    refinements: int
     step_size: Fraction
     momentum: Fraction
     lower: Fraction
