@@ -33,9 +33,11 @@ COLUMNS = ("task", "model", "recipe", "n_points", "n_dims", "width", "noise", "s
 LAYERWISE = RunSettings("explicit_gradient", "baseconv", "layerwise", 20, 5, "float64")
 FROM_EXACT = replace(LAYERWISE, recipe="levenberg-marquardt", initial="exact", noise=1e-2)
 END_TO_END = (
-    (4, 2, 10, 30.0, ("levenberg-marquardt", "homotopy", "curriculum", "adam-then-marquardt")),
-    (4, 2, 10, 15.0, ("alternating", "lbfgs", "adam", "published")),
-    (8, 3, 14, 120.0, ("levenberg-marquardt", "homotopy")),
+    (4, 2, 10, 12.0, ("homotopy",)),
+    (8, 3, 14, 60.0, ("homotopy",)),
+    (4, 2, 10, 12.0, ("levenberg-marquardt", "curriculum", "adam-then-marquardt", "alternating", "lbfgs", "adam")),
+    (4, 2, 10, 12.0, ("published",)),
+    (8, 3, 14, 60.0, ("levenberg-marquardt", "curriculum", "adam-then-marquardt")),
 )
 """N, D and the width of two layers, the seconds of processor time a run is given, and the recipes."""
 SECONDS = 300.0
