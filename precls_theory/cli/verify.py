@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
+import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypedDict
@@ -30,7 +34,7 @@ JSON_KEYS = (
 KERNEL_KEYS = ("every_size", "kernel", "coq", "coqchk", "every_size_given", "why_not_every_size")
 """Of a run with ``--kernel``."""
 WORTH_PROCESSES = 8
-"""Theorems from which processes of their own are started: each imports PyTorch and SymPy first."""
+"""Theorems from which processes of their own are started."""
 MOST_JOBS = 4
 """Processes by default: each holds about a gigabyte, and the longest check takes a tenth of the whole."""
 WIDE = 140
@@ -236,8 +240,8 @@ def prove(
     ``every_size`` is what :func:`ask_kernel` found; ``jobs`` is how many checks run at a time.
     """
     found: dict[str, Certificate] = {}
-    with steps(len(theorems), "proving") as report:
-        for made in certified(theorems, size, jobs, report):
+    with begun(theorems, size, jobs) as futures, steps(len(theorems), "proving") as report:
+        for made in certified(theorems, size, futures, report):
             added: KernelFields = (every_size or {}).get(made.id, {})
             proof = replace(made, **added)
             found[proof.id] = proof
@@ -246,20 +250,40 @@ def prove(
     return [found[theorem.id] for theorem in theorems]
 
 
-def certified(theorems: list[Theorem], size: Size, jobs: int, report: Steps) -> Iterator[Certificate]:
-    """The certificates as they are made: here one after the other, or by processes of their own, which start in seconds."""
+@contextlib.contextmanager
+def begun(theorems: list[Theorem], size: Size, jobs: int) -> Iterator[list[Future[Certificate]] | None]:
+    """The checks as they run in processes of their own, or ``None`` where that is not worth their start.
+
+    Processes are forked where that is safe, before anything here has a thread: they share what is imported, which
+    took longer than most checks. They end with the block, also in the middle of a check.
+    """
     if jobs == 1 or len(theorems) < WORTH_PROCESSES:
+        yield None
+        return
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
+    try:
+        yield [pool.submit(certify_by_id, theorem.id, size) for theorem in theorems]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+
+
+def certified(
+    theorems: list[Theorem], size: Size, futures: list[Future[Certificate]] | None, report: Steps
+) -> Iterator[Certificate]:
+    """The certificates as they are made: here one after the other, or as the processes are done with them."""
+    if futures is None:
         for theorem in theorems:
             report.begin(f"proving {theorem.id}")
             yield certify(theorem, size)
         return
-    import joblib
-
     report.begin("proving")
-    made = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        joblib.delayed(certify_by_id)(theorem.id, size) for theorem in theorems
-    )
-    for done, certificate in enumerate(made, 1):
+    for done, future in enumerate(as_completed(futures), 1):
+        certificate = future.result()
         report.at(f"proving, last {certificate.id}", done, len(theorems))
         yield certificate
 
