@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_without_a_gpu_its_tests_are_left_out_in_words() -> None:
-    where = ROOT / "tests" / "constructions" / "models"
+    where = ROOT / "tests" / "constructions" / "models" / "test_baseconv.py"
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:xdist", "-p", "no:cacheprovider", str(where)]
     run = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}

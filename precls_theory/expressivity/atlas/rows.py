@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -55,11 +56,15 @@ ONE_LAYER: dict[AtlasTarget, str] = {
 
 
 def variants(**options: tuple[str | int, ...]) -> tuple[Variant, ...]:
-    """All combinations of the options."""
-    combined: list[Variant] = [()]
-    for name, values in options.items():
-        combined = [(*variant, (name, value)) for variant in combined for value in values]
-    return tuple(combined)
+    """Combinations of the options in which any two values of different options meet.
+
+    All of them when at most two options have a choice; half of them otherwise, those whose indices have an even sum:
+    the rest of a pair makes the sum even.
+    """
+    combined = list(itertools.product(*(enumerate(values) for values in options.values())))
+    if sum(len(values) > 1 for values in options.values()) > 2:
+        combined = [chosen for chosen in combined if sum(index for index, _ in chosen) % 2 == 0]
+    return tuple(tuple(zip(options, (value for _, value in chosen), strict=True)) for chosen in combined)
 
 
 def impossible(

@@ -87,6 +87,8 @@ def counterexample(
     if len(input_shape) != 3:
         raise ValueError(f"input_shape must be (batch, rows, channels), got {input_shape}")
     model = private_copy(model).double()
+    if isinstance(target, str):  # what is wrong with a name or a step size is said before the model is traced
+        make_target(target, input_shape, input_shape, step_size)
     return search(
         trace(model, tuple(input_shape)),
         target,

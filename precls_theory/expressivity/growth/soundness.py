@@ -325,7 +325,7 @@ def wild(size: int, rng: random.Random) -> Iterator[Tensor]:
 
 
 def _wrong(out: Tensor, bound: Growth, u: Tensor, allowance: float) -> str:
-    values = (torch.view_as_real(out) if out.is_complex() else out).double()
+    values = (torch.view_as_real(out) if out.is_complex() else out).detach().double()
     largest = float(values.abs().max()) if values.numel() else 0.0
     size = float((values / largest).norm()) * largest if largest else 0.0
     limit = poly_value(bound.norm, float(u.norm()))

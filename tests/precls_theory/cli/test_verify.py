@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import BrokenExecutor
+import multiprocessing
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +212,35 @@ def test_processes_find_what_one_process_finds() -> None:
     assert [theorem["scope"] for theorem in found] == [certificate.scope for certificate in alone]
 
 
-def test_a_process_that_ends_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ended(*arguments: Any) -> None:
-        raise BrokenExecutor("killed")
+def killed(*arguments: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(command, "certified", ended)
-    result = precls("verify", "newton-identities")
+
+def asleep(*arguments: Any) -> None:
+    time.sleep(600)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes elsewhere do not see what is replaced here")
+def test_a_process_that_is_killed_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "certify_by_id", killed)
+    result = precls("verify", "--jobs", 2)
     assert result.exit_code == 1
     assert "use --jobs 1" in words(result)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes elsewhere do not see what is replaced here")
+def test_an_interrupt_ends_the_processes_in_the_middle_of_their_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes: list[Any] = []
+
+    def interrupted() -> None:
+        with command.begun(list(all_theorems().values()), Size(2, 2), 2):
+            processes.extend(multiprocessing.active_children())
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "certify_by_id", asleep)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(processes) == 2
+    for process in processes:
+        process.join(30)
+        assert not process.is_alive()

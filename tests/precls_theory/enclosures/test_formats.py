@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers.models import CHANNELS, FASTER, MODELS, ROWS, SHAPE, TRACED, Wrap, build, certified, run
+from helpers.mutations import DEEP
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -54,12 +55,16 @@ def worst(model: nn.Module, dtype: torch.dtype, exponents: range, computed: bool
     return found
 
 
+def formats(index: int, name: str) -> tuple[torch.dtype, ...]:
+    """The formats that a model is run in: those it has a mask for, all in the deep profile, else one by turns."""
+    possible = (torch.float64,) if name in DOUBLE_MASKS else FORMATS
+    return possible if DEEP else (possible[index % len(possible)],)
+
+
 CASES = [
-    (name, dtype)
-    for name in sorted({**MODELS, **TRACED, **FASTER})
-    for dtype in FORMATS
-    if dtype == torch.float64 or name not in DOUBLE_MASKS
+    (name, dtype) for index, name in enumerate(sorted({**MODELS, **TRACED, **FASTER})) for dtype in formats(index, name)
 ]
+"""Every model in every format in the deep profile, else each in one of them."""
 
 
 @pytest.mark.parametrize(("name", "dtype"), CASES, ids=str)
