@@ -222,17 +222,17 @@ class TestWithCoq:
         statements.require_recorded(statements.claimed(), built)
         sizes = ["--n-points", "2", "--n-dims", "1"]
         result = runner.invoke(
-            app, ["verify", "newton-identities", "depth-lower-bound", *sizes, "--kernel", "coq", "--json"]
+            app, ["verify", "newton-identities", "published-block-not-gd", *sizes, "--kernel", "coq", "--json"]
         )
         assert result.exit_code == 0, result.stderr
-        newton, degree = json.loads(result.stdout)["theorems"]
+        newton, block = json.loads(result.stdout)["theorems"]
         assert newton["every_size"] is True
         assert newton["kernel"] == library.find_coq().name
         assert newton["coq"] == "Descent.newton_power"
         assert newton["coqchk"] == ("accepted" if library.is_rechecked(built) else None)
-        assert degree["every_size"] is False
-        assert degree["kernel"] is degree["coq"] is None
-        assert "compiler" in degree["why_not_every_size"]
+        assert block["every_size"] is False
+        assert block["kernel"] is block["coq"] is None
+        assert "refuted at one size" in block["why_not_every_size"]
 
     def test_a_library_without_mathcomp_is_missing_not_wrong(self, monkeypatch, tiny):
         with pytest.raises((KernelMissing, KernelError), match=r"mathcomp|MathComp|not found|Cannot find"):
