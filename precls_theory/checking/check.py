@@ -175,12 +175,3 @@ def error_bound_problem(network: ExactNetwork) -> str | None:
         f"the recorded error bound is {short(write_rational(bound))}, and the weights are proved to within "
         f"{float(proved):.6g} of {short(label)} only"
     )
-
-
-# --- Counterexamples ----------------------------------------------------------------------------------------------
-
-
-# --- Comparison with the rebuild ----------------------------------------------------------------------------------
-
-
-# --- Words --------------------------------------------------------------------------------------------------------
