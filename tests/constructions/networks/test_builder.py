@@ -350,3 +350,17 @@ def test_progress_is_told_in_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     builder.build([out], partial(Sequence, 1, 1, n_inputs=1))
     written = [("layers written", 1), ("layers written", 2)]
     assert told == [*written, ("layers compiled", 1, 2), ("layers compiled", 2, 2)]
+
+
+def test_a_layer_is_added_again_where_its_channels_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr("constructions.networks.builder.tell", lambda *words: told.append(words))
+    builder = Builder(1, ["x"])
+    x = builder.layer(x=3 * X)
+    builder.again(0)
+    assert builder.layers[1] is builder.layers[0]
+    assert told == [("layers written", 1), ("layers written", 2)]
+    assert one_row(builder, [x], 2) == [18]
+    builder.layer(y=x)
+    with pytest.raises(ValueError, match=r"^layer 4 reads channels that do not exist: \['x'\]$"):
+        builder.again(0)
