@@ -124,6 +124,11 @@ def test_sums_reach_every_map() -> None:
         module.lower(network, dtype=torch.int8)
 
 
+def test_a_network_is_lowered_to_the_device_that_is_named() -> None:
+    lowered = module.lower(built("mixed", "causal", (0, 1, 2, 3), True), device="meta")
+    assert {buffer.device.type for buffer in lowered.buffers()} == {"meta"}
+
+
 def test_a_batch_on_the_cpu_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     lowered = module.lower(built("plain", "causal", (0, 1, 2, 3), False))
     sizes: list[int] = []
