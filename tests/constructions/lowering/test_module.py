@@ -124,6 +124,14 @@ def test_sums_reach_every_map() -> None:
         module.lower(network, dtype=torch.int8)
 
 
+def test_positional_values_that_overflow_are_refused() -> None:
+    network = built("plain", "causal", (0, 1, 2, 3), True)
+    large = replace(network, positions={(1, 2): Fraction(10**5)})
+    assert module.lower(large).positions is not None
+    with pytest.raises(OverflowError, match=r"^a weight of about 10\^5 overflows torch.float16$"):
+        module.lower(large, dtype=torch.float16)
+
+
 def test_a_network_is_lowered_to_the_device_that_is_named() -> None:
     lowered = module.lower(built("mixed", "causal", (0, 1, 2, 3), True), device="meta")
     assert {buffer.device.type for buffer in lowered.buffers()} == {"meta"}
@@ -228,7 +236,7 @@ def test_gathered_rows_that_follow_each_other_are_a_slice() -> None:
 
 def limits() -> Limits:
     """Outputs a, b, c, d: a and d vary, up to 2 and anywhere; c and b are row-constant, up to 3 and 5."""
-    layer = SimpleNamespace(outputs=("a", "b", "c@x[1]", "d"))
+    layer = SimpleNamespace(outputs=("a", "b[2]", "c@x[1]", "d"))
     network: Any = SimpleNamespace(limits=(None, np.array([2.0, 5.0, 3.0, np.inf])), layers=(layer, layer))
     return Limits(network, 1, ((False, 0), (True, 1), (True, 0), (False, 1)), torch.float64)
 
@@ -242,7 +250,7 @@ def states(a: float, b: float, c: float, d: float) -> tuple[torch.Tensor, torch.
 
 def test_limits_lie_where_the_outputs_do() -> None:
     found = limits()
-    assert found.names == {False: ["a", "d"], True: ["c@x[1]", "b"]}
+    assert found.names == {False: ["a", "d"], True: ["c@x[1]", "b[2]"]}
     assert found.varying is not None
     assert found.constant is not None
     assert found.varying.flatten().tolist() == [2, np.inf]
@@ -251,6 +259,9 @@ def test_limits_lie_where_the_outputs_do() -> None:
     assert [bool(flag) for flag in found.outside(*within)] == [False, False]
     assert found.describe(*within) is None
     assert found.describe(None, None) is None
+    constant_alone = found.describe(None, states(0, 6, 0, 0)[1])
+    assert constant_alone is not None
+    assert constant_alone.startswith("the leading digit b[2] of batch entry 1 is 6,")
     assert found.outside(None, None) == []
 
 
@@ -258,7 +269,7 @@ def test_limits_lie_where_the_outputs_do() -> None:
     ("values", "flags", "name", "family", "entry", "value", "limit"),
     [
         ((2.5, 0, 0, 0), [True, False], "a", "a", 1, "2.5", "2"),
-        ((0, -5.5, 0, 0), [False, True], "b", "b", 1, "-5.5", "5"),
+        ((0, -5.5, 0, 0), [False, True], "b[2]", "b", 1, "-5.5", "5"),
         ((0, 0, 4, 0), [False, True], "c@x[1]", "c", 2, "4", "3"),
         ((float("nan"), 9, 0, 0), [True, True], "a", "a", 1, "nan", "2"),
     ],
