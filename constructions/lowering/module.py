@@ -91,7 +91,7 @@ class LoweredNetwork(nn.Module):
         self.layers = nn.ModuleList(layers)
         self._register_outputs(location)
         self.limits = nn.ModuleList(limits_of(network, [layer.location for layer in layers], dtype))
-        widest = max(plan.context.layer.width * len(plan.context.wanted) for plan in plans)
+        widest = max((plan.context.layer.width * len(plan.context.wanted) for plan in plans), default=0)
         self.batch_chunk = max(64, BATCH_ELEMENTS // max(1, widest))  # a constant network has no hidden channel
 
     @property

@@ -124,6 +124,14 @@ def test_sums_reach_every_map() -> None:
         module.lower(network, dtype=torch.int8)
 
 
+def test_a_network_without_layers_is_what_it_reads() -> None:
+    network = built("plain", "causal", (1, 3), True)
+    bare = replace(network, layers=())
+    u = torch.arange(2.0 * N * 3, dtype=torch.float64).reshape(2, N, 3)
+    expected = bare.evaluate(u.numpy().astype(int).astype(object)).astype(float)
+    assert np.array_equal(LoweredNetwork(bare, (1, 3), torch.float64)(u).numpy(), expected[:, [1, 3]])
+
+
 def test_positional_values_that_overflow_are_refused() -> None:
     network = built("plain", "causal", (0, 1, 2, 3), True)
     large = replace(network, positions={(1, 2): Fraction(10**5)})
