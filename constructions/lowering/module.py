@@ -87,11 +87,10 @@ class LoweredNetwork(nn.Module):
         self.register_buffer("positions", positional_embedding(network, held, dtype))
         lowered = {id(plan): LoweredLayer(plan) for plan in {id(plan): plan for plan in plans}.values()}
         layers = [lowered[id(plan)] for plan in plans]
-        location = plans[-1].location if plans else tuple((False, channel) for channel in range(self.n_inputs))
         self.layers = nn.ModuleList(layers)
-        self._register_outputs(location)
+        self._register_outputs(plans[-1].location)
         self.limits = nn.ModuleList(limits_of(network, [layer.location for layer in layers], dtype))
-        widest = max((plan.context.layer.width * len(plan.context.wanted) for plan in plans), default=0)
+        widest = max(plan.context.layer.width * len(plan.context.wanted) for plan in plans)
         self.batch_chunk = max(64, BATCH_ELEMENTS // max(1, widest))  # a constant network has no hidden channel
 
     @property

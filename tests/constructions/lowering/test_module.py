@@ -124,14 +124,6 @@ def test_sums_reach_every_map() -> None:
         module.lower(network, dtype=torch.int8)
 
 
-def test_a_network_without_layers_is_what_it_reads() -> None:
-    network = built("plain", "causal", (1, 3), True)
-    bare = replace(network, layers=())
-    u = torch.arange(2.0 * N * 3, dtype=torch.float64).reshape(2, N, 3)
-    expected = bare.evaluate(u.numpy().astype(int).astype(object)).astype(float)
-    assert np.array_equal(LoweredNetwork(bare, (1, 3), torch.float64)(u).numpy(), expected[:, [1, 3]])
-
-
 def test_positional_values_that_overflow_are_refused() -> None:
     network = built("plain", "causal", (0, 1, 2, 3), True)
     large = replace(network, positions={(1, 2): Fraction(10**5)})
@@ -303,12 +295,45 @@ def test_layers_without_limits_have_none() -> None:
     assert module.limits_of(SimpleNamespace(limits=(None, None)), [location, location], torch.float64) == []  # type: ignore[arg-type]
 
 
-def limited(kept: tuple[int, ...], positions: bool = False, **changes: Any) -> Network:
+def limited(kept: tuple[int, ...], positions: bool = False, mode: str = "circular", **changes: Any) -> Network:
     """Circular totals p and the rest of two layers, with the second's outputs a = p², b = p·q, c = q − 3, d = p limited."""
-    network = built("totals", "circular", kept, positions)
+    network = built("totals", mode, kept, positions)
     largest = {"a": 100.0, "b": np.inf, "c": 2.1, "d": 1e9}
     last = np.array([largest[name] for name in network.outputs])
     return replace(network, limits=(*[None] * (network.depth - 1), last), **changes)
+
+
+def test_every_layer_refuses_by_its_own_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first layer's p is 11, beyond its limit of 10; the second is within its own."""
+    network = limited((3,))
+    first = np.array([10.0 if name == "p" else np.inf for name in network.layers[0].outputs])
+    last = np.array([1e9] * len(network.outputs))
+    model = replace(network, limits=(first, last)).to_torch()
+    u = torch.zeros(1, N, 2, dtype=torch.float64)
+    u[0, 0, 0] = 11
+    with pytest.raises(OverflowError, match=r"^layer 1: the leading digit p of batch entry 0 is 11, "):
+        model(u)
+    assert model(u / 11).shape == (1, 1, 4)
+    monkeypatch.setattr(module, "is_exporting", lambda: True)
+    words = (
+        "a sliced network refuses digits that leave their range, and an exported program cannot: export the network that was "
+        "sliced, or run this one through torch.compile"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(words)}$"):
+        model(u / 11)
+
+
+def test_a_causal_network_refuses_by_the_rows_that_it_holds() -> None:
+    u = torch.zeros(2, N, 2, dtype=torch.float64)
+    u[1, 0, 0], u[1, 1, 0], u[1, 2, 0] = 6, 5, 100  # 11 at row 1; row 2 is not held
+    model = limited((1,), mode="causal").to_torch()
+    assert model.first_rows == [0, 1]
+    with pytest.raises(
+        OverflowError, match=r"the leading digit a of batch entry 1 is 121, and the digits are exact up to 100"
+    ):
+        model(u)
+    u[1, 0, 0] = 4
+    assert model(u).shape[:2] == (2, 1)
 
 
 @pytest.mark.parametrize("positions", [False, True])
@@ -335,7 +360,8 @@ def test_a_network_refuses_what_leaves_its_limits(kept: tuple[int, ...], positio
     with pytest.raises(OverflowError, match=f"^{re.escape(message)}$"):
         model(network.task.encode(beyond))
     with pytest.raises(
-        OverflowError, match="a leading digit leaves the range in which digits are exact: run the model"
+        OverflowError,
+        match=r"^a leading digit leaves the range in which digits are exact: run the model as it is to see which$",
     ):
         torch.func.vmap(model)(network.task.encode(beyond)[:, None])
     same = torch.func.vmap(model)(network.task.encode(within)[:, None])[:, 0]

@@ -449,10 +449,14 @@ def test_integers_that_json_readers_round_are_written_as_text() -> None:
     assert found["seed"] == str(2**255)
 
 
-def test_degrees_that_need_longer_primes_are_refused_at_once() -> None:
+def test_degrees_that_need_longer_primes_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """2^1010 steps of gradient descent: a prime of 2048 bits, which takes minutes to find."""
     for degree, height, length in ((2**1010, 2.0**1012, 1012), (2**1010, 0.0, 0), (3, 2.0**1000, 1000)):
-        words = rf"^a degree of {degree.bit_length()} bits and coefficients of 2\^{length} bits need a prime of 2048 bits, "
+        words = (
+            rf"^a degree of {degree.bit_length()} bits and coefficients of 2\^{length} bits need a prime of 2048 bits, "
+        )
         with pytest.raises(OverflowError, match=words + r"and one of at most 1024 is drawn$"):
             prove_zero(lambda ring, draw, points: ring.zeros((points, 1)), Bound(degree, height, 0.0))
     assert plan(Bound(2**900, 2.0**902, 0.0)).bits == 1024
+    monkeypatch.setattr("precls_theory.proofs.residues.MAX_PRIME_BITS", 30)
+    assert prove_zero(lambda ring, draw, points: ring.zeros((points, 1)), Bound(3, 5.0, 0.0)).primes[0] < 2**31
