@@ -63,7 +63,7 @@ def bounded(
     """The growth of ``f(x)``, entry by entry, from the constants of f."""
     root = up_sqrt(float(x.numel))
     limit = max(-low, high)
-    linear = up(up_mul(slope, x.entry) + offset) if math.isfinite(x.entry) and math.isfinite(slope) else math.inf
+    linear = up(up_mul(slope, x.entry) + offset) if math.isfinite(slope) else math.inf
     norm = poly_add(poly_scale(x.norm, slope), (up_mul(offset, root),)) if math.isfinite(slope) else (math.inf,)
     if math.isfinite(limit) and not math.isfinite(slope):
         norm = (up_mul(limit, root),)
@@ -226,7 +226,7 @@ def square_root(c: GrowthContext, self: Growth) -> Growth:
         relation = self.relation._replace(kind=f"root {self.relation.kind}")
     root = root_norm(self)
     least = math.nextafter(math.sqrt(self.lower), 0) if self.lower > 0 else 0.0
-    entry = up(up_sqrt(self.entry)) if math.isfinite(self.entry) else math.inf
+    entry = up(up_sqrt(self.entry))
     return Growth(c.shape, root, entry, least, entry, relation=relation)
 
 

@@ -344,6 +344,30 @@ CASES = {
     "hardtanh, limits": Case(
         lambda op, u: op("hardtanh", u, 0.5, 4.0), norm=(R(96),), low=1 / 2, high=4, kind=1, pieces=(R(96), 1)
     ),
+    "cos of 0": Case(lambda op, u: op("cos", op("mul.Scalar", u, 0.0)), norm=(R(6),), low=-1, high=1),
+    "log1p from 1/2": Case(
+        lambda op, u: op("log1p", op("add.Scalar", op("sigmoid", u), 0.5)),
+        norm=(R(27 / 2),),
+        low=0,
+        entry=3 / 2,
+        share=0.61,
+    ),
+    "square root of a polynomial": Case(
+        lambda op, u: op(
+            "sqrt",
+            op(
+                "add.Scalar",
+                op("add.Tensor", op("relu", u), op("mul.Scalar", op("pow.Tensor_Scalar", op("relu", u), 3), 4.0)),
+                9.0,
+            ),
+        ),
+        norm=(7 / 2, 3 / 2, 1),
+        low=3,
+        share=0.0,
+        kind=1,
+        refused="the argument is not bounded away from 0 (no eps > 0 was recognised)",
+        shape=(1, 1),
+    ),
 }
 
 
@@ -434,6 +458,7 @@ def test_what_overflows_in_a_format() -> None:
     reason = "softplus: below the threshold 100.0, exp(βx) overflows"
     refuses(lambda op, u: op("softplus", u, 1.0, 100.0), reason, dtypes=formats)
     refuses(lambda op, u: op("softplus", op("mul.Scalar", op("tanh", u), 50.0), 2.0, 100.0), reason, dtypes=formats)
+    refuses(lambda op, u: op("softplus", op("mul.Scalar", op("tanh", u), 88.5), 1.0, 100.0), reason, dtypes=formats)
     for build in (
         lambda op, u: op("softplus", u, 1.0, 88.0),
         lambda op, u: op("softplus", op("tanh", u), 2.0, 100.0),

@@ -485,6 +485,18 @@ CASES = {
         share=0.707,
         shape=(1, 4),
     ),
+    "simplex of rows, in batches": Case(
+        lambda op, u: op("matmul", op("softmax.int", u, -1), u), norm=(0, R(2)), share=0.9, shape=(2, 2, 2)
+    ),
+    "simplex of columns, in batches": Case(
+        lambda op, u: op("matmul", u, op("softmax.int", u, -2)), norm=(0, R(2)), share=0.79, shape=(2, 2, 2)
+    ),
+    "einsum, simplex, in batches": Case(
+        lambda op, u: op("einsum", "bij,bjk->bik", [op("softmax.int", u, 2), op("transpose.int", u, 1, 2)]),
+        norm=(0, R(2)),
+        share=0.745,
+        shape=(2, 2, 3),
+    ),
 }
 
 
