@@ -201,6 +201,7 @@ def test_covers_end_in_time() -> None:
         (sp.Piecewise((x, x >= 2), (x**3, x <= 2)), x**3),
         (sp.Abs(sp.Abs(x) + 1), None),
         (sp.Max(x, -x), None),
+        (sp.Abs(x / 2), None),
         (sp.Piecewise((x, x > 0), (x**3, True)), None),
         (sp.Piecewise((x, sp.And(x > 0, x < 3)), (x**3, True)), None),
     ],

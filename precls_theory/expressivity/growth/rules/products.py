@@ -44,7 +44,7 @@ def product(c: GrowthContext, x: Growth, y: Growth) -> Growth:
     simplex: frozenset[int] = frozenset()
     for first, second in ((x, y), (y, x)):
         if first.simplex and second.value is not None and second.lower >= 0 and second.entry <= 1:
-            simplex = frozenset(d for d in first.simplex if len(first.shape) >= -d and first.shape[d] == c.shape[d])
+            simplex = frozenset(d for d in first.simplex if first.shape[d] == c.shape[d])
         if second.relation and second.relation.kind.startswith("inverse root"):
             found = normalised(c, first, second.relation, second.shape)
             if found is not None:
