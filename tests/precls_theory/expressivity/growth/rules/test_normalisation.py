@@ -253,3 +253,6 @@ def test_gains_and_means_that_underflow() -> None:
     weights = vector(1e-200, 0.0), None, vector(0.0, 1e-200), vector(0.75, 3.75)
     found = bound(lambda op, u: op("batch_norm", u, *weights, False, 0.1, 0.25, False), (2, 2, 3))
     assert found.norm[0] == 0
+    weights = vector(5e-324, 0.0), None, vector(0.0, 0.0), vector(0.75, 3.75)
+    found = bound(lambda op, u: op("batch_norm", u, *weights, False, 0.1, 3.25, False), (2, 2, 3))
+    assert found.norm[1] > 0  # half of the gain, which is no float
