@@ -6,7 +6,7 @@ from math import sqrt as R
 
 import pytest
 import torch
-from helpers.rules import Case, examine, refuses
+from helpers.rules import Case, bound, examine, refuses
 
 
 def vector(*entries: float) -> torch.Tensor:
@@ -183,3 +183,9 @@ def test_tables_and_positions_that_both_depend_on_the_input() -> None:
         lambda op, u: op("embedding", u, op("argmax", u, 1)),
         "embedding: a table and positions that both depend on the input are not covered",
     )
+
+
+def test_rows_found_at_several_positions() -> None:
+    table = vector(3.0, 4.0, 0.0, 1.0, 2.0, 2.0).reshape(3, 2)
+    found = bound(lambda op, u: op("embedding", table, op("argmin", u, 2)), (4, 2, 3))
+    assert found.norm == pytest.approx((5 * R(8),))
