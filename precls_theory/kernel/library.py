@@ -2,7 +2,8 @@
 
 A build lies in the user's cache directory under the hash of the sources and of the version of Coq, with a list of the
 hashes of what Coq wrote: a build that is damaged or mixed with another is made again. (Who can write there and changes the
-list as well is not kept out; nor is who can replace ``coqc``.) What sources may contain is said in
+list as well is not kept out; nor is who can replace ``coqc``.) Coq takes MathComp from where it is installed, and from nowhere
+else that an environment or a home directory names: another ``seq`` could read other data than those of a file. What sources may contain is said in
 :mod:`~precls_theory.kernel.sources`. A theorem counts only where Coq prints ``Closed under the global context`` for a term that
 holds it: an axiom, a parameter, an admitted lemma or any other line is refused.
 Errors are :class:`KernelError`, and :class:`KernelMissing` where there is no Coq.
@@ -206,6 +207,15 @@ def requirements(source: str) -> set[str]:
     return {name for names in found for name in names.split()}
 
 
+def environment() -> dict[str, str]:
+    """The environment for Coq, without what leads it to other libraries and plugins than those that it is installed with.
+
+    Besides its variables Coq reads ``coq`` in each of XDG's folders of data, of which there are none below a device.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COQ", "OCAML", "CAML"))}
+    return kept | {"XDG_DATA_HOME": os.devnull, "XDG_DATA_DIRS": os.devnull}
+
+
 def run_coq(arguments: Sequence[str], folder: Path, library: Path) -> str:
     """Standard output of ``coqc`` on files in ``folder``, with the library at hand; :class:`KernelError` where it fails."""
     coq = find_coq()
@@ -217,7 +227,7 @@ def run_coq(arguments: Sequence[str], folder: Path, library: Path) -> str:
     try:
         done = subprocess.run(
             [coq.coqc, "-q", "-w", "none", "-Q", str(library), LOGICAL_NAME, *arguments], cwd=folder, text=True,
-            capture_output=True, timeout=SECONDS, check=False, preexec_fn=deep_stack,
+            capture_output=True, timeout=SECONDS, check=False, preexec_fn=deep_stack, env=environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise KernelError(f"Coq took more than {SECONDS} s on {' '.join(arguments)}") from error
@@ -290,7 +300,9 @@ def recheck(library: Path) -> None:
         LOGICAL_NAME,
         *(f"{LOGICAL_NAME}.{name}" for name in FILES),
     ]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment()
+    )
     printed = done.stdout + done.stderr
     if done.returncode:
         raise KernelError(f"coqchk refuses the library: {printed.strip()[:2000]}")

@@ -125,6 +125,20 @@ class TestWithCoq:
 
         return build
 
+    @pytest.mark.parametrize(("variable", "below"), [("COQPATH", ""), ("XDG_DATA_HOME", "coq"), ("XDG_DATA_DIRS", "coq")])
+    def test_no_library_of_the_environment_stands_in_for_mathcomp(self, monkeypatch, tmp_path, variable, below):
+        """A ``mathcomp.seq`` whose lists are others made the kernel prove another file's network."""
+        place = tmp_path / "elsewhere" / below / "mathcomp"
+        place.mkdir(parents=True)
+        (place / "seq.v").write_text("Definition another := true.")
+        library.run_coq(["-R", ".", "mathcomp", "seq.v"], place, place)
+        monkeypatch.setenv(variable, str(tmp_path / "elsewhere"))
+        asked = tmp_path / "asked"
+        asked.mkdir()
+        (asked / "ask.v").write_text("From mathcomp Require seq. Check mathcomp.seq.another.")
+        with pytest.raises(KernelError, match="another"):
+            library.run_coq(["ask.v"], asked, asked)
+
     def test_a_theorem_of_logic_alone_is_closed_and_coq_is_asked_once_for_a_build(self, tiny, monkeypatch):
         built = tiny("Theorem t : 1 + 1 = 2. Proof. reflexivity. Qed. Lemma u : True. Proof. exact I. Qed.")
         library.require_closed_once(["Tiny.t"], built)
