@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -50,29 +51,34 @@ def check(
     with ThreadPoolExecutor(1) as beside:
         asked = beside.submit(ask_if_built, file) if kernel else None
         try:
-            result = compute(file, seed)
+            result, read = compute(file, seed)
         except (ValueError, OSError) as error:
             if json:
                 emit_json({"ok": False, "algorithm": None, "first_difference": None, "error": str(error)}, watch)
             fail(str(error))
         verdict = ask_kernel(file, asked, watch, json) if asked else None
+    if verdict is not None and verdict.sha256 != read:
+        fail(f"{file} changed while it was checked: check it again", watch if json else None)
     render(file, result, verdict, watch, json)
 
 
-def compute(file: Path, seed: int | None) -> CheckResult:
-    """The file read and checked; ``CorruptFileError`` or ``OSError`` where it cannot be read."""
+def compute(file: Path, seed: int | None) -> tuple[CheckResult, str | None]:
+    """The file read and checked, with the SHA-256 of what was read, ``None`` where that changed meanwhile;
+    ``CorruptFileError`` or ``OSError`` where it cannot be read."""
     if not file.is_file():
         raise OSError(f"cannot read {file}: it is no regular file")
     with working(f"reading {file} and rebuilding its construction …"):
         from constructions.files.reading import load
 
+        before = hashlib.sha256(file.read_bytes()).hexdigest()
         network = load(file)
+        unchanged = hashlib.sha256(file.read_bytes()).hexdigest() == before
     from precls_theory.checking.check import check as check_network
 
     def rounds(primes: Iterable[int], total: int) -> Iterable[int]:
         return progress(primes, "checking modulo random primes", total)
 
-    return check_network(network, seed=seed, progress=rounds)
+    return check_network(network, seed=seed, progress=rounds), before if unchanged else None
 
 
 def ask_if_built(file: Path) -> KernelVerdict | None:

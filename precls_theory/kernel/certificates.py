@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from constructions.files.reading import load
+from constructions.files.reading import CorruptFileError, load
+from constructions.networks.base import ExactNetwork
 from constructions.networks.network import Network
 from constructions.transformers.exact import ExactTransformer
 from precls_theory.kernel.attention_export import attention_stream
@@ -112,8 +113,11 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
     ``OSError`` as :func:`constructions.load`, :class:`KernelError` where Coq breaks down.
     """
     path = Path(path)
-    before = hashlib.sha256(path.read_bytes()).hexdigest()
-    network = load(path)
+    if path.exists() and not path.is_file():
+        raise OSError(f"cannot read {path}: it is no regular file")
+    content = path.read_bytes()
+    before = hashlib.sha256(content).hexdigest()
+    network = network_of(content, path)
     if isinstance(network, Network):
         checker, numbers = BASECONV, stream(network)
     elif isinstance(network, ExactTransformer):
@@ -124,8 +128,6 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
             f"{type(network).__name__}"
         )
     require_short(numbers, path)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != before:
-        raise OSError(f"{path} changed while it was read")
     library = build(progress=progress)
     require_recorded(CERTIFICATES, library)
     require_closed_once(CERTIFICATES, library)
@@ -135,6 +137,17 @@ def check_file(path: str | Path, progress: Progress = lambda _: None) -> KernelV
     seconds = time.perf_counter() - start
     rechecked: Literal["accepted"] | None = "accepted" if is_rechecked(library) else None
     return KernelVerdict(verdict, before, seconds, find_coq().name, checker.full_theorem, rechecked)
+
+
+def network_of(content: bytes, path: Path) -> ExactNetwork:
+    """The network in the content of the file at ``path``, which may be another file by now: what is hashed is what is read."""
+    with tempfile.TemporaryDirectory() as work:
+        copy = Path(work) / "network"
+        copy.write_bytes(content)
+        try:
+            return load(copy)
+        except CorruptFileError as error:
+            raise CorruptFileError(str(error).replace(str(copy), str(path))) from error
 
 
 def require_short(numbers: Sequence[int], path: str | Path) -> None:

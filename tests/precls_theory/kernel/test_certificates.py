@@ -1,6 +1,7 @@
 """Certificates of saved networks: every algorithm is proved, every change is refused by the kernel, the evaluator agrees."""
 
 import dataclasses
+import hashlib
 import json
 import random
 import re
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 import constructions as C
 from constructions.algebra.filters import Filter
 from constructions.networks.layer import Layer, SparseMap
+from precls_theory.cli import check
 from precls_theory.cli.main import app
+from precls_theory.kernel import certificates
 from precls_theory.kernel.certificates import check_file, definition, require_short, verdicts
 from precls_theory.kernel.export import NotCovered, stream
 from precls_theory.kernel.library import build, run_coq
@@ -102,6 +105,42 @@ def test_rationals_too_long_for_the_kernel_are_refused_in_words_before_coq_is_as
     with pytest.raises(NotCovered, match=r"longest has 13\d\d\d, and Coq's time grows with the squares"):
         check_file(tmp_path / "long.safetensors")
     require_short(stream(built("Chebyshev A")), "short")
+
+
+def test_what_is_hashed_is_what_the_kernel_is_asked_about(tmp_path, monkeypatch):
+    """A file that is another one while it is read, and the first again after that."""
+    path, other = tmp_path / "gd.safetensors", tmp_path / "read.safetensors"
+    built("doubling A").save(path)
+    built("read").save(other)
+    first, second, asked = path.read_bytes(), other.read_bytes(), []
+
+    def load_in_between(place):
+        path.write_bytes(second)
+        network = C.load(place)
+        path.write_bytes(first)
+        return network
+
+    monkeypatch.setattr(certificates, "load", load_in_between)
+    monkeypatch.setattr(certificates, "stream", lambda network: asked.append(network.algorithm) or [2**100])
+    monkeypatch.setattr(certificates, "MOST_WORK", -1)
+    with pytest.raises(NotCovered, match=re.escape(str(path))):
+        check_file(path)
+    assert asked == ["gradient_descent"]
+
+
+def test_a_file_that_is_none_is_not_read_to_its_end():
+    with pytest.raises(OSError, match="it is no regular file"):
+        check_file("/dev/zero")
+
+
+def test_a_file_that_changes_between_the_check_and_the_kernel_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "gd.safetensors"
+    built("doubling A").save(path)
+    verdict = certificates.KernelVerdict("proved", hashlib.sha256(b"another").hexdigest(), 0.0, "coq")
+    monkeypatch.setattr(check, "ask_if_built", lambda _: verdict)
+    result = runner.invoke(app, ["check", str(path), "--kernel", "coq", "--json"])
+    assert result.exit_code == 1
+    assert "changed while it was checked" in json.loads(result.stdout)["error"]
 
 
 def test_an_algorithm_without_a_theorem_is_named():
