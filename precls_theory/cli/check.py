@@ -56,7 +56,7 @@ def check(
             if json:
                 emit_json({"ok": False, "algorithm": None, "first_difference": None, "error": str(error)}, watch)
             fail(str(error))
-        verdict = ask_kernel(file, asked, watch, json) if asked else None
+        verdict = ask_kernel(file, asked, result, watch, json) if asked else None
     if verdict is not None and verdict.sha256 != read:
         fail(f"{file} changed while it was checked: check it again", watch if json else None)
     render(file, result, verdict, watch, json)
@@ -89,22 +89,23 @@ def ask_if_built(file: Path) -> KernelVerdict | None:
     return check_file(file) if is_built() else None
 
 
-def ask_kernel(file: Path, asked: Future[KernelVerdict | None], watch: Stopwatch, json: bool) -> KernelVerdict:
+def ask_kernel(
+    file: Path, asked: Future[KernelVerdict | None], result: CheckResult, watch: Stopwatch, json: bool
+) -> KernelVerdict:
     """The kernel's verdict on the file, which ``asked`` may have; exit code 2 without Coq, 1 where the library has no theorem
-    on such a network."""
+    on such a network: with the words of ``result`` too, where that refuses the file."""
     from precls_theory.kernel.certificates import check_file
     from precls_theory.kernel.library import KernelError, KernelMissing
 
     try:
         with steps(None, "asking Coq") as report:
             return asked.result() or check_file(file, progress=report.begin)
-    except KernelMissing as error:
-        if json:
-            emit_json({"ok": False, "error": str(error)}, watch)
-        show_error(str(error))
-        raise typer.Exit(2) from error
     except (KernelError, ValueError, OSError) as error:
-        fail(str(error), watch if json else None)
+        message = str(error) if result.ok else f"{file} is refused: {result.message}; and {error}"
+        if json:
+            emit_json({"ok": False, "error": message}, watch)
+        show_error(message)
+        raise typer.Exit(2 if isinstance(error, KernelMissing) and result.ok else 1) from error
 
 
 def render(file: Path, result: CheckResult, verdict: KernelVerdict | None, watch: Stopwatch, json: bool) -> None:

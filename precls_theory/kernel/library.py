@@ -3,7 +3,8 @@
 A build lies in the user's cache directory under the hash of the sources and of the version of Coq, with a list of the
 hashes of what Coq wrote: a build that is damaged or mixed with another is made again. (Who can write there and changes the
 list as well is not kept out; nor is who can replace ``coqc``.) Coq takes MathComp from where it is installed, and from nowhere
-else that an environment or a home directory names: another ``seq`` could read other data than those of a file. What sources may contain is said in
+else that an environment or a home directory names: another ``seq`` could read other data than those of a file.
+What sources may contain is said in
 :mod:`~precls_theory.kernel.sources`. A theorem counts only where Coq prints ``Closed under the global context`` for a term that
 holds it: an axiom, a parameter, an admitted lemma or any other line is refused.
 Errors are :class:`KernelError`, and :class:`KernelMissing` where there is no Coq.
@@ -300,9 +301,7 @@ def recheck(library: Path) -> None:
         LOGICAL_NAME,
         *(f"{LOGICAL_NAME}.{name}" for name in FILES),
     ]
-    done = subprocess.run(
-        arguments, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment()
-    )
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=SECONDS, check=False, env=environment())
     printed = done.stdout + done.stderr
     if done.returncode:
         raise KernelError(f"coqchk refuses the library: {printed.strip()[:2000]}")

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.networks import SMALL, with_weight
 from typer.testing import CliRunner
 
 import constructions as C
@@ -58,6 +59,16 @@ def test_a_file_is_not_checked_by_a_kernel_that_is_not_there(no_coq, tmp_path):
     result = runner.invoke(app, ["check", str(tmp_path / "gd.safetensors"), "--kernel", "coq"])
     assert result.exit_code == 2
     assert library.INSTALL in " ".join(result.stderr.split())
+
+
+def test_a_file_that_is_refused_is_refused_where_there_is_no_kernel(no_coq, tmp_path):
+    path = tmp_path / "bad.safetensors"
+    with_weight(SMALL["gd-gram-A"](), 1, "out", 0).save(path)
+    result = runner.invoke(app, ["check", str(path), "--kernel", "coq", "--json"])
+    assert result.exit_code == 1
+    error = json.loads(result.stdout)["error"]
+    assert "is refused: output" in error
+    assert library.INSTALL in error
 
 
 @pytest.mark.parametrize("version", ["Closed under the global context", "../../8.16.1", ""])
@@ -125,7 +136,9 @@ class TestWithCoq:
 
         return build
 
-    @pytest.mark.parametrize(("variable", "below"), [("COQPATH", ""), ("XDG_DATA_HOME", "coq"), ("XDG_DATA_DIRS", "coq")])
+    @pytest.mark.parametrize(
+        ("variable", "below"), [("COQPATH", ""), ("XDG_DATA_HOME", "coq"), ("XDG_DATA_DIRS", "coq")]
+    )
     def test_no_library_of_the_environment_stands_in_for_mathcomp(self, monkeypatch, tmp_path, variable, below):
         """A ``mathcomp.seq`` whose lists are others made the kernel prove another file's network."""
         place = tmp_path / "elsewhere" / below / "mathcomp"
