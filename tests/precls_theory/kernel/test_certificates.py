@@ -23,6 +23,7 @@ from precls_theory.kernel import certificates
 from precls_theory.kernel.certificates import check_file, definition, require_short, verdicts
 from precls_theory.kernel.export import NotCovered, stream
 from precls_theory.kernel.library import build, run_coq
+from precls_theory.theorems.descent.layouts import unmasked
 
 runner = CliRunner()
 SIZE = {"n_points": 2, "n_dims": 2}
@@ -370,6 +371,44 @@ class TestWithCoq:
         result = runner.invoke(app, ["check", str(tmp_path / "changed.safetensors"), "--kernel", "coq", "--json"])
         assert result.exit_code == 1
         assert json.loads(result.stdout)["kernel"]["verdict"] == "refused"
+
+    def test_the_networks_without_a_mask_are_those_of_the_theorems(self, coq_library):
+        """No saved file claims these, so that no certificate compares them with the layers of ``Unmasked.v``."""
+        N, D = 2, 2
+        gradient = C.explicit_gradient(n_points=N, n_dims=D)
+        names = {f"aa[{place}]": f"aa[{i},{j}]" for place, (i, j) in enumerate(zip(*np.triu_indices(D), strict=True))}
+        names |= {f"g[{i}]": f"x[{i}]" for i in range(D)}
+        renamed = [
+            dataclasses.replace(layer, outputs=tuple(names.get(name, name) for name in layer.outputs))
+            for layer in gradient.layers
+        ]
+        gradient, step = dataclasses.replace(gradient, layers=tuple(renamed)), f"(per_point (Qmake 1 10) {N})"
+        cases = [
+            (gradient, f"last_gradient {N} {D} (per_point (Qmake 1 1) {N})", True),
+            (gradient, f"last_gradient {N} {D} (per_point (Qmake 1 1) {N + 1})", False),
+            (unmasked(N, D, 3, "gram"), f"last_gram {N} {D} {step} 3", True),
+            (unmasked(N, D, 3, "gram", skip=False), f"last_gram {N} {D} {step} 3", False),
+            (unmasked(N, D, 4, "doubling"), f"last_doubling {N} {D} {step} 2", True),
+            (unmasked(N, D, 4, "doubling"), f"last_doubling {N} {D} {step} 3", False),
+        ]
+        claim = {"n_points": N, "n_dims": D, "n_steps": 1, "step_size": 1, "layout": "S"}
+        with tempfile.TemporaryDirectory() as work:
+            folder = Path(work)
+            lines = [
+                "From Coq Require Import QArith.\n",
+                HEADER,
+                "From Precls Require Import Algorithms Certificate Unmasked.\n",
+            ]
+            for place, (network, layers, _) in enumerate(cases):
+                data = stream(dataclasses.replace(network, algorithm="gradient_descent", parameters=claim))
+                lines.append(
+                    f'{definition(f"net{place}", data)}Redirect "v{place}" Eval vm_compute in (if decode net{place} is Some f '
+                    f"then check_model (unmasked {N} {D} ({layers}))%nat f else false).\n"
+                )
+            (folder / "unmasked.v").write_text("".join(lines))
+            run_coq(["unmasked.v"], folder, coq_library)
+            said = [(folder / f"v{place}.out").read_text().split()[1] for place in range(len(cases))]
+        assert said == [str(same).lower() for _, _, same in cases]
 
     def test_the_evaluator_of_coq_and_that_of_python_agree(self, coq_library):
         chance = random.Random(0)
