@@ -74,7 +74,11 @@ def test_the_cheapest_kind_is_taken_and_a_total_is_one_row(filter, wanted, mode,
     module = row_filter(filter, (0, 1, 2, 3), wanted, 4, mode, torch.float64)
     assert type(module) is kind
     assert is_total(filter, mode) is (mode == "circular" and not filter.head)
-    assert module(torch.zeros(2, 4, 3, dtype=torch.float64)).shape == (2, 1 if is_total(filter, mode) else len(wanted), 3)
+    assert module(torch.zeros(2, 4, 3, dtype=torch.float64)).shape == (
+        2,
+        1 if is_total(filter, mode) else len(wanted),
+        3,
+    )
 
 
 def test_weights_are_rounded_to_the_dtype_asked_for():

@@ -1,6 +1,8 @@
 """Proofs of the error from the weights: right networks pass, and every kind of wrong one is refused."""
 
+import itertools
 import math
+import random
 from dataclasses import replace
 from fractions import Fraction
 
@@ -22,6 +24,7 @@ from precls_theory.approximation.error import (
     NoSeriesError,
     chebyshev_error,
     errors_at,
+    exact_values,
     extract_polynomials,
     measure,
     monomials_to_chebyshev,
@@ -272,3 +275,179 @@ def test_the_interpolation_term_is_part_of_the_chebyshev_error(monkeypatch: pyte
     monkeypatch.setattr(error, "interpolate", coarser)
     found = chebyshev_error(network, [sp.exp(x)])
     assert missed <= found <= alone + missed
+
+
+# --- Errors that are known exactly -------------------------------------------------------------------------------------
+
+
+def polynomial(*coefficients: int | str, domain: tuple[int, int] = (-1, 1), bound: Fraction | str = "1/2") -> Network:
+    """The network of ``Σ c_k T_k`` of one variable."""
+    factor = {"shape": [1], "polynomials": [list(enumerate(coefficients))]}
+    return chebyshev_polynomial(variables=["x"], domain=[domain], order=[0], factors=[factor], error_bound=bound)
+
+
+@pytest.mark.parametrize(("max_parts", "proved"), [(1, "3/8"), (2, "1/4"), (3, "1/4"), (4, "5/32")])
+def test_taylor_bounds_of_a_parabola_by_hand(max_parts: int, proved: str) -> None:
+    """x²/4 − 1/8 on parts of [−1, 1]: value, slope and curvature at the middle of the worst, all exact in binary."""
+    missed = x**2 / 4 - sp.Rational(1, 8)
+    assert taylor_error(polynomial(0, 1), x + missed, Fraction(1, 100), max_parts) == Fraction(proved)
+
+
+def test_taylor_expansions_end_when_the_claim_is_reached() -> None:
+    missed = x**2 / 4 - sp.Rational(1, 8)
+    assert taylor_error(polynomial(0, 1), x + missed, Fraction(1, 4)) == Fraction(1, 4)
+    assert taylor_error(polynomial(0, 1, bound="1/4"), x + missed) == Fraction(1, 4)
+    assert taylor_error(polynomial(0, 1, bound="3/8"), x + missed) == Fraction(3, 8)
+    assert taylor_error(polynomial(0, 1, bound=0), x, max_parts=1) == 0
+
+
+def test_taylor_bounds_are_in_the_variable_of_the_network() -> None:
+    moved = polynomial(0, 1, domain=(2, 6))
+    assert taylor_error(moved, (x - 4) / 2 + (x - 4) ** 2 / 64) == Fraction(1, 16)
+    assert taylor_error(moved, (x - 4) / 2 + (x - 3) / 16, max_parts=1) == Fraction(3, 16)
+    assert taylor_error(polynomial(0, 0, 0, 1), x, max_parts=1) == 8  # 4x³ − 4x
+    assert taylor_error(polynomial(0, 1), 5 * x**9, max_parts=1) == 6
+
+
+@pytest.mark.parametrize(("f", "low", "high"), [(x**24 * (1 - x / 25), 2, "2.001"), (x**24 * (1 + x / 25), 2, "2.001"),
+                                               (x**23, 1, 1), (x**24, 1, "1.001"), (x**25, 25, "25.001"),
+                                               (x**23 + x**24, 2, "2.001")])  # fmt: skip
+def test_the_remainder_of_a_taylor_expansion_is_that_of_the_whole_part(f: sp.Expr, low: int, high: str | int) -> None:
+    """x^24 (1 − x/25) has 1 − x at order 24: nothing at the right end, where its error is 26/25 at the left."""
+    assert low <= taylor_error(polynomial(0, 1), x + f, Fraction(1, 100), max_parts=1) <= Fraction(high)
+
+
+@pytest.mark.parametrize("f", [1 / (x - sp.Rational(14, 3)), sp.tan(x - sp.Rational(14, 3) + sp.pi / 2)])
+def test_a_pole_in_the_domain_is_said_and_where(f: sp.Expr) -> None:
+    moved = polynomial(0, 1, domain=(2, 6))
+    for max_parts, near in ((1, "2"), (2, "4"), (3, "4.5|4"), (4, "4.5"), (5, "4.625|4.5"), (6, "4.625")):
+        with pytest.raises(ValueError, match=f"could not be expanded near ({near})$"):
+            taylor_error(moved, f, max_parts=max_parts)
+
+
+def test_a_network_of_two_outputs_has_no_one_taylor_error() -> None:
+    two = C.approximate([x, x**2], {x: (-1, 1)}, 1e-2)
+    with pytest.raises(ValueError, match="one variable and one output: use chebyshev_error"):
+        taylor_error(two, x)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "domain", "f", "exact"),
+    [
+        ((0, 1), (-1, 1), x + (4 * x**3 - 3 * x) / 8, "1/8"), ((0, 0, 0, 0, 0, 1), (-1, 1), x, 2),
+        ((0, 1), (1, 3), sp.Abs(x) - 2 + sp.Rational(1, 8), "1/8"), ((0, 1), (2, 6), (x - 4) / 2 + (x - 4) ** 2 / 64, "1/16"),
+        ((1,), (-1, 1), x, 2), ((0, 0, 1), (0, 4), (x - 2) ** 2 / 2 - sp.Rational(3, 2), "1/2"),
+    ],
+)  # fmt: skip
+def test_chebyshev_bounds_by_hand(coefficients: tuple, domain: tuple, f: sp.Expr, exact: str | int) -> None:
+    found = chebyshev_error(polynomial(*coefficients, domain=domain, bound="1/50"), [f])
+    assert 0 <= found - Fraction(exact) <= Fraction(1, 25_000)
+
+
+def test_the_worst_output_counts_and_variables_keep_their_places() -> None:
+    two = C.approximate([x * y / 4, y - x / 2], {x: (-1, 1), y: (0, 2)}, 1e-2)
+    right = [x * y / 4, y - x / 2]
+    off = sp.Rational(1, 8)
+    for functions, exact in (
+        ([right[0] + off, right[1]], off), ([right[0], right[1] - off], off), ([right[0] + off, right[1] - 2 * off], 2 * off),
+        ([right[0] - 2 * off, right[1] + off], 2 * off), ([right[0] + x / 8, right[1]], off), (right[::-1], None),
+    ):  # fmt: skip
+        found = chebyshev_error(two, functions)
+        assert found > 1 if exact is None else 0 <= found - Fraction(str(exact)) <= Fraction(1, 10**4)
+
+
+@pytest.mark.parametrize(
+    ("bound", "claimed", "fine"), [("1/2", None, "1/2000"), ("1/2", "1/7", "1/7000"), (0, None, None)]
+)
+def test_interpolants_are_a_thousand_times_as_fine(
+    bound: str | int, claimed: str | None, fine: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def recorded(*arguments: object, **named: object) -> object:
+        asked.append((arguments[3], named))
+        return interpolate(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(error, "interpolate", recorded)
+    chebyshev_error(polynomial(0, 1, bound=bound), [x], None if claimed is None else Fraction(claimed))
+    assert asked == [(Fraction(1, 10**33) if fine is None else Fraction(fine), {"effort": 2})]
+
+
+@pytest.mark.parametrize(
+    "f", [sp.exp(x), 1 / (x + 2), sp.sqrt(x + 2), 3**x, sp.exp(x) ** 2, x**-3 + sp.E * sp.pi, sp.csc(x)]
+)
+def test_series_of_many_terms_to_twenty_digits(f: sp.Expr) -> None:
+    """As many terms as asked for, not the ten that python-flint keeps by itself."""
+    at = sp.Rational(3, 4)
+    with flint.ctx.workprec(160):
+        found = series(f, x, arb(3) / 4, 14).coeffs()
+        assert len(found) == 14
+        for k in (0, 1, 2, 3):
+            expected = arb(str((f.diff(x, k).subs(x, at) / math.factorial(k)).evalf(40)))
+            assert abs(found[k] - expected) < abs(expected) * arb("1e-20")
+
+
+def test_a_late_term_of_a_series() -> None:
+    with flint.ctx.workprec(160):
+        assert abs(series(sp.exp(2 * x), x, arb(0), 20).coeffs()[19] * math.factorial(19) - 2**19) < arb("1e-20")
+        assert [c.mid() for c in series(1 / (1 - x), x, arb(0), 15).coeffs()] == [1] * 15
+
+
+def test_samples_are_a_grid_and_as_many_random_points() -> None:
+    source = random.Random(5)
+    expected = [
+        Fraction(2),
+        Fraction(4),
+        Fraction(6),
+        *(2 + 4 * Fraction(source.getrandbits(40), 2**40) for _ in range(3)),
+    ]
+    found = sample_points(polynomial(0, 1, domain=(2, 6)), 3, seed=5)
+    assert found[:, 0].tolist() == expected
+    assert len(sample_points(polynomial(0, 1), 1)) == 4
+    assert (
+        sample_points(polynomial(0, 1), 4)[:, 0].tolist() == sample_points(polynomial(0, 1), 4, seed=0)[:, 0].tolist()
+    )
+    two = C.approximate(x * y, {x: (0, 2), y: (-1, 1)}, 1e-2)
+    assert [len(sample_points(two, count)) for count in (4, 5, 9)] == [8, 18, 18]
+
+
+def test_exact_values_have_the_digits_asked_for() -> None:
+    points = np.array(
+        [[Fraction(1, 3), Fraction(2)], [Fraction(1), Fraction(5)], [Fraction(0), Fraction(1)]], dtype=object
+    )
+    for digits, low, high in ((60, "1e-66", "1e-55"), (200, "1e-210", "1e-195")):
+        found = exact_values([sp.pi * x + y, y - x], ["x", "y"], points, digits)
+        assert found.shape == (3, 2)
+        with flint.ctx.workprec(1000):
+            expected = [[arb.pi() / 3 + 2, arb(5) / 3], [arb.pi() + 5, arb(4)], [arb(1), arb(1)]]
+            assert all(abs(a - b) < arb(high) for a, b in zip(found.flat, itertools.chain(*expected), strict=True))
+        assert arb(low) < found[0, 0].rad() < arb(high)
+    assert arb("1e-66") < exact_values([sp.pi * x], ["x", "y"], points)[0, 0].rad() < arb("1e-55")
+
+
+def test_errors_are_taken_to_as_many_digits_as_they_need() -> None:
+    network = polynomial(0, 1, domain=(0, 2), bound=Fraction(1, 10**90))
+    points = np.array([[Fraction(1)], [Fraction(1, 3)]], dtype=object)
+    found = errors_at(network, [x - 1 + sp.pi / sp.Integer(10) ** 80], points)
+    assert found.tolist() == [[pytest.approx(-math.pi * 1e-80, rel=1e-14)]] * 2
+    with pytest.raises(ValueError, match=r"could not be computed to within its bound, even in 7680 digits"):
+        errors_at(polynomial(0, 1), [x + sp.exp(10**5)], points)
+
+
+def test_measured_errors_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def recorded(*arguments: object) -> np.ndarray:
+        asked.append(arguments)
+        return sample_points(arguments[0], 3)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(error, "sample_points", recorded)
+    network = polynomial(0, 1)
+    measured = measure(network, [x + sp.Rational(1, 8)], 7, 9)
+    assert measured == {"exact": 0.125, "float64": 0.125, "float32": pytest.approx(0.125, abs=1e-7)}
+    assert measured["float32"] != 0.125  # a random point of 40 bits, rounded
+    measure(network, [x])
+    assert asked == [(network, 7, 9), (network, 500, 0)]
+    large = measure(polynomial(0, 10**39), [10**39 * x], 3)
+    assert (large["exact"], large["float32"]) == (0, math.inf)
+    assert large["float64"] < 1e24
