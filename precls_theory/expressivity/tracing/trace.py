@@ -16,7 +16,7 @@ On top of that the trace refuses
 Most of the time of a certificate is that of ``torch.export`` in strict mode, which interprets every line of ``forward`` and
 then traces what it found once more into ATen operations.  Of a Transformer of 12 layers and width 256 it alone takes 3.9 of
 6.8 seconds of one core when warm (5.0 of 9.3 the first time in a process; PyTorch 2.13 on a small machine), the guard 0.5,
-and the three walks 2, most of them products for spectral norms.  Nothing is decomposed there: all its operations have rules.
+and the three walks over the graph 2.  Nothing is decomposed there: all its operations have rules.
 
 The state of the process when the certificate is made is part of its scope: train or eval mode, the shape of the input,
 default types, library versions.  Autograd is off.  ``nn.TransformerEncoder`` is taken without its fused kernels.
