@@ -49,6 +49,17 @@ def refuse_other_dtype(change: Callable[[Tensor], Tensor], dtype: torch.dtype) -
         )
 
 
+def refuse_other_state(state: Mapping[str, Tensor], prefix: str, dtype: torch.dtype) -> None:
+    """Raises ``TypeError`` where loading a state would convert weights to ``dtype``: a second rounding, or more digits in
+    name than in fact."""
+    for name, value in state.items():
+        if name.startswith(prefix) and value.is_floating_point() and value.dtype != dtype:
+            raise TypeError(
+                f"the state holds {name!r} in {value.dtype}, and this network was lowered to {dtype}: loading would convert "
+                f"weights that were rounded once, from exact ones; load it into to_torch(dtype={value.dtype})"
+            )
+
+
 def rounded(values: Iterable[Fraction], dtype: torch.dtype) -> Tensor:
     """Rationals rounded to ``dtype``; raises ``OverflowError`` where one is too large for it."""
     exact = list(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NoReturn, cast
 
 import torch
@@ -14,7 +14,7 @@ from constructions.algebra.arrays import refuse_reduced_precision
 from constructions.algebra.guards import is_exporting, refuse
 from constructions.lowering.block import Block
 from constructions.lowering.context import Location
-from constructions.lowering.maps import Sums, as_float_dtype, refuse_other_dtype, rounded
+from constructions.lowering.maps import Sums, as_float_dtype, refuse_other_dtype, refuse_other_state, rounded
 from constructions.lowering.plan import LayerPlan, plan_network
 from constructions.lowering.row_filter import Rows
 from constructions.networks.stack import LayerStack
@@ -102,6 +102,10 @@ class LoweredNetwork(nn.Module):
         refuse_other_dtype(fn, self.dtype)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: object) -> None:
+        refuse_other_state(state_dict, prefix, self.dtype)
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
 
     def _register_outputs(self, location: tuple[Location, ...]) -> None:
         """Indices that put the outputs back into their order: those of the varying state first, then the others."""

@@ -87,9 +87,8 @@ class PrefixSumRows(nn.Module):
         y, n_rows, lag = torch.zeros_like(x), x.shape[1], len(self.head)
         if lag < n_rows:
             y[:, lag:] = self.tail * x[:, : n_rows - lag].cumsum(1)
-        for m, tap in enumerate(self.head.unbind()):
-            if m < n_rows:
-                y[:, m:] += tap * x[:, : n_rows - m]
+        for m in range(min(lag, n_rows)):  # not unbind: of no tap it is a list of nothing, which no saved export holds
+            y[:, m:] += self.head[m] * x[:, : n_rows - m]
         return y if self.wanted is None else y[:, self.wanted]
 
 

@@ -3,7 +3,7 @@ once; heads and hidden units are padded with zeros."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from constructions.algebra.arrays import refuse_reduced_precision
-from constructions.lowering.maps import as_float_dtype, refuse_other_dtype, rounded
+from constructions.lowering.maps import as_float_dtype, refuse_other_dtype, refuse_other_state, rounded
 from constructions.models.transformer import Transformer
 from constructions.networks.base import RowsKept
 from constructions.networks.layer import SparseMap
@@ -58,6 +58,10 @@ class LoweredTransformer(Transformer):
             refuse_other_dtype(fn, self.embed.weight.dtype)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: object) -> None:
+        refuse_other_state(state_dict, prefix, self.embed.weight.dtype)
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
 
     def forward(self, u: Float[Tensor, "*batch rows channels"]) -> Float[Tensor, "*batch kept outputs"]:
         """Run on ``u``; ``ValueError`` for another shape, ``TypeError`` for another dtype."""

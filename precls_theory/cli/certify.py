@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from precls_theory.cli.models import load_model, read_shape
+from precls_theory.cli.models import load_model, prints_to_stderr, read_shape
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
 from precls_theory.cli.paths import file_name
 from precls_theory.cli.progress import steps
@@ -71,7 +71,7 @@ def compute(name: str, shape: tuple[int, ...], any_growth: bool) -> GrowthCertif
     """The model imported and certified."""
     from precls_theory.expressivity import growth_certificate
 
-    with working(f"importing {name} and tracing it …"):
+    with working(f"importing {name} and tracing it …"), prints_to_stderr():
         return growth_certificate(load_model(name), shape, None if any_growth else 1)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from precls_theory.cli.models import load_model, read_shape
+from precls_theory.cli.models import load_model, prints_to_stderr, read_shape
 from precls_theory.cli.output import Stopwatch, emit_json, fail, out, working
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def compute(name: str, target: str, margin: float, shape: tuple[int, int, int], 
     """The model imported, certified, and missed."""
     from precls_theory.expressivity import counterexample as search
 
-    with working(f"importing {name}, tracing it and searching …"):
+    with working(f"importing {name}, tracing it and searching …"), prints_to_stderr():
         return search(load_model(name), target, margin, shape, step_size=step_size)  # type: ignore[arg-type]
 
 

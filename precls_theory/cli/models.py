@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stdout
 from typing import TYPE_CHECKING
 
 import typer
@@ -25,6 +26,11 @@ def read_shape(text: str) -> tuple[int, ...]:
     return shape
 
 
+def prints_to_stderr() -> AbstractContextManager[object]:
+    """While a user's code runs: what it prints is no part of a document on standard output."""
+    return redirect_stdout(sys.stderr)
+
+
 def load_model(name: str) -> nn.Module:
     """The module that ``FACTORY`` of the Python module ``MODULE`` is or returns, in eval mode.
 
@@ -38,7 +44,7 @@ def load_model(name: str) -> nn.Module:
         sys.path.insert(0, os.getcwd())
     try:
         found: object = importlib.import_module(module_name)
-    except Exception as error:  # the module is the user's, and may fail in any way
+    except (Exception, SystemExit) as error:  # the module is the user's, and may fail or end in any way
         raise ValueError(f"cannot import {module_name}: {type(error).__name__}: {error}") from error
     for part in factory_name.split("."):
         if not hasattr(found, part):
@@ -58,7 +64,7 @@ def load_model(name: str) -> nn.Module:
 def _called(name: str, factory: Callable[[], object]) -> object:
     try:
         return factory()
-    except Exception as error:  # the factory is the user's, and may fail in any way
+    except (Exception, SystemExit) as error:  # the factory is the user's, and may fail or end in any way
         raise ValueError(
             f"{name}() raised {type(error).__name__}: {error}; a factory takes no arguments and returns a torch.nn.Module"
         ) from error

@@ -1,5 +1,6 @@
 """Encode and model inside other people's programs: ``torch.func``, ``torch.compile`` and ``torch.export``."""
 
+import io
 from collections.abc import Callable
 
 import pytest
@@ -67,7 +68,10 @@ def test_compile_without_a_graph_break(name: str) -> None:
 def test_export_with_a_dynamic_batch(name: str) -> None:
     run, A, b = program(name)
     sizes = {0: torch.export.Dim("batch")}
-    exported = torch.export.export(run, (A, b), dynamic_shapes={"A": sizes, "b": sizes}).module()
+    saved = io.BytesIO()
+    torch.export.save(torch.export.export(run, (A, b), dynamic_shapes={"A": sizes, "b": sizes}), saved)
+    saved.seek(0)
+    exported = torch.export.load(saved).module()
     for size in (2, 5):
         torch.testing.assert_close(exported(A[:size], b[:size]), run(A[:size], b[:size]))
     assert "precls" not in str(exported.graph)  # runs where this package is not installed

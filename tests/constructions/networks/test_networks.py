@@ -194,6 +194,10 @@ def test_a_second_rounding_is_refused(name: str) -> None:
         for change in (model.float, model.half, torch.nn.Sequential(model).float, lambda m=model: m.to(torch.bfloat16)):
             with pytest.raises(TypeError, match=r"rounded to torch\.float64 once.*to_torch\(dtype="):
                 change()
+        other = network.to_torch(dtype=torch.float32)
+        with pytest.raises(TypeError, match=r"in torch\.float64, and this network was lowered to torch\.float32"):
+            other.load_state_dict(model.state_dict())
+        model.load_state_dict(network.to_torch().state_dict())
 
 
 def test_decode_takes_outputs_alone() -> None:

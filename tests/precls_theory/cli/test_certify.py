@@ -33,6 +33,15 @@ def with_arguments(width):
 
 def wrong():
     raise RuntimeError("no weights here")
+
+
+def ends():
+    raise SystemExit(0)
+
+
+def prints():
+    print("random weights")
+    return build()
 """
 
 
@@ -97,6 +106,13 @@ def test_the_table_of_coverage(run, tmp_path):
     assert {"name", "shape", "exponent", "reason", "outcome"} <= set(document["rows"][0])
 
 
+@pytest.mark.parametrize("command", [("certify",), ("counterexample", "square")])
+def test_what_a_users_module_prints_is_not_in_the_document(run, command):
+    result = run(command[0], "models_of_a_user:prints", *command[1:], "--shape", "1,3,4", "--json")
+    assert json.loads(result.stdout)["ok"] is True
+    assert "random weights" in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("models_of_a_user:build", "--coverage"), ("a:b", "--remake", "x.json")])
 def test_a_model_or_the_table(run, arguments):
     assert run("certify", *arguments).exit_code == 2
@@ -120,6 +136,7 @@ def test_the_table_is_made_again(run, tmp_path, monkeypatch):
             "models_of_a_user:wrong",
             "wrong() raised RuntimeError: no weights here; a factory takes no arguments and returns",
         ),
+        ("models_of_a_user:ends", "ends() raised SystemExit: 0; a factory takes no arguments"),
         ("broken_models:build", "cannot import broken_models: NameError: name 'nothing' is not defined"),
     ],
 )
