@@ -105,7 +105,7 @@ class LoweredNetwork(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: object) -> None:
         refuse_other_state(state_dict, prefix, self.dtype)
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _register_outputs(self, location: tuple[Location, ...]) -> None:
         """Indices that put the outputs back into their order: those of the varying state first, then the others."""

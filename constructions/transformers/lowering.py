@@ -61,7 +61,7 @@ class LoweredTransformer(Transformer):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: object) -> None:
         refuse_other_state(state_dict, prefix, self.embed.weight.dtype)
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, u: Float[Tensor, "*batch rows channels"]) -> Float[Tensor, "*batch kept outputs"]:
         """Run on ``u``; ``ValueError`` for another shape, ``TypeError`` for another dtype."""
