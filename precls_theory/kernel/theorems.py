@@ -121,6 +121,9 @@ WHY_NOT: dict[str, str] = {
     "centred-refinement": "not formalised yet: networks that centre columns; the rounds themselves are Descent.refinement_error",
     "rounding-a-priori": "not formalised yet: a model of rounding, square roots and norms",
     "sliced-digits": "not formalised yet: a model of rounding, and the compiler of sliced networks, a Python program",
+    "sliced-refinement-digits": (
+        "not formalised yet: a model of rounding, and the compiler of sliced networks, a Python program; sizes are given"
+    ),
     "growth-rules": (
         "the bounds of SiLU, GELU and norms need transcendental functions and square roots, and the spectral ones are about "
         "computed numbers"

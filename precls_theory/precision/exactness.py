@@ -108,6 +108,17 @@ def _rest(q: int, bound: int) -> Known:
     return Known(q - extra, -(-bound >> extra), False)
 
 
+def _within(known: Known, limit: Fraction) -> Known:
+    """A number that a run keeps within ``limit``. A rest is no multiple of its unit, which may be coarser than the limit."""
+    unit = Fraction(1, 2**known.q) if known.q >= 0 else Fraction(2**-known.q)
+    if known.bound * unit <= limit:
+        return known
+    if known.exact:
+        return known._replace(bound=int(limit / unit))
+    numerator, q = limit.numerator, limit.denominator.bit_length() - 1  # a float: its denominator is a power of two
+    return _rest(q, numerator)
+
+
 def _add(terms: list[Known], p: int, report: ExactnessReport) -> Known:
     """Their sum in any order."""
     terms = [term for term in terms if term.bound]
@@ -238,8 +249,7 @@ def _layer(
         for place, known in enumerate(made):
             limit = float(limits[place])  # type: ignore[index]
             if limit != float("inf"):
-                allowed = int(Fraction(limit) / (Fraction(1, 2**known.q) if known.q >= 0 else Fraction(2**-known.q)))
-                made[place] = known._replace(bound=min(known.bound, allowed))
+                made[place] = _within(known, Fraction(limit))
     return made, _carries(layer, out, made, hidden, p, report)
 
 

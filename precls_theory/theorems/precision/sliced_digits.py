@@ -11,7 +11,7 @@ from functools import partial
 import constructions as C
 from constructions.networks.network import Network
 from precls_theory.checking.prove import prove_network
-from precls_theory.precision.exactness import Overflowing, exact_digits, unexpected
+from precls_theory.precision.exactness import ExactnessReport, Overflowing, exact_digits, unexpected
 from precls_theory.proofs.residues import FAILURE_LOG2, Unequal
 from precls_theory.registry import Evidence, Refuted, Size, theorem
 
@@ -22,6 +22,14 @@ def prove_digits(network: Network, precision: int | None = None, n_shared: int =
     At least ``n_shared`` layers meet the very bounds that an earlier one met. Raises :class:`Refuted` otherwise; returns what
     was found.
     """
+    report = read_digits(network, precision)
+    if report.n_repeated < n_shared:
+        raise Refuted(f"{report.n_repeated} layers meet bounds that were met before, {n_shared} were expected")
+    return summary(network, report)
+
+
+def read_digits(network: Network, precision: int | None = None) -> ExactnessReport:
+    """What the weights say, where all is exact but carries in the making and last digits; :class:`Refuted` otherwise."""
     try:
         report = exact_digits(network, precision)
     except Overflowing as error:
@@ -29,8 +37,11 @@ def prove_digits(network: Network, precision: int | None = None, n_shared: int =
     wrong = unexpected(network, report)
     if wrong:
         raise Refuted(f"inexact in {report.precision} bits: {', '.join(wrong[:5])}", wrong)
-    if report.n_repeated < n_shared:
-        raise Refuted(f"{report.n_repeated} layers meet bounds that were met before, {n_shared} were expected")
+    return report
+
+
+def summary(network: Network, report: ExactnessReport) -> dict[str, object]:
+    """Sizes of a network, and what is exact in it."""
     return {
         "slice_bits": network.parameters["slice_bits"], "slices": network.parameters["slices"], "depth": network.depth,
         "width": network.width, "largest_sum_bits": report.largest_sum_bits, "exact_channels": report.n_exact,

@@ -9,9 +9,10 @@ import pytest
 
 import constructions as C
 from constructions.networks.network import Network
-from precls_theory.precision.exactness import Overflowing, exact_digits, unexpected
+from precls_theory.precision.exactness import Known, Overflowing, _within, exact_digits, unexpected
 from precls_theory.registry import Refuted
-from precls_theory.theorems.precision.sliced_digits import prove_digits
+from precls_theory.theorems.precision.sliced_digits import prove_digits, prove_equal
+from precls_theory.theorems.precision.sliced_refinement import lost_carry, small
 
 
 def sliced(form: str = "doubling", n_steps: int = 8, bits: int = 8) -> Network:
@@ -55,3 +56,19 @@ def test_bounds_repeat_so_that_any_number_of_doublings_is_covered() -> None:
 def test_networks_that_are_not_sliced_are_refused() -> None:
     with pytest.raises(ValueError, match="sliced"):
         exact_digits(C.gradient_descent(n_points=2, n_dims=1, n_steps=1, step_size=1))
+
+
+def test_a_limit_below_the_unit_of_a_rest_is_not_taken_for_zero() -> None:
+    """A rest in units of 8 that a run keeps within 1/2: its bound is 1/2, where whole units would be none at all."""
+    within = _within(Known(-3, 700, False), Fraction(1, 2))
+    assert (within.bound * Fraction(2) ** -within.q, within.exact) == (Fraction(1, 2), False)
+    assert _within(Known(1, 7, True), Fraction(9, 8)) == Known(1, 2, True)  # multiples of 1/2
+    assert _within(Known(1, 2, False), Fraction(9, 8)) == Known(1, 2, False)
+
+
+def test_a_lost_carry_is_the_same_network_over_the_rationals() -> None:
+    """So it is the digits alone that refuse it."""
+    network = lost_carry(small())
+    prove_equal(network)
+    with pytest.raises(Refuted):
+        prove_digits(network)

@@ -88,6 +88,7 @@ def test_engines_that_accept_everything_prove_nothing(monkeypatch, name):
 USES_RESIDUES = [
     "circuit-compilation", "gd-whole-networks", "linear-attention-step", "linear-attention-causal",
     "linear-attention-ternary", "gated-gradient-descent", "sliced-digits",
+    "sliced-refinement-digits",
 ]  # fmt: skip
 
 
