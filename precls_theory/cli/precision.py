@@ -219,7 +219,7 @@ def reproduce_all(device: str, folder: Path) -> list[FoundFinding]:
     names = [name for name, finding in FINDINGS.items() if device.startswith("cuda") or not finding.needs_cuda]
     found: list[FoundFinding] = []
     for name in progress(names, "reproducing", total=len(names)):
-        finding, rows, shown = reproduce(name)
+        finding, rows, shown = reproduce(name, device)
         draw_finding(name, finding, rows, folder)
         listed: list[FoundPoint] = [{"series": label, "x": x, "y": y} for label, x, y in rows]
         found.append({"name": name, "title": finding.title, "remedy": finding.remedy, "shown": shown, "rows": listed,

@@ -1,8 +1,9 @@
 """What floating point does to exact networks, each as a minimal reproduction with its remedy, made from the constructions.
 
-Every finding is a function without arguments that measures against exact values and returns rows ``(series, x, y)``; what it
-shows is asserted of these rows, by :attr:`Finding.holds`, whenever it runs. The remedies are what the constructions do
-by default. ``precls precision findings`` runs all, writes the rows as one table and draws a picture of each.
+Every finding is a function of the device, on which its networks run (LAPACK, beside some of them, stays on the CPU). It measures
+against exact values and returns rows ``(series, x, y)``; what it shows is asserted of these rows, by :attr:`Finding.holds`,
+whenever it runs. The remedies are what the constructions do by default. ``precls precision findings`` runs all, writes the
+rows as one table and draws a picture of each.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Finding:
     title: str
     remedy: str
     axes: tuple[str, str]
-    run: Callable[[], Rows]
+    run: Callable[[str], Rows]
     holds: Callable[[dict[str, dict[float, float]]], bool]
     needs_cuda: bool = False
 
@@ -84,11 +85,16 @@ def digits(found: Iterable[Iterable[float | Fraction]], exact: list[list[Fractio
     return float(np.median(worst))
 
 
-def run(network: ExactNetwork, A: np.ndarray, b: np.ndarray, dtype: torch.dtype) -> list[list[float]]:
+def run(network: ExactNetwork, A: np.ndarray, b: np.ndarray, dtype: torch.dtype, device: str) -> list[list[float]]:
     """Results of a plain network."""
     with torch.no_grad():
-        u = network.encode(torch.tensor(A, dtype=dtype), torch.tensor(b, dtype=dtype))
-        return network.decode(network.to_torch(dtype=dtype)(u)).double().tolist()
+        u = network.encode(*on(device, A, b, dtype))
+        return network.decode(network.to_torch(dtype=dtype, device=device)(u)).double().tolist()
+
+
+def on(device: str, A: np.ndarray, b: np.ndarray, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """A and b as tensors on the device."""
+    return torch.tensor(A, dtype=dtype, device=device), torch.tensor(b, dtype=dtype, device=device)
 
 
 def worst_entries(network: Network, A: np.ndarray, b: np.ndarray, found: Iterable[Iterable[float | Fraction]]) -> float:
@@ -104,35 +110,35 @@ def worst_entries(network: Network, A: np.ndarray, b: np.ndarray, found: Iterabl
 # --- The findings ----------------------------------------------------------------------------------------------------
 
 
-def fft_rows() -> Rows:
+def fft_rows(device: str) -> Rows:
     """Squares of integers, some of them large, in layer 1 of the Gram form: the error of each row, by algorithm."""
     a = [1.0, 3000.0, 0.0, 2.0, 0.0, 3.0, 0.0, 1.0, 1234.0, 0.0, 7.0, 0.0, 0.0]
     network = C.gradient_descent(n_points=len(a), n_dims=1, n_steps=1, step_size=1, form="gram")
-    u = network.encode(torch.tensor([a])[..., None], torch.ones(1, len(a)))
+    u = network.encode(torch.tensor([a], device=device)[..., None], torch.ones(1, len(a), device=device))
     rows: Rows = []
     for algorithm in ALGORITHMS[1:]:
-        module = with_convolution(network, network.to_torch(dtype=torch.float32), algorithm)
+        module = with_convolution(network, network.to_torch(dtype=torch.float32, device=device), algorithm)
         squares = lowered_states(network, module, u)[0][0, :, 0]
         rows += [(algorithm, float(row), abs(squares[row] - a[row] ** 2)) for row in range(len(a))]
     return rows
 
 
-def null_space() -> Rows:
+def null_space(device: str) -> Rows:
     """Rank 2 of 3: the largest error after 2^m steps in float32, plain and with seven slices."""
     A, b = normal(1, rank=2, n_points=8, n_dims=3)
     rows: Rows = []
     for m in (8, 16, 24):
         network = C.gradient_descent(n_points=8, n_dims=3, n_steps=2**m, step_size="1/4")
-        rows.append(("plain", float(m), worst_entries(network, A, b, run(network, A, b, torch.float32))))
+        rows.append(("plain", float(m), worst_entries(network, A, b, run(network, A, b, torch.float32, device))))
         sliced = C.sliced(network, slices=7, dtype="float32", bounds={"a": 16, "b": 64})
         with torch.no_grad():
-            u = sliced.encode(torch.tensor(A, dtype=torch.float32), torch.tensor(b, dtype=torch.float32))
-            found = sliced.decode(sliced.to_torch(dtype=torch.float32)(u))
+            u = sliced.encode(*on(device, A, b, torch.float32))
+            found = sliced.decode(sliced.to_torch(dtype=torch.float32, device=device)(u))
         rows.append(("sliced", float(m), worst_entries(network, A, b, found)))
     return rows
 
 
-def conditioning() -> Rows:
+def conditioning(device: str) -> Rows:
     """Digits in float64 against the condition number κ: Newton's inverse, refined, sliced; LAPACK."""
     rows: Rows = []
     for exponent in (1, 2, 3, 4, 5):
@@ -148,18 +154,18 @@ def conditioning() -> Rows:
             for refinements in (0, 2)
         )
         for name, network in (("normal equations", plain), ("refined", refined)):
-            rows.append((name, ratio, digits(run(network, A, b, torch.float64), exact)))
+            rows.append((name, ratio, digits(run(network, A, b, torch.float64, device), exact)))
         bound = 2 * max(float(abs(value)) for row in exact for value in row)
         sliced = C.sliced(plain, slices=4, bounds={"a": 16, "b": 64, "y": Fraction(bound).limit_denominator(64) + 1})
         with torch.no_grad():
-            found = sliced.decode(sliced.to_torch()(sliced.encode(torch.tensor(A), torch.tensor(b))))
+            found = sliced.decode(sliced.to_torch(device=device)(sliced.encode(*on(device, A, b, torch.float64))))
         rows.append(("sliced", ratio, digits(found, exact)))
         lapack = torch.linalg.lstsq(torch.tensor(A), torch.tensor(b)[..., None]).solution[..., 0]
         rows.append(("LAPACK", ratio, digits(lapack.tolist(), exact)))
     return rows
 
 
-def transformers() -> Rows:
+def transformers(device: str) -> Rows:
     """Exact Transformers (linear attention) that take k steps: mean squared error against themselves over Q."""
     A, b = normal(8)
     rows: Rows = []
@@ -170,7 +176,7 @@ def transformers() -> Rows:
             for one, t in zip(A, b, strict=True)
         ]
         for name, dtype in (("float32", torch.float32), ("float64", torch.float64)):
-            found = run(network, A, b, dtype)
+            found = run(network, A, b, dtype, device)
             squares = [
                 float(sum((Fraction(v) - Fraction(str(t))) ** 2 for v, t in zip(row, true, strict=True)) / D)
                 for row, true in zip(found, exact, strict=True)
@@ -180,7 +186,7 @@ def transformers() -> Rows:
     return rows
 
 
-def step_sizes() -> Rows:
+def step_sizes(device: str) -> Rows:
     """Converged doubling: mean squared error over that of LAPACK, by step size."""
     A, b = normal(64)
     exact = solutions(A, b)
@@ -190,7 +196,7 @@ def step_sizes() -> Rows:
         reference = mean_square(lapack[..., 0].double().tolist(), exact)
         for step in (Fraction(1, 10), Fraction(1, 4), Fraction(1, 2)):
             network = C.gradient_descent(n_points=N, n_dims=D, n_steps=4096, step_size=step)
-            rows.append((name, float(step), mean_square(run(network, A, b, dtype), exact) / reference))
+            rows.append((name, float(step), mean_square(run(network, A, b, dtype, device), exact) / reference))
     return rows
 
 
@@ -202,9 +208,9 @@ def mean_square(found: list[list[float]], exact: list[list[Fraction]]) -> float:
     ]))  # fmt: skip
 
 
-def tf32() -> Rows:
+def tf32(device: str) -> Rows:
     """The largest relative error of a product of integers below 2^12 on a GPU, with TF32 allowed and not."""
-    values = torch.arange(1, 4097, 16, dtype=torch.float32, device="cuda").reshape(16, 16)
+    values = torch.arange(1, 4097, 16, dtype=torch.float32, device=device).reshape(16, 16)
     exact = values.double() @ values.double()
     rows: Rows = []
     allowed = torch.backends.cuda.matmul.allow_tf32
@@ -217,7 +223,7 @@ def tf32() -> Rows:
     return rows
 
 
-def tf32_emulated() -> Rows:
+def tf32_emulated(device: str) -> Rows:
     """Newton's iteration in float32 and with the factors of its products cut to TF32: largest error by iterate."""
     A, b = normal(8, n_dims=3)
     rows: Rows = []
@@ -225,7 +231,7 @@ def tf32_emulated() -> Rows:
         network = C.newton(n_points=N, n_dims=3, n_iters=t, alpha="1/64")
         for name, mode in (("float32", nullcontext()), ("TF32, emulated", EmulatedTF32())):
             with mode:
-                found = run(network, A, b, torch.float32)
+                found = run(network, A, b, torch.float32, device)
             rows.append((name, float(t), worst_entries(network, A, b, found)))
     return rows
 
@@ -278,10 +284,13 @@ FINDINGS: dict[str, Finding] = {
 """The findings by name."""
 
 
-def reproduce(name: str) -> tuple[Finding, Rows, bool]:
-    """Run one finding: it, its rows, and whether they show what it says. ``ValueError`` for another name."""
+def reproduce(name: str, device: str = "cpu") -> tuple[Finding, Rows, bool]:
+    """Run one finding on a device: it, its rows, and whether they show what it says. ``ValueError`` for another name.
+
+    One that needs a GPU runs there whatever is said.
+    """
     if name not in FINDINGS:
         raise ValueError(f"no finding is called {name!r}: {', '.join(FINDINGS)}")
     finding = FINDINGS[name]
-    rows = finding.run()
+    rows = finding.run("cuda" if finding.needs_cuda and not device.startswith("cuda") else device)
     return finding, rows, finding.holds(series(rows))

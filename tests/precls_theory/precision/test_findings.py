@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,18 @@ def test_it_is_reproduced(name: str) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("name", FINDINGS)
-def test_it_is_reproduced_beside_a_gpu(name: str) -> None:
-    assert reproduce(name)[2]
+def test_it_is_reproduced_beside_a_gpu(name: str, device: str) -> None:
+    assert reproduce(name, device)[2]
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_it_runs_on_the_device_that_it_is_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PyTorch's device without values nothing can be measured: no finding falls back to the CPU."""
+    monkeypatch.setitem(FINDINGS, name, replace(FINDINGS[name], needs_cuda=False))
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        reproduce(name, "meta")
 
 
 def test_the_command_draws_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
