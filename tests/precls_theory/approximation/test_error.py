@@ -451,3 +451,18 @@ def test_measured_errors_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     large = measure(polynomial(0, 10**39), [10**39 * x], 3)
     assert (large["exact"], large["float32"]) == (0, math.inf)
     assert large["float64"] < 1e24
+
+
+def test_tiny_errors_of_weights_of_many_digits_are_proved() -> None:
+    """At 128 bits alone neither proof would be below 1e-38."""
+    slope = Fraction(3**200 + 1, 3**200)
+    network = polynomial(0, str(slope), bound=Fraction(1, 10**90))
+    f, tiny = sp.Rational(str(slope)) * x + sp.Rational(1, 10**85), Fraction(1, 10**85)
+    for proved in (chebyshev_error(network, [f]), taylor_error(network, f, max_parts=1)):
+        assert tiny <= proved <= tiny * (1 + Fraction(1, 10**5))
+
+
+def test_the_outputs_are_counted() -> None:
+    for functions in ([], [x, x]):
+        with pytest.raises(ValueError, match=f"^the network has 1 outputs, got {len(functions)} functions$"):
+            chebyshev_error(polynomial(0, 1), functions)
