@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -26,6 +27,7 @@ from precls_theory.approximation.error import (
     errors_at,
     exact_values,
     extract_polynomials,
+    function_task,
     measure,
     monomials_to_chebyshev,
     sample_points,
@@ -429,7 +431,12 @@ def test_errors_are_taken_to_as_many_digits_as_they_need() -> None:
     network = polynomial(0, 1, domain=(0, 2), bound=Fraction(1, 10**90))
     points = np.array([[Fraction(1)], [Fraction(1, 3)]], dtype=object)
     found = errors_at(network, [x - 1 + sp.pi / sp.Integer(10) ** 80], points)
-    assert found.tolist() == [[pytest.approx(-math.pi * 1e-80, rel=1e-14)]] * 2
+    assert found.tolist() == [[pytest.approx(-math.pi * 1e-80, rel=1e-14, abs=0)]] * 2
+    near = polynomial(
+        0, 1, domain=(0, 2), bound=Fraction(1, 10**60)
+    )  # 60 digits are 1e-61 or so, and not a thousandth of it
+    found = errors_at(near, [x - 1 + sp.pi / sp.Integer(10) ** 62], points)
+    assert found.tolist() == [[pytest.approx(-math.pi * 1e-62, rel=1e-9, abs=0)]] * 2
     with pytest.raises(ValueError, match=r"could not be computed to within its bound, even in 7680 digits"):
         errors_at(polynomial(0, 1), [x + sp.exp(10**5)], points)
 
@@ -466,3 +473,27 @@ def test_the_outputs_are_counted() -> None:
     for functions in ([], [x, x]):
         with pytest.raises(ValueError, match=f"^the network has 1 outputs, got {len(functions)} functions$"):
             chebyshev_error(polynomial(0, 1), functions)
+
+
+def test_other_networks_are_refused_by_name() -> None:
+    linear, network = C.linear(weight=[[1]], n_rows=1), polynomial(0, 1)
+    for other in (linear, replace(network, task=replace(network.task, domain=None))):
+        with pytest.raises(
+            ValueError, match=f"^expected a network built by approximate, got {re.escape(repr(other))}$"
+        ):
+            function_task(other)
+
+
+def test_the_network_that_is_zero() -> None:
+    (nothing,) = extract_polynomials(polynomial(0))
+    assert nothing.tolist() == [0]
+    assert taylor_error(polynomial(0), x, max_parts=1) == 1
+    assert extract_polynomials(polynomial(0, 0, 3))[0].tolist() == [-3, 0, 6]
+
+
+def test_high_powers_in_the_chebyshev_basis_do_not_overflow() -> None:
+    """t^70 = 2^−69 (C(70, 35)/2 + Σ C(70, 35 − j) T_2j), binomials beyond 2^63."""
+    power = np.full(71, flint.fmpq(0), dtype=object)
+    power[70] = flint.fmpq(1)
+    expected = [flint.fmpq(math.comb(70, 35 - k // 2) if k % 2 == 0 else 0, 2**69) for k in range(71)]
+    assert monomials_to_chebyshev(power).tolist() == [expected[0] / 2, *expected[1:]]
