@@ -27,7 +27,7 @@ from constructions.networks.function_task import FunctionTask
 from constructions.networks.network import Network
 from constructions.networks.parameters import IterationParameters, recorded
 from constructions.slicing.digits import CONSTANT, exponent_of, tap_sum, unit
-from constructions.slicing.slicer import Output, read_layer
+from constructions.slicing.slicer import Output, read_layers
 
 Bounds = Mapping[str, Fraction | int | float | str] | Sequence[Sequence[int]] | np.ndarray
 """Magnitudes by channel or family name, exponents of every channel layer by layer, or sample inputs."""
@@ -75,14 +75,15 @@ def floats_of(network: Network) -> tuple[str, ...]:
     return ("R", "M", *(f"d{done}" for done in range(recorded(network.parameters, IterationParameters)["refinements"])))
 
 
-def resolve(network: Network, bounds: Bounds | None) -> list[list[int]]:
+def resolve(network: Network, bounds: Bounds | None, read: Mapping[int, list[Output]] | None = None) -> list[list[int]]:
     """log2 of the largest magnitude of each channel: of the inputs, then of the outputs of each layer.
 
     ``bounds``: None, a mapping from channel or family names to magnitudes, sample inputs (..., rows, channels), or
-    these lists themselves. Raises ``ValueError`` for names that no channel has and magnitudes that are not positive.
+    these lists themselves. ``read``: :func:`read_layers` of the network. Raises ``ValueError`` for names that no channel has
+    and magnitudes that are not positive.
     """
     if bounds is None or isinstance(bounds, Mapping):
-        return propagate(network, known(network) | checked(network, bounds or {}))
+        return propagate(network, known(network) | checked(network, bounds or {}), read)
     if isinstance(bounds, Sequence):
         lengths = [len(network.inputs), *(len(layer.outputs) for layer in network.layers)]
         exponents = [list(map(int, row)) for row in bounds]
@@ -114,7 +115,9 @@ def family(name: str) -> str:
     return name.partition("[")[0]
 
 
-def propagate(network: Network, magnitudes: Mapping[str, Fraction]) -> list[list[int]]:
+def propagate(
+    network: Network, magnitudes: Mapping[str, Fraction], read: Mapping[int, list[Output]] | None = None
+) -> list[list[int]]:
     """Exponents from named magnitudes, and by intervals where there are none."""
 
     def named(name: str) -> Fraction | None:
@@ -124,16 +127,19 @@ def propagate(network: Network, magnitudes: Mapping[str, Fraction]) -> list[list
     for (_, channel), weight in network.positions.items():
         inputs[channel] = max(inputs[channel], exponent_of(weight))
     exponents = [inputs]
-    read: dict[int, list[Output]] = {}
+    read = read_layers(network) if read is None else read
+    done: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for layer in network.layers:
-        outputs = read[id(layer)] if id(layer) in read else read.setdefault(id(layer), read_layer(layer))
-        row = []
-        for name, output in zip(layer.outputs, outputs, strict=True):
-            size = named(name)
-            if size is None:
-                size = interval(output, exponents[-1], network.n_rows)
-            row.append(exponent_of(size) if size else 0)
-        exponents.append(row)
+        key = id(layer), tuple(exponents[-1])
+        if key not in done:  # iterations repeat a layer, and soon its magnitudes
+            row = []
+            for name, output in zip(layer.outputs, read[id(layer)], strict=True):
+                size = named(name)
+                if size is None:
+                    size = interval(output, exponents[-1], network.n_rows)
+                row.append(exponent_of(size) if size else 0)
+            done[key] = row
+        exponents.append(list(done[key]))
     return exponents
 
 

@@ -21,7 +21,7 @@ from constructions.networks.network import Network
 from constructions.networks.parameters import Count, Declaration
 from constructions.slicing.digits import BudgetError, Grid
 from constructions.slicing.magnitudes import Bounds, floats_of, resolve
-from constructions.slicing.slicer import SlicedLayers, read_layers, slice_layers
+from constructions.slicing.slicer import Output, SlicedLayers, read_layers, slice_layers
 from constructions.slicing.task import SlicedTask
 
 FORMATS = {"float32": (24, -126), "float64": (53, -1022)}
@@ -64,9 +64,10 @@ def sliced(
     dtype = str(dtype).removeprefix("torch.")
     if dtype not in FORMATS:
         raise ValueError(f"dtype must be one of {', '.join(FORMATS)}, got {dtype!r}")
-    exponents = resolve(original, bounds)
+    read = read_layers(original)
+    exponents = resolve(original, bounds, read)
     plain = tuple(floats_of(original) if floats is None else floats)
-    grid, made = _fit(original, slices, slice_bits, dtype, exponents, plain)
+    grid, made = _fit(original, slices, slice_bits, dtype, exponents, plain, read)
     task = SlicedTask(
         original.task, original.n_rows, original.inputs, tuple(exponents[0]), made.digits, len(made.inputs), made.groups
     )
@@ -141,10 +142,10 @@ def _fit(
     dtype: str,
     exponents: list[list[int]],
     floats: tuple[str, ...],
+    read: Mapping[int, list[Output]],
 ) -> tuple[Grid, SlicedLayers]:
     """The layers with the given bits a slice, or with the most that fit."""
     precision, smallest = FORMATS[dtype]
-    read = read_layers(network)
     if slice_bits is not None:
         bits = as_count("slice_bits", slice_bits, minimum=2)
         if 2 * bits >= precision:
