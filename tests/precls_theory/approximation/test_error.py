@@ -329,7 +329,9 @@ def test_a_pole_in_the_domain_is_said_and_where(f: sp.Expr) -> None:
 
 def test_a_network_of_two_outputs_has_no_one_taylor_error() -> None:
     two = C.approximate([x, x**2], {x: (-1, 1)}, 1e-2)
-    with pytest.raises(ValueError, match="one variable and one output: use chebyshev_error"):
+    with pytest.raises(
+        ValueError, match="^taylor_error takes a network of one variable and one output: use chebyshev_error$"
+    ):
         taylor_error(two, x)
 
 
@@ -376,7 +378,7 @@ def test_interpolants_are_a_thousand_times_as_fine(
 
 
 @pytest.mark.parametrize(
-    "f", [sp.exp(x), 1 / (x + 2), sp.sqrt(x + 2), 3**x, sp.exp(x) ** 2, x**-3 + sp.E * sp.pi, sp.csc(x)]
+    "f", [sp.exp(x), 1 / (x + 2), sp.sqrt(x + 2), sp.cbrt(x + 2), 3**x, sp.exp(x) ** 2, x**-3 + sp.E * sp.pi, sp.csc(x)]
 )
 def test_series_of_many_terms_to_twenty_digits(f: sp.Expr) -> None:
     """As many terms as asked for, not the ten that python-flint keeps by itself."""
@@ -497,3 +499,16 @@ def test_high_powers_in_the_chebyshev_basis_do_not_overflow() -> None:
     power[70] = flint.fmpq(1)
     expected = [flint.fmpq(math.comb(70, 35 - k // 2) if k % 2 == 0 else 0, 2**69) for k in range(71)]
     assert monomials_to_chebyshev(power).tolist() == [expected[0] / 2, *expected[1:]]
+
+
+@pytest.mark.parametrize("f", [sp.tan(2 * x), sp.log(x), sp.log(x + sp.Rational(1, 3))])
+def test_a_part_that_could_not_be_enclosed_does_not_count_as_right(f: sp.Expr) -> None:
+    """These have series of balls that are not finite, and raise nothing."""
+    for max_parts in (1, 2, 7):
+        with pytest.raises(ValueError, match="could not be expanded near"):
+            taylor_error(polynomial(0, 1), f, max_parts=max_parts)
+
+
+def test_signs_are_those_on_the_domain() -> None:
+    away = polynomial(0, 1, domain=(1, 3))
+    assert taylor_error(away, sp.Abs(x) - 2 + sp.Rational(1, 8), max_parts=1) == Fraction(1, 8)
