@@ -330,7 +330,7 @@ def test_a_pole_in_the_domain_is_said_and_where(f: sp.Expr) -> None:
 def test_a_network_of_two_outputs_has_no_one_taylor_error() -> None:
     two = C.approximate([x, x**2], {x: (-1, 1)}, 1e-2)
     with pytest.raises(
-        ValueError, match="^taylor_error takes a network of one variable and one output: use chebyshev_error$"
+        ValueError, match=r"^taylor_error takes a network of one variable and one output: use chebyshev_error$"
     ):
         taylor_error(two, x)
 
