@@ -209,3 +209,18 @@ def test_the_best_ellipse_is_no_worse_than_any_power_of_two(f: sp.Expr) -> None:
     best = best_ellipse(function, UNIT, 0, tolerance)
     tried = [prove_ellipse(function, UNIT, 0, 1 + Fraction(2) ** size) for size in range(-5, 6)]
     assert best.degree_for(tolerance) <= min(found.degree_for(tolerance) for found in tried if found is not None)
+
+
+def test_the_constant_and_the_last_coefficient_are_not_doubled() -> None:
+    for degree in (1, 2, 5):
+        f = 7 + 3 * sp.expand(sp.chebyshevt(degree, x))
+        found = chebyshev_coefficients(BallFunction(f, [x]), UNIT, [degree])
+        assert all(ball.contains({0: 7, degree: 3}.get(k, 0)) for k, ball in enumerate(found))
+
+
+def test_numbers_too_large_are_refused_and_not_refined_for_ever() -> None:
+    with pytest.raises(
+        ValueError, match=r"^the values of .* on the domain are too large, or cancel too much, for an error of 0\.001\."
+    ):
+        ellipses._accurate_coefficients(BallFunction(sp.exp(10**5 * x), [x]), UNIT, [4], Fraction(1, 1000))
+    assert prove_ellipse(BallFunction(sp.exp(10**5 * x), [x]), UNIT, 0, Fraction(2)) is None
