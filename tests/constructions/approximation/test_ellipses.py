@@ -101,7 +101,8 @@ def test_poles_inside_an_ellipse_are_met_and_outside_bound_the_maximum(where: st
 
 @pytest.mark.parametrize(
     ("f", "largest"),
-    [(sp.exp(3 * x), math.exp(3.75)), (sp.exp(-3 * x), math.exp(3.75)), (sp.exp(3 * x) / 10**4, math.exp(3.75) / 10**4), (sp.cos(5 * x), math.cosh(3.75)),
+    [(sp.exp(3 * x), math.exp(3.75)), (sp.exp(-3 * x), math.exp(3.75)),
+     (sp.exp(3 * x) / 10**4, math.exp(3.75) / 10**4), (sp.cos(5 * x), math.cosh(3.75)),
      (x, 1.25), (sp.Integer(3) + 0 * x, 3), (x**2 + 1 + sp.exp(x) / 10, 1.25**2 + 1 + math.exp(1.25) / 10)],
 )  # fmt: skip
 def test_the_maximum_on_an_ellipse_is_that_of_its_worst_end(f: sp.Expr, largest: float) -> None:
