@@ -156,6 +156,8 @@ def test_an_interrupt_ends_in_a_word() -> None:
     process = subprocess.Popen(
         [*PRECLS, "solve", "-", "--target", "y", "--json"],
         cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Tests that run in the background of a shell inherit that interrupts are ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stderr is not None
     assert process.stdin is not None
