@@ -35,6 +35,8 @@ KERNEL_KEYS = ("every_size", "kernel", "coq", "coqchk", "every_size_given", "why
 """Of a run with ``--kernel``."""
 WORTH_PROCESSES = 8
 """Theorems from which processes of their own are started."""
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
+"""How they start: forked where the system's own libraries allow it."""
 MOST_JOBS = 4
 """Processes by default: each holds about a gigabyte, and the longest check takes a tenth of the whole."""
 WIDE = 140
@@ -260,9 +262,11 @@ def begun(theorems: list[Theorem], size: Size, jobs: int) -> Iterator[list[Futur
     if jobs == 1 or len(theorems) < WORTH_PROCESSES:
         yield None
         return
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+        jobs,
+        mp_context=multiprocessing.get_context(START_METHOD),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
     )
     try:
         yield [pool.submit(certify_by_id, theorem.id, size) for theorem in theorems]

@@ -1,4 +1,7 @@
-"""The checker: it accepts every construction, and refuses any change to anything that is stored."""
+"""The checker: it accepts every construction, and refuses any change to anything that is stored.
+
+By default a sample of the changes of each kind (:func:`some`, :func:`flips`); every one of them in the deep profile.
+"""
 
 from __future__ import annotations
 

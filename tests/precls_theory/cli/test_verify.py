@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -220,15 +219,14 @@ def asleep(*arguments: Any) -> None:
     time.sleep(600)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes elsewhere do not see what is replaced here")
 def test_a_process_that_is_killed_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "START_METHOD", "fork")  # forked processes see what is replaced here
     monkeypatch.setattr(command, "certify_by_id", killed)
     result = precls("verify", "--jobs", 2)
     assert result.exit_code == 1
     assert "use --jobs 1" in words(result)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes elsewhere do not see what is replaced here")
 def test_an_interrupt_ends_the_processes_in_the_middle_of_their_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     processes: list[Any] = []
 
@@ -237,6 +235,7 @@ def test_an_interrupt_ends_the_processes_in_the_middle_of_their_checks(monkeypat
             processes.extend(multiprocessing.active_children())
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(command, "START_METHOD", "fork")
     monkeypatch.setattr(command, "certify_by_id", asleep)
     with pytest.raises(KeyboardInterrupt):
         interrupted()
